@@ -1,0 +1,35 @@
+/* Channels and their local members: SSUBSCRIBE for the first member of a channel, SUNSUBSCRIBE after the last, everything
+ * again after every reconnect, and each message handed to every member of its channel, in order. */
+#ifndef SYNCGATE_REDIS_HUB_H
+#define SYNCGATE_REDIS_HUB_H
+
+#include "protocol/base/list.h"
+#include "protocol/base/slice.h"
+#include "redis/link.h"
+
+struct hub;
+struct hub_channel;
+
+/* Embedded in whoever listens. */
+struct hub_member {
+    struct list_node node;       /* private to hub */
+    struct hub_channel *channel; /* private to hub; NULL when not joined */
+    void (*on_message)(struct hub_member *m, struct slice payload); /* payload valid during the call; may leave, itself or others */
+    void (*on_resync)(struct hub_member *m); /* the link came (back) up and the channel was subscribed again just now, in the same
+                                                pipeline: a read sent from here sees everything the channel may have missed */
+};
+
+struct hub *hub_new(struct link *l);
+void hub_free(struct hub *h); /* members must have left */
+/* hub_join: subscribes at once when the link is up (a read command sent after this call is answered after the subscription is
+ * in force); otherwise when it comes up. on_resync is called for link (re)connects only, not for the join itself. */
+void hub_join(struct hub *h, struct slice channel, struct hub_member *m);
+void hub_leave(struct hub *h, struct hub_member *m);
+size_t hub_channels(const struct hub *h);
+/* Called by the owner of the link's events. */
+void hub_on_up(struct hub *h);
+/* hub_on_push: true when the push was a pub/sub one (smessage, ssubscribe, sunsubscribe) and was handled. A sunsubscribe
+ * that we did not ask for (slot migration, failover) subscribes again and resyncs that channel's members. */
+bool hub_on_push(struct hub *h, const struct reply *push);
+
+#endif

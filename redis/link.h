@@ -1,0 +1,73 @@
+/* One RESP3 connection to Redis that carries commands and pushes: connects, greets (HELLO 3, AUTH, SELECT), loads the
+ * function library when it is missing or older, keeps alive by pings, and comes back with backoff and jitter for ever. */
+#ifndef SYNCGATE_REDIS_LINK_H
+#define SYNCGATE_REDIS_LINK_H
+
+#include "redis/reply.h"
+
+struct event_base;
+struct link;
+
+enum link_state {
+    LINK_WAITING,    /* between attempts; a timer is armed */
+    LINK_CONNECTING, /* TCP, unix or TLS handshake under way */
+    LINK_GREETING,   /* HELLO, SELECT, library check */
+    LINK_UP,
+    LINK_CLOSED      /* link_free was called from inside a callback; freed at the end of it */
+};
+
+struct link_config {
+    const char *host;       /* NULL with unix_path */
+    int port;
+    const char *unix_path;  /* NULL with host */
+    const char *user;       /* NULL = default user */
+    const char *password;   /* NULL = none */
+    int db;
+    bool tls;
+    const char *tls_ca_file; /* NULL = system store */
+    int64_t ping_interval_ms; /* 1000 when 0; a link that does not answer a ping within ping_timeout_ms is away */
+    int64_t ping_timeout_ms;  /* 5000 when 0 */
+    int64_t backoff_max_ms;   /* 1000 when 0; first retry after ~20 ms, doubling, with jitter */
+    size_t pending_max;       /* commands in flight at most, 100 000 when 0; more are refused (callback with NULL) */
+};
+
+/* link_config_parse fills `out` from a URL (redis://[user:pass@]host[:port][/db], rediss://…, unix:PATH). Percent-escapes in
+ * user and password are decoded. Strings are allocated; link_config_deinit frees them. Returns NULL, or a static sentence
+ * that says what is wrong. Never logs the password. */
+const char *link_config_parse(const char *url, struct link_config *out);
+void link_config_deinit(struct link_config *c);
+
+/* link_reply_fn gets the reply (an error reply too), or NULL when the link went down before it came or was not up: the command
+ * may or may not have run. The reply is valid during the call only. */
+typedef void link_reply_fn(void *arg, const struct reply *reply);
+
+struct link_events {
+    void (*on_up)(void *arg);                     /* after every successful greeting: subscribe and read again now */
+    void (*on_down)(void *arg, const char *why);  /* once per loss of LINK_UP, after all pending callbacks got NULL */
+    void (*on_push)(void *arg, const struct reply *push); /* REPLY_PUSH, in stream order with command replies */
+    void (*on_log)(void *arg, int level, const char *text); /* 0 error, 1 warn, 2 info, 3 debug; connect failures etc., already rate-limited */
+};
+
+struct link_stats {
+    uint64_t connects, losses, commands, pushes, bytes_in, bytes_out, protocol_errors;
+    int64_t rtt_us; /* of the last ping */
+};
+
+/* link_new does not connect yet. `config` is copied. */
+struct link *link_new(struct event_base *base, const struct link_config *config, const struct link_events *events,
+                      void *arg);
+void link_start(struct link *l);
+void link_free(struct link *l); /* pending callbacks get NULL first; on_down is not called */
+enum link_state link_state(const struct link *l);
+const struct link_stats *link_stats(const struct link *l);
+/* link_outbox_bytes: what waits to be written to Redis. */
+size_t link_outbox_bytes(const struct link *l);
+
+/* link_command queues one command (argv copied) and writes at the end of the loop turn (all commands of a turn leave in one
+ * write). When the link is not up, cb gets NULL at once, from inside this call. cb may be NULL. */
+void link_command(struct link *l, link_reply_fn *cb, void *arg, size_t argc, const struct slice *argv);
+/* link_send is for commands whose answer is a push (SSUBSCRIBE, SUNSUBSCRIBE): nothing is put into the reply queue, unless
+ * Redis answers with an error, which counts as a protocol error and rebuilds the link. No-op when the link is not up. */
+void link_send(struct link *l, size_t argc, const struct slice *argv);
+
+#endif

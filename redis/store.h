@@ -1,0 +1,110 @@
+/* The Redis functions as typed asynchronous calls. Callbacks get borrowed data, valid during the call; a callback runs exactly
+ * once, possibly from inside the call that asked (when the link is away). Nothing is logged here. */
+#ifndef SYNCGATE_REDIS_STORE_H
+#define SYNCGATE_REDIS_STORE_H
+
+#include "protocol/base/slice.h"
+#include "redis/link.h"
+
+struct store;
+
+enum store_status {
+    STORE_OK,
+    STORE_AWAY,    /* the link was or went down: a write may or may not have happened */
+    STORE_REFUSED, /* the function refused: see `refusal` */
+    STORE_BROKEN   /* the answer has not the promised shape, or Redis said something else (OOM, NOPERM, …): see `text` */
+};
+
+enum store_refusal { REFUSAL_NONE, REFUSAL_NAME, REFUSAL_JSON, REFUSAL_ID, REFUSAL_ARG, REFUSAL_REV };
+
+struct store_result {
+    enum store_status status;
+    enum store_refusal refusal;
+    struct slice text; /* the error reply, borrowed; empty when STORE_OK */
+};
+
+struct store *store_new(struct link *l, const char *prefix); /* prefix copied */
+void store_free(struct store *s);                            /* after link_free, so that no callback is pending */
+
+/* store_channel writes the channel (= root key) of a name, e.g. "sg:{price}", into out (size >= prefix + 520). */
+size_t store_channel(const struct store *s, struct slice name, char *out, size_t size);
+/* The root of the calls, "sg:@{calls}", borrowed for the life of the store. */
+struct slice store_calls_root(const struct store *s);
+
+/* --- variables --- */
+struct store_var {
+    int64_t rev;        /* 0: never existed (or gone for more than a day) */
+    bool exists;
+    struct slice value; /* when it exists; not checked yet */
+};
+typedef void store_var_fn(void *arg, const struct store_result *r, const struct store_var *v);
+void store_var_read(struct store *s, struct slice name, store_var_fn *cb, void *arg);
+
+/* --- lists --- */
+struct store_range {
+    int64_t start, count;
+};
+struct store_item {
+    struct slice id, value; /* not checked yet; id.ptr NULL = no such item */
+    int64_t index;          /* absolute; -1 = no such item */
+};
+struct store_list {
+    int64_t rev;
+    bool exists;
+    int64_t total;
+    size_t nranges;
+    const struct store_range *ranges; /* as asked, counts cut to what there was */
+    const struct store_item *items;   /* of all ranges, one after the other */
+    size_t nids;
+    const struct store_item *ids;     /* one per asked id, in order */
+};
+typedef void store_list_fn(void *arg, const struct store_result *r, const struct store_list *l);
+/* One snapshot of any number of ranges and ids (canonical JSON text) of one list. */
+void store_list_read(struct store *s, struct slice name, const struct store_range *ranges, size_t nranges,
+                     const struct slice *ids, size_t nids, store_list_fn *cb, void *arg);
+
+struct store_state {
+    int64_t var_rev, list_rev;
+    bool var_exists, list_exists;
+};
+typedef void store_state_fn(void *arg, const struct store_result *r, const struct store_state *st);
+void store_state(struct store *s, struct slice name, store_state_fn *cb, void *arg);
+
+/* --- writes; n is the answer when it is a number (the new revision), 0 otherwise --- */
+typedef void store_write_fn(void *arg, const struct store_result *r, int64_t n);
+void store_var_set(struct store *s, struct slice name, struct slice value, store_write_fn *cb, void *arg);
+void store_list_insert(struct store *s, struct slice name, int64_t index, struct slice id, struct slice value,
+                       store_write_fn *cb, void *arg);
+void store_list_set(struct store *s, struct slice name, struct slice id, struct slice value, store_write_fn *cb, void *arg);
+void store_list_delete(struct store *s, struct slice name, struct slice id, store_write_fn *cb, void *arg);
+void store_list_set_all(struct store *s, struct slice name, struct slice items_json, store_write_fn *cb, void *arg);
+
+/* --- calls (sg_fn_*) --- */
+void store_fn_serve(struct store *s, struct slice gw, struct slice exec, struct slice name, int64_t lease_ms,
+                    store_write_fn *cb, void *arg);
+void store_fn_leave(struct store *s, struct slice gw, struct slice exec, struct slice name, store_write_fn *cb, void *arg);
+void store_fn_gone(struct store *s, struct slice gw, store_write_fn *cb, void *arg);
+struct store_busy {
+    struct slice exec;
+    int64_t inflight;
+};
+void store_fn_beat(struct store *s, struct slice gw, int64_t lease_ms, const struct store_busy *busy, size_t nbusy,
+                   store_write_fn *cb, void *arg);
+struct store_functions {
+    int64_t rev;
+    size_t len;
+    const struct slice *names;
+};
+typedef void store_fn_list_fn(void *arg, const struct store_result *r, const struct store_functions *f);
+void store_fn_list(struct store *s, store_fn_list_fn *cb, void *arg);
+struct store_executor {
+    struct slice gw, exec;
+};
+typedef void store_fn_call_fn(void *arg, const struct store_result *r, const struct store_executor *x);
+/* args.ptr NULL = none. */
+void store_fn_call(struct store *s, struct slice name, struct slice corr, struct slice gw, int64_t timeout_ms,
+                   struct slice args, store_fn_call_fn *cb, void *arg);
+void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec, struct slice corr, struct slice caller_gw,
+                   struct slice result, store_write_fn *cb, void *arg);
+
+#endif
