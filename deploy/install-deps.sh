@@ -1,0 +1,264 @@
+#!/usr/bin/env bash
+# Installs what syncgate is built with and needs at run time, on Debian 12, Debian 13 and Ubuntu 24.04.
+# Does nothing, quickly, where all of it is there already; may run several times at once.
+#
+#   deploy/install-deps.sh            compiler, libraries, redis-server
+#   deploy/install-deps.sh --tests    and what tests/run uses: CUnit, clang, Python clients, Chromium, Node.js
+#
+# libwebsockets and hiredis come as packages where those are new enough. On Debian 12 they are not:
+# there the source packages of Debian 13 are built, static, into build/deps/ of this tree.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+root=$PWD
+script=$root/deploy/install-deps.sh
+deps=$root/build/deps
+
+lws_least=4.3.3
+hiredis_least=1.2.0
+
+# What is built where the packages are too old. The upstream tarballs of a Debian release never change, its
+# patches do with a security update; see accept_file.
+lws_files="
+87f99ad32803ed325fceac5327aae1f5c1b417d54ee61ad36cffc8df5f5ab276  libwebsockets_4.3.5.orig.tar.gz
+059db96dc878057a629843e754fa56b2091186049c2bd36ba79db7fec62b8aea  libwebsockets_4.3.5-1+deb13u2.debian.tar.xz"
+hiredis_files="
+82ad632d31ee05da13b537c124f819eb88e18851d9cb0c30ae0552084811588c  hiredis_1.2.0.orig.tar.gz
+b0f46b0d467507ee3e1f165664484528e0f8ff33691cbdd19bf85fc96e604187  hiredis_1.2.0-6.debian.tar.xz"
+
+build_packages=(
+    build-essential cmake pkg-config ca-certificates patch xz-utils
+    libevent-dev libjson-c-dev libssl-dev zlib1g-dev libcap-dev libyaml-dev libcyaml-dev
+    redis-server
+)
+test_packages=(
+    git libcunit1-dev clang clang-tidy clang-format llvm
+    python3 python3-pytest python3-pytest-timeout python3-websockets python3-redis python3-requests
+    python3-django
+)
+
+say() { printf 'install-deps: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+with_tests=0
+for arg; do
+    case $arg in
+    --tests) with_tests=1 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$script"; exit 0 ;;
+    *) die "unknown argument $arg (there is only --tests)" ;;
+    esac
+done
+
+if [ "$(id -u)" = 0 ]; then as_root=(env); else as_root=(sudo env); fi
+export DEBIAN_FRONTEND=noninteractive
+
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
+
+not_installed() {
+    comm -13 <(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "$@" 2>/dev/null | sed -n 's/^ii //p' | sort) \
+        <(printf '%s\n' "$@" | sort)
+}
+
+# The version that apt would install, empty when it knows none.
+candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: //p' | grep -vx '(none)' || true; }
+
+# A library of the system itself, not of build/deps.
+system_has() { env -u PKG_CONFIG_PATH pkg-config --atleast-version="$2" "$1" 2>/dev/null; }
+
+# --- packages ---------------------------------------------------------------------------------------------
+
+apt_updated=0
+apt_update() {
+    [ $apt_updated = 0 ] || return 0
+    command -v apt-get >/dev/null || die "this system has no apt; install the packages of docs/ by hand"
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        die "packages are missing; run this as root or install sudo"
+    fi
+    "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=600 update || say "apt-get update failed, trying with the lists there are"
+    apt_updated=1
+}
+
+# Debian starts a service as soon as its package is installed. A policy that says no, for as long as apt runs,
+# keeps redis-server from taking port 6379. A policy of the machine's own is left as it is.
+apt_install() {
+    [ $# -gt 0 ] || return 0
+    apt_update
+    say "installing $*"
+    local policy=/usr/sbin/policy-rc.d ours=0 redis_is_new=0
+    is_installed redis-server || redis_is_new=1
+    if ! "${as_root[@]}" test -e $policy; then
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" sh -c "cat >$policy && chmod 755 $policy"
+        ours=1
+    fi
+    local status=0
+    "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -y -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 \
+        install --no-install-recommends "$@" </dev/null >&2 || status=$?
+    [ $ours = 0 ] || "${as_root[@]}" rm -f $policy
+    if [ $redis_is_new = 1 ] && is_installed redis-server && command -v systemctl >/dev/null; then
+        "${as_root[@]}" systemctl disable --quiet redis-server >/dev/null 2>&1 || true
+    fi
+    [ $status = 0 ] || die "apt-get install failed"
+}
+
+# The sanitizer and fuzzer run-time belongs to clang's own version and is not among its dependencies everywhere.
+clang_runtime_package() {
+    local major
+    major=$(clang -dumpversion 2>/dev/null | cut -d. -f1) || return 0
+    [ -z "$major" ] || echo "libclang-rt-$major-dev"
+}
+
+install_packages() {
+    local wanted=("${build_packages[@]}") missing=() package
+    [ $with_tests = 0 ] || wanted+=("${test_packages[@]}")
+    mapfile -t missing < <(not_installed "${wanted[@]}")
+    if [ $with_tests = 1 ]; then
+        # Node.js may come from elsewhere than Debian and then brings npm along; Debian's npm would break it.
+        command -v node >/dev/null || missing+=(nodejs)
+        command -v npm >/dev/null || command -v node >/dev/null || missing+=(npm)
+    fi
+    apt_install "${missing[@]}"
+    [ $with_tests = 1 ] || return 0
+    command -v npm >/dev/null || apt_install npm
+    package=$(clang_runtime_package)
+    [ -z "$package" ] || is_installed "$package" || apt_install "$package"
+    if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null; then
+        apt_update
+        if [ -n "$(candidate chromium)" ]; then
+            apt_install chromium
+        else
+            say "no package named chromium here (Ubuntu has it as a snap only): the browser tests need one"
+        fi
+    fi
+}
+
+# --- libraries that Debian 12 has too old -----------------------------------------------------------------
+
+# Downloads the source package $1 into the current folder through a package list of our own; the machine's list
+# is read, never touched. The address is the one the machine itself takes Debian from.
+download_source() {
+    local name=$1 state=$PWD/apt site signed trust=
+    site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
+    [ -n "$site" ] || site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
+    [ -n "$site" ] || die "apt names no address for Debian packages"
+    mkdir -p "$state/parts" "$state/lists/partial" "$state/cache/archives/partial"
+    local apt=(-qq -o "Dir::Etc::sourcelist=$state/list" -o "Dir::Etc::sourceparts=$state/parts"
+        -o "Dir::State::lists=$state/lists" -o "Dir::Cache=$state/cache" -o "APT::Sandbox::User=root")
+    # An old keyring may not know the key of Debian 13. The files are compared with the sums above then, and only
+    # with them, so the list itself needs no trust.
+    signed=1
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    [ ! -e $keyring ] || trust="[signed-by=$keyring] "
+    echo "deb-src $trust$site trixie main" >"$state/list"
+    if ! apt-get "${apt[@]}" update >"$state/log" 2>&1 || grep -q NO_PUBKEY "$state/log"; then
+        signed=0
+        echo "deb-src [trusted=yes] $site trixie main" >"$state/list"
+        apt-get "${apt[@]}" update >&2 || die "$site has no list of Debian 13's source packages"
+    fi
+    apt-get "${apt[@]}" source --download-only --tar-only "$name" >"$state/log" 2>&1 &&
+        apt-get "${apt[@]}" source --download-only --diff-only "$name" >>"$state/log" 2>&1 ||
+        { cat "$state/log" >&2; die "downloading the source of $name failed"; }
+    echo $signed >signed
+}
+
+# A file has the sum that is written above. One exception: Debian replaces its patches when it fixes a
+# vulnerability, and the old ones are gone then. New patches for the same upstream version are taken when apt has
+# checked Debian's signature over them, as it does for every package; with a note, so that the sum gets renewed.
+accept_file() {
+    local file=$1 known=$2 sum
+    sum=$(sha256sum "$file" | cut -d' ' -f1)
+    if printf '%s\n' "$known" | grep -qx "$sum  $file"; then return 0; fi
+    case $file in
+    *.debian.tar.*)
+        [ "$(cat signed)" = 1 ] || die "$file: unknown SHA-256 $sum and no signature that could be checked"
+        say "note: $file ($sum) is newer than the pinned one; Debian's signature is good"
+        ;;
+    *) die "$file: SHA-256 is $sum, which is not the pinned one" ;;
+    esac
+}
+
+# unpack_source NAME FILES -> ./source, with Debian's patches applied
+unpack_source() {
+    local name=$1 known=$2 tarball changes patch
+    tarball=$(printf '%s\n' "$known" | sed -n 's/.*  \(.*\.orig\.tar\..*\)/\1/p')
+    download_source "$name"
+    [ -e "$tarball" ] || die "Debian 13 has another version of $name than $tarball"
+    changes=$(ls -- *.debian.tar.*)
+    accept_file "$tarball" "$known"
+    accept_file "$changes" "$known"
+    mkdir source
+    tar -x -f "$tarball" -C source --strip-components=1
+    tar -x -f "$changes" -C source
+    while read -r patch _; do
+        case $patch in '' | '#'*) continue ;; esac
+        patch -d source -p1 -s --no-backup-if-mismatch <"source/debian/patches/$patch" >&2 ||
+            die "$name: Debian's patch $patch does not apply"
+    done <source/debian/patches/series
+}
+
+cmake_install() {
+    cmake -S source -B build -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS=-g -DCMAKE_INSTALL_PREFIX="$deps" \
+        -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_POSITION_INDEPENDENT_CODE=ON "$@" >log 2>&1 &&
+        cmake --build build -j "$(nproc)" >>log 2>&1 &&
+        cmake --install build >>log 2>&1 || { tail -n 40 log >&2; die "building in $PWD failed"; }
+}
+
+# No event library: the gateway brings its own (gateway/evlib.c).
+build_libwebsockets() {
+    unpack_source libwebsockets "$lws_files"
+    local on=() off=() option
+    for option in LWS_WITH_STATIC LWS_STATIC_PIC LWS_WITH_SSL LWS_WITH_ZLIB LWS_IPV6 LWS_UNIX_SOCK \
+        LWS_WITHOUT_CLIENT LWS_WITHOUT_TESTAPPS LWS_WITHOUT_DAEMONIZE LWS_WITH_CUSTOM_HEADERS \
+        LWS_WITH_HTTP_UNCOMMON_HEADERS DISABLE_WERROR; do on+=("-D$option=ON"); done
+    for option in LWS_WITH_SHARED LWS_WITHOUT_EXTENSIONS LWS_WITH_BUNDLED_ZLIB LWS_WITH_HTTP2 LWS_WITH_EXTERNAL_POLL \
+        LWS_WITH_NETLINK LWS_WITH_SECURE_STREAMS LWS_WITH_PLUGINS LWS_WITH_PLUGINS_API LWS_WITH_EVLIB_PLUGINS \
+        LWS_WITH_LIBEVENT LWS_WITH_LIBEV LWS_WITH_LIBUV LWS_WITH_GLIB LWS_WITH_SDEVENT LWS_WITH_ULOOP \
+        LWS_WITH_MINIMAL_EXAMPLES LWS_WITH_LEJP LWS_WITH_LEJP_CONF LWS_WITH_LWSAC LWS_WITH_LWS_DSH \
+        LWS_WITH_SYS_SMD LWS_WITH_SYS_STATE LWS_WITH_UDP LWS_WITH_DIR LWS_WITH_HTTP_BASIC_AUTH LWS_WITH_UPNG \
+        LWS_WITH_GZINFLATE LWS_WITH_JPEG LWS_WITH_DLO LWS_WITH_CACHE_NSCOOKIEJAR LWS_ROLE_RAW_FILE \
+        LWS_CTEST_INTERNET_AVAILABLE; do off+=("-D$option=OFF"); done
+    cmake_install "${on[@]}" "${off[@]}"
+}
+
+build_hiredis() {
+    unpack_source hiredis "$hiredis_files"
+    # hiredis checks what it believes of a reply with assert: no NDEBUG.
+    cmake_install -DBUILD_SHARED_LIBS=OFF -DENABLE_SSL=ON -DDISABLE_TESTS=ON -DENABLE_EXAMPLES=OFF \
+        -DCMAKE_C_FLAGS_RELEASE=-O2
+}
+
+# What is in build/deps belongs to this script's content, this system, machine and folder (the .pc files name it).
+stamp_text() { cat "$script" /etc/os-release <(uname -m; pwd -P) | sha256sum; }
+
+from_source() {
+    local name=$1 work
+    apt_update
+    say "building $name into ${deps#"$root"/}"
+    rm -f "$deps/$name.stamp"
+    work=$(mktemp -d)
+    (trap 'rm -rf "$work"' EXIT && cd "$work" && "$2")
+    stamp_text >"$deps/$name.stamp"
+}
+
+# library PKGCONFIG-NAME LEAST PACKAGE SOURCE BUILD-FUNCTION
+library() {
+    if system_has "$1" "$2"; then return 0; fi
+    if [ "$(cat "$deps/$4.stamp" 2>/dev/null)" = "$(stamp_text)" ]; then return 0; fi
+    apt_update
+    local version
+    version=$(candidate "$3")
+    if [ -n "$version" ] && dpkg --compare-versions "$version" ge "$2"; then
+        apt_install "$3"
+    else
+        from_source "$4" "$5"
+    fi
+}
+
+# --- main -------------------------------------------------------------------------------------------------
+
+mkdir -p "$deps"
+exec 9>"$deps/.lock"
+command -v flock >/dev/null && flock 9
+
+install_packages
+library libwebsockets $lws_least libwebsockets-dev libwebsockets build_libwebsockets
+library hiredis $hiredis_least libhiredis-dev hiredis build_hiredis
