@@ -1,0 +1,25 @@
+/* Who may do what: glob patterns per verb (`*` any run of characters, `?` one character), for anonymous peers and per token. */
+#ifndef SYNCGATE_GATEWAY_GRANTS_H
+#define SYNCGATE_GATEWAY_GRANTS_H
+
+#include "protocol/base/slice.h"
+
+enum grant { GRANT_SUBSCRIBE, GRANT_CALL, GRANT_WRITE, GRANT_SERVE, GRANT_COUNT };
+
+struct patterns {
+    char **globs;
+    size_t len;
+};
+
+/* One holder of grants. Owned by the options; sessions borrow it for their life (a reload keeps the old ones alive). */
+struct grants {
+    const char *name;  /* "anonymous" or the token's name, for logs */
+    const char *token; /* NULL for anonymous */
+    struct patterns verbs[GRANT_COUNT];
+};
+
+bool glob_match(const char *glob, struct slice name);
+bool glob_is_literal(const char *glob);
+bool grants_allow(const struct grants *g, enum grant verb, struct slice name);
+
+#endif

@@ -1,0 +1,62 @@
+/* The one option table: flags, environment (SYNCGATE_…), file, defaults, --help, --print-config and docs/configuration.md all
+ * come from it. Precedence: flag, then environment, then file, then default. */
+#ifndef SYNCGATE_GATEWAY_OPTIONS_H
+#define SYNCGATE_GATEWAY_OPTIONS_H
+
+#include <stdio.h>
+#include "gateway/grants.h"
+#include "gateway/log.h"
+#include "protocol/dialect.h"
+
+/* A name that is known before it exists in Redis. */
+struct name_pattern {
+    char *glob;
+    enum kind kind;        /* KIND_VAR or KIND_LIST */
+    int64_t max_page_size; /* 0: the option's */
+};
+
+struct options {
+    char **listen; /* "ADDR:PORT", "[v6]:PORT" or "unix:PATH" */
+    size_t listen_len;
+    char *redis; /* NULL: embedded */
+    char *data_dir;
+    int64_t workers; /* 0 was resolved to the number of cores */
+    char *config_file;
+    char *prefix;
+    enum log_level log_level;
+    int64_t max_message; /* bytes */
+    int64_t max_depth;
+    int64_t max_page_size;
+    int64_t call_timeout_ms;
+    int64_t calls_per_connection;
+    int64_t ping_interval_ms;
+    int64_t subscribe_timeout_ms;
+    int64_t sweep_interval_ms;
+    int64_t queue_budget; /* bytes per connection: answers, calls and errors that wait */
+    int64_t errors_per_minute;
+    int64_t grace_ms;  /* --grace 5s: over how long SIGTERM spreads its closes */
+    int64_t linger_ms; /* --linger 10s: how long a name without subscribers stays subscribed in Redis */
+    bool index_absolute; /* --index-mode page|absolute */
+    bool dev;            /* anonymous may do everything */
+    struct grants anonymous;
+    struct grants *tokens;
+    size_t tokens_len;
+    struct name_pattern *names;
+    size_t names_len;
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_FAILURE };
+
+/* options_load reads everything and prints what was asked for (--help, --version, --check-config, --print-config) or what is
+ * wrong (`file:line: message`, `--flag: message`) to the streams. On OPTIONS_RUN `out` is filled. */
+enum options_result options_load(struct options *out, int argc, char **argv, char **envp, FILE *to, FILE *err);
+void options_deinit(struct options *o);
+
+/* options_token finds the grants of a token in constant time per token; NULL when there is none. An empty token is anonymous. */
+const struct grants *options_token(const struct options *o, struct slice token);
+/* options_name finds the first pattern of that kind which covers the name, NULL when none does. */
+const struct name_pattern *options_name(const struct options *o, enum kind kind, struct slice name);
+/* True when any listen address is reachable from beyond this machine. */
+bool options_listens_beyond_loopback(const struct options *o);
+
+#endif
