@@ -1,0 +1,68 @@
+/* Runs a fuzz target over the files of the folders and files it is given, where there is no libFuzzer: what a fuzzer once
+ * found stays a test. Fails when there is nothing to run. */
+#include <dirent.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static size_t inputs;
+
+static void die(const char *path)
+{
+    perror(path);
+    exit(EXIT_FAILURE);
+}
+
+static void replay_file(const char *path, size_t size)
+{
+    FILE *file = fopen(path, "rb");
+    /* Exactly as large as the input, so that the sanitizer sees a read past its end. */
+    uint8_t *data = malloc(size ? size : 1);
+    if (!file || !data)
+        die(path);
+    size_t length = fread(data, 1, size, file);
+    if (length != size)
+        die(path);
+    fclose(file);
+    fprintf(stderr, "%s\n", path);
+    LLVMFuzzerTestOneInput(data, length);
+    free(data);
+    inputs++;
+}
+
+static void replay(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        die(path);
+    if (!S_ISDIR(info.st_mode)) {
+        replay_file(path, (size_t)info.st_size);
+        return;
+    }
+    struct dirent **entries;
+    int count = scandir(path, &entries, NULL, alphasort);
+    if (count < 0)
+        die(path);
+    for (int i = 0; i < count; i++) {
+        char inner[4096];
+        int length = snprintf(inner, sizeof inner, "%s/%s", path, entries[i]->d_name);
+        if (length < 0 || (size_t)length >= sizeof inner)
+            die(path);
+        if (entries[i]->d_name[0] != '.')
+            replay(inner);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        replay(argv[i]);
+    printf("%zu inputs replayed\n", inputs);
+    return inputs ? EXIT_SUCCESS : EXIT_FAILURE;
+}
