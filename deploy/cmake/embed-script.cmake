@@ -1,17 +1,14 @@
 # Run by embed.cmake's commands: writes files into a C source. FILE + SYMBOL for one text, FOLDER + FILES for the page.
 cmake_minimum_required(VERSION 3.25)
 
-# bytes_of(VARIABLE FORMAT FILE): the bytes, written as FORMAT with \1 for two hexadecimal digits, 24 in a line
+# bytes_of(VARIABLE FORMAT FILE): the bytes, each as FORMAT with \1 for its two hexadecimal digits, 16 in a line
 function(bytes_of variable format file)
     file(READ ${file} hex HEX)
-    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "${format}," code "${hex}")
-    string(LENGTH "${format}," width)
-    # The LENGTH of a format is that of its result: \1 is two characters, as are the digits it stands for.
-    math(EXPR line "${width} * 24")
-    string(LENGTH "${code}" length)
+    string(LENGTH "${hex}" length)
     set(lines "")
-    foreach(start RANGE 0 ${length} ${line})
-        string(SUBSTRING "${code}" ${start} ${line} part)
+    foreach(start RANGE 0 ${length} 32)
+        string(SUBSTRING "${hex}" ${start} 32 part)
+        string(REGEX REPLACE "([0-9a-f][0-9a-f])" "${format}, " part "${part}")
         string(APPEND lines "    ${part}\n")
     endforeach()
     set(${variable} "${lines}" PARENT_SCOPE)
