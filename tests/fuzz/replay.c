@@ -1,10 +1,9 @@
-/* Runs a fuzz target over the files of the folders and files it is given, where there is no libFuzzer: what a fuzzer once
- * found stays a test. Fails when there is nothing to run. */
+/* Runs a fuzz target over the files of the folders that it is given, where there is no libFuzzer: what a
+ * fuzzer once found stays a test. Fails when there is nothing to run. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -34,35 +33,29 @@ static void replay_file(const char *path, size_t size)
     inputs++;
 }
 
-static void replay(const char *path)
+static void replay_folder(const char *path)
 {
-    struct stat info;
-    if (stat(path, &info) != 0)
-        die(path);
-    if (!S_ISDIR(info.st_mode)) {
-        replay_file(path, (size_t)info.st_size);
-        return;
-    }
     struct dirent **entries;
     int count = scandir(path, &entries, NULL, alphasort);
     if (count < 0)
         die(path);
     for (int i = 0; i < count; i++) {
         char inner[4096];
+        struct stat info;
         int length = snprintf(inner, sizeof inner, "%s/%s", path, entries[i]->d_name);
-        if (length < 0 || (size_t)length >= sizeof inner)
+        if (length < 0 || (size_t)length >= sizeof inner || stat(inner, &info) != 0)
             die(path);
-        if (entries[i]->d_name[0] != '.')
-            replay(inner);
+        if (S_ISREG(info.st_mode))
+            replay_file(inner, (size_t)info.st_size);
         free(entries[i]);
     }
-    free(entries);
+    free((void *)entries);
 }
 
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
-        replay(argv[i]);
+        replay_folder(argv[i]);
     printf("%zu inputs replayed\n", inputs);
     return inputs ? EXIT_SUCCESS : EXIT_FAILURE;
 }

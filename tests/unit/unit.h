@@ -1,5 +1,5 @@
-/* A unit test program in a few lines: functions `static void test_x(void)` with CU_ASSERT…, then UNIT_MAIN at the end of the
- * file. Prints CUnit's summary; the exit code is 0 only when tests ran and none failed.
+/* A unit test program in a few lines: functions `static void test_x(void)` with CU_ASSERT…, then UNIT_MAIN at
+ * the end of the file. Prints CUnit's summary; the exit code is 0 only when tests ran and none failed.
  *
  *     UNIT_MAIN("protocol/base/slice", UNIT(test_equal), UNIT(test_split))
  */
@@ -11,12 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define UNIT(function) {#function, function}
-#define UNIT_MAIN(name, ...)                                                                                 \
-    int main(void)                                                                                           \
-    {                                                                                                        \
-        CU_TestInfo tests[] = {__VA_ARGS__, CU_TEST_INFO_NULL};                                              \
-        return unit_run(name, tests);                                                                        \
+#define UNIT(function)                                                                                                 \
+    {                                                                                                                  \
+#function, function                                                                                            \
+    }
+#define UNIT_MAIN(name, ...)                                                                                           \
+    int main(void)                                                                                                     \
+    {                                                                                                                  \
+        CU_TestInfo tests[] = {__VA_ARGS__, CU_TEST_INFO_NULL};                                                        \
+        return unit_run(name, tests);                                                                                  \
     }
 
 /* unit_run runs one suite; tests ends with CU_TEST_INFO_NULL. Returns the program's exit code. */
