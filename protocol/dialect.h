@@ -11,9 +11,9 @@ enum kind { KIND_NONE, KIND_VAR, KIND_LIST, KIND_FUNCTION };
 
 /* Error codes of SockSync v1 (docs/protocol.md); other dialects translate when they encode. */
 enum error_code {
-    ERROR_FUNC = 1,    /* unknown, not available for the type, or subscription missing */
+    ERROR_FUNC = 1, /* unknown, not available for the type, or subscription missing */
     ERROR_TYPE = 2,
-    ERROR_NAME = 3,    /* malformed, unknown or hidden */
+    ERROR_NAME = 3, /* malformed, unknown or hidden */
     ERROR_ID = 4,
     ERROR_MISSING = 5, /* required field absent */
     ERROR_ARGUMENTS = 6,
@@ -23,21 +23,21 @@ enum error_code {
 
 /* What the bytes of one message ask for. */
 enum action_op {
-    ACTION_NONE,            /* nothing to do (an error frame without a usable id) */
-    ACTION_FAULT,           /* answer with `error`, `text` and whatever of kind, name, id is set */
-    ACTION_FAULT_IF_KNOWN,  /* the subscription rule is violated: if the name is known answer `error`/`text`, else error 3 */
-    ACTION_CLOSE,           /* close the WebSocket with `close_code` (1007) */
-    ACTION_SUBSCRIBE,       /* kind, name; list: has_id */
-    ACTION_UNSUBSCRIBE,     /* kind, name; list: has_id */
+    ACTION_NONE,           /* nothing to do (an error frame without a usable id) */
+    ACTION_FAULT,          /* answer with `error`, `text` and whatever of kind, name, id is set */
+    ACTION_FAULT_IF_KNOWN, /* the subscription rule is violated: if the name is known answer `error`/`text`, else error 3 */
+    ACTION_CLOSE,          /* close the WebSocket with `close_code` (1007) */
+    ACTION_SUBSCRIBE,      /* kind, name; list: has_id */
+    ACTION_UNSUBSCRIBE, /* kind, name; list: has_id */
     ACTION_UNSUBSCRIBE_ALL,
-    ACTION_GET,             /* kind, name; list: has_id, or page and page_size (0 = the owner's maximum) */
-    ACTION_SET,             /* kind, name, value; list: id */
-    ACTION_SET_ALL,         /* list: name, page, total, items_json and items/items_len */
-    ACTION_INSERT,          /* list: name, index, id, value */
-    ACTION_DELETE,          /* list: name, id */
-    ACTION_CALL,            /* function: name, id, has_value: args (a JSON object) in `value` */
-    ACTION_RETURN,          /* function: name, id, has_value */
-    ACTION_CALL_FAILED      /* an error frame that carries an id: error (code), text_json (the message as JSON string, may be empty), id */
+    ACTION_GET,     /* kind, name; list: has_id, or page and page_size (0 = the owner's maximum) */
+    ACTION_SET,     /* kind, name, value; list: id */
+    ACTION_SET_ALL, /* list: name, page, total, items_json and items/items_len */
+    ACTION_INSERT,  /* list: name, index, id, value */
+    ACTION_DELETE,  /* list: name, id */
+    ACTION_CALL,    /* function: name, id, has_value: args (a JSON object) in `value` */
+    ACTION_RETURN,  /* function: name, id, has_value */
+    ACTION_CALL_FAILED /* an error frame that carries an id: error (code), text_json (the message as JSON string, may be empty), id */
 };
 
 struct action_item {
@@ -82,8 +82,8 @@ struct dialect_peer {
 };
 
 struct dialect_limits {
-    int max_depth;    /* nesting; the message object counts as 1 */
-    size_t max_items; /* elements of one set_all */
+    int max_depth;       /* nesting; the message object counts as 1 */
+    size_t max_items;    /* elements of one set_all */
     bool index_absolute; /* `insert` frames carry the absolute index instead of the page-relative one */
 };
 
