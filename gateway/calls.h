@@ -1,0 +1,38 @@
+/* Function calls across the fleet: the catalogue of live functions, calls of local callers, jobs of local executors. The
+ * gateways talk through Redis (docs/redis-api.md, sg_fn_*): each listens to its own mailbox and to the catalogue. */
+#ifndef SYNCGATE_GATEWAY_CALLS_H
+#define SYNCGATE_GATEWAY_CALLS_H
+
+#include "gateway/conn.h"
+
+struct calls *calls_new(struct gateway *g);
+/* calls_free leaves the fleet (sg_fn_gone is sent when the link is up). Connections must be gone. */
+void calls_free(struct calls *k);
+
+/* The Redis link came up (channels are subscribed again): register all local executors again, read the catalogue, and tell
+ * sessions what appeared and ended meanwhile. */
+void calls_on_up(struct calls *k);
+
+/* True when a live executor serves the function anywhere in the fleet. */
+bool calls_known(const struct calls *k, struct slice name);
+/* True when this connection serves the function, or still executes a call of it. */
+bool calls_serves(const struct conn *c, struct slice name);
+bool calls_executes(const struct conn *c, struct slice name);
+
+/* A connection opened: it is sent `subscribe` for every live function it may call. */
+void calls_conn_open(struct conn *c);
+/* It is closing: its functions end, its jobs fail with error 8, the results of its calls will be dropped. */
+void calls_conn_close(struct conn *c);
+
+/* Actions of a session (already validated by the dialect; errors are answered here). */
+void calls_serve(struct conn *c, struct slice name);
+void calls_unserve(struct conn *c, struct slice name);
+void calls_unserve_all(struct conn *c);
+void calls_call(struct conn *c, const struct action *a);
+void calls_return(struct conn *c, const struct action *a);
+void calls_failed(struct conn *c, const struct action *a);
+
+/* Calls of local callers that have not ended (for the drain). */
+size_t calls_in_flight(const struct calls *k);
+
+#endif

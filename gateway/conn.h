@@ -1,0 +1,81 @@
+/* One client connection: what waits to be written to it, what arrives from it, its limits and its end. It knows neither
+ * libwebsockets (ws.c) nor what messages mean (session.c). */
+#ifndef SYNCGATE_GATEWAY_CONN_H
+#define SYNCGATE_GATEWAY_CONN_H
+
+#include "gateway/core.h"
+#include "gateway/outq.h"
+#include "protocol/base/frame.h"
+#include "protocol/dialect.h"
+
+struct lws;
+
+enum conn_state {
+    CONN_OPEN,
+    CONN_CLOSING, /* a close frame is queued or sent: input is dropped, nothing more is queued */
+    CONN_DEAD     /* taken out of everything; freed by ws.c in the close callback */
+};
+
+struct conn {
+    struct list_node node; /* gateway->conns */
+    struct map_node by_id; /* gateway->conns_by_id, key = id */
+    struct gateway *gw;
+    struct lws *wsi;
+    uint64_t id; /* never reused: hold this, not the pointer, across an asynchronous gap */
+    enum conn_state state;
+    const struct dialect *dialect;
+    const struct grants *grants;
+    struct dialect_peer peer; /* session.c answers through it */
+    struct outq out;
+    size_t answer_bytes; /* of the queue: answers, calls and errors that arrived while congested */
+    bool congested;      /* the socket did not take everything: state is conflated until it does */
+    bool reading_paused;
+    struct buf rx;       /* fragments of a message until it is whole */
+
+    /* session.c and item.c */
+    struct list subs;     /* struct sub */
+    struct list dirty;    /* struct sub that missed updates while congested */
+    struct list requests; /* struct request that wait for Redis */
+    size_t writes_in_flight;
+    size_t write_bytes_in_flight;
+
+    /* calls.c */
+    struct list calls;       /* calls this connection made */
+    struct list jobs;        /* calls it executes */
+    struct list served;      /* functions it serves */
+    struct map calls_by_id;  /* by the caller's id (canonical JSON text) */
+    struct map jobs_by_id;
+    uint64_t job_ids;
+
+    /* errors-per-minute window */
+    int64_t errors_since_ms;
+    int64_t errors;
+
+    /* ping wheel */
+    struct list_node wheel;
+    uint8_t missed_pongs;
+    bool ping_due;
+    int64_t close_deadline_ms; /* CONN_CLOSING */
+    bool close_sent;
+    char close_why[64]; /* for the log */
+    int64_t opened_ms;
+    char remote[64];
+};
+
+/* conn_push queues a frame and asks for a write in this turn. The queue takes its own reference. Not for congested
+ * connections: state is conflated there (fanout.c), answers go through conn_answer. */
+void conn_push(struct conn *c, struct frame *f);
+/* conn_answer queues what must not be conflated: answers, errors, calls. `wire` holds whole messages (frame_begin/end).
+ * Over the queue budget of a congested connection it closes with 1013. */
+void conn_answer(struct conn *c, struct slice wire, uint32_t messages);
+void conn_answer_frame(struct conn *c, struct frame *f);
+/* conn_error sends an error frame, counts it, and closes with 1008 beyond errors-per-minute. kind NONE, name.ptr NULL and
+ * id.ptr NULL mean: not known. */
+void conn_error(struct conn *c, enum error_code code, struct slice text, enum kind kind, struct slice name, struct slice id);
+/* conn_close queues a close frame with this code after everything that is queued, and lets the peer answer it for some
+ * seconds. Safe anywhere, also inside the connection's own callbacks; the connection is not freed during the call. */
+void conn_close(struct conn *c, int code, const char *why);
+/* conn_find: the open connection with that id, or NULL. */
+struct conn *conn_find(struct gateway *g, uint64_t id);
+
+#endif

@@ -1,0 +1,41 @@
+/* One gateway process: what its parts share. Created by gateway_run, passed by pointer; there is no global state beside
+ * the metrics and the log. */
+#ifndef SYNCGATE_GATEWAY_CORE_H
+#define SYNCGATE_GATEWAY_CORE_H
+
+#include "gateway/options.h"
+#include "protocol/base/list.h"
+#include "protocol/base/map.h"
+#include "redis/hub.h"
+#include "redis/store.h"
+
+struct event_base;
+struct ws;
+struct items;
+struct calls;
+
+struct gateway {
+    const struct options *opt;
+    struct dialect_limits limits;
+    struct event_base *base;
+    struct link *link;
+    struct hub *hub;
+    struct store *store;
+    struct ws *ws;
+    struct items *items;
+    struct calls *calls;
+    struct list conns;     /* struct conn, open ones */
+    struct map conns_by_id; /* struct conn */
+    uint64_t conn_ids;     /* last one given */
+    struct buf scratch;    /* for encoders: reset, encode, make a frame; never kept across a call */
+    char id[24];           /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
+    int worker;            /* -1: the only one */
+    bool redis_up;
+    bool draining;
+    bool stopped; /* the loop ends after this turn */
+};
+
+/* Milliseconds of the monotonic clock (coarse, a few ms). */
+int64_t gateway_now_ms(void);
+
+#endif

@@ -1,0 +1,21 @@
+/* The frames that wait for one connection, in order. It holds references only; bytes are gathered when they are written. */
+#ifndef SYNCGATE_GATEWAY_OUTQ_H
+#define SYNCGATE_GATEWAY_OUTQ_H
+
+#include "protocol/base/frame.h"
+
+struct outq {
+    struct frame **ring; /* NULL until the first push */
+    uint32_t head, len, cap; /* cap is a power of two */
+    size_t bytes;
+};
+
+void outq_deinit(struct outq *q);
+/* outq_push takes a reference of its own. */
+void outq_push(struct outq *q, struct frame *f);
+/* outq_peek returns the oldest frame, borrowed, or NULL. */
+struct frame *outq_peek(const struct outq *q);
+/* outq_pop drops the oldest frame. */
+void outq_pop(struct outq *q);
+
+#endif
