@@ -1,0 +1,1335 @@
+#!lua name=syncgate
+
+-- The state of syncgate and every change to it: variables, lists and the catalogue of callable functions.
+-- Each change is one function that checks, publishes the event, writes and answers the new revision; docs/redis-api.md is the manual.
+
+local VERSION = 1
+
+local NAME_MAX = 512
+local VALUE_MAX = 8 * 1024 * 1024
+local DEPTH_MAX = 60
+local ID_MAX = 256
+local SORT_MAX = 256
+local ALL_MAX = 64 * 1024 * 1024
+local PAGE_SIZE_MAX = 10000
+local RANGES_MAX = 1000
+local TOMBSTONE_S = 86400
+-- Arguments of one redis.call: far below the limit of Lua's unpack.
+local CHUNK = 1000
+-- For functions that take any number of arguments.
+local ARGS_MAX = 1000000
+
+-- While a library is loaded Redis shows it nothing but redis.register_function, so everything from outside is fetched
+-- by the first call, which runs prepare().
+local call, byte, char, find, format, gsub, match, rep, sub
+local floor, log, concat, remove, ipairs, tonumber, pcall, unpack
+local decode
+local ESCAPE
+
+local function prepare()
+  byte, char, find, format = string.byte, string.char, string.find, string.format
+  gsub, match, rep, sub = string.gsub, string.match, string.rep, string.sub
+  floor, log, concat, remove = math.floor, math.log, table.concat, table.remove
+  ipairs, tonumber, pcall, unpack = _G.ipairs, _G.tonumber, _G.pcall, _G.unpack
+  -- A decoder of our own: its settings must not change what other libraries of this Redis get from cjson.
+  local json = cjson.new()
+  json.decode_invalid_numbers(false)
+  json.decode_max_depth(DEPTH_MAX)
+  decode = json.decode
+  ESCAPE = { ['"'] = '\\"', ['\\'] = '\\\\', ['\b'] = '\\b', ['\f'] = '\\f', ['\n'] = '\\n', ['\r'] = '\\r', ['\t'] = '\\t' }
+  for code = 0, 31 do
+    local character = char(code)
+    ESCAPE[character] = ESCAPE[character] or format('\\u%04x', code)
+  end
+  call = redis.call
+end
+
+local function refuse(word, text)
+  return redis.error_reply(word .. ' ' .. text)
+end
+
+-- Revisions and indexes as text; Lua's own conversion turns to exponents at 1e14.
+local function decimal(number)
+  return format('%.0f', number)
+end
+
+-- An integer argument, or nil. Huge ones become huge floats, which every range check refuses or clamps.
+local function integer(text)
+  return find(text, '^%-?%d+$') and tonumber(text) or nil
+end
+
+---------------------------------------------------------------------------------------------------------
+-- Text: UTF-8, JSON, names, ids
+
+-- Valid sequences are replaced by one ASCII byte each, longest first; what is left of the upper half is wrong.
+local UTF8_LONG = {
+  '\240[\144-\191][\128-\191][\128-\191]', '[\241-\243][\128-\191][\128-\191][\128-\191]',
+  '\244[\128-\143][\128-\191][\128-\191]', '\224[\160-\191][\128-\191]', '[\225-\236][\128-\191][\128-\191]',
+  '\237[\128-\159][\128-\191]', '[\238\239][\128-\191][\128-\191]',
+}
+
+local function utf8_valid(text)
+  if find(text, '[\224-\255]') then
+    for _, sequence in ipairs(UTF8_LONG) do
+      text = gsub(text, sequence, '.')
+    end
+  end
+  text = gsub(text, '[\194-\223][\128-\191]', '.')
+  return not find(text, '[\128-\255]')
+end
+
+local LITERAL = { ['null'] = true, ['true'] = true, ['false'] = true }
+
+local function number_valid(text)
+  local at = match(text, '^%-?[1-9]%d*()') or match(text, '^%-?0()')
+  if not at then
+    return false
+  end
+  at = match(text, '^%.%d+()', at) or at
+  at = match(text, '^[eE][+-]?%d+()', at) or at
+  return at > #text
+end
+
+-- The two things cjson lets through in a text it accepts: numbers like 1. and -.5, and line breaks or tabs inside
+-- strings. Both are visible once the strings are taken out.
+local function skeleton_valid(text)
+  local bare = gsub(gsub(text, '\\.', ''), '"[^"]*"', '')
+  if find(bare, '%.%D') or find(bare, '%.$') or find(bare, '-.', 1, true) then
+    return false
+  end
+  local _, breaks = gsub(text, '[\t\n\r]', '')
+  local _, between = gsub(bare, '[\t\n\r]', '')
+  return breaks == between
+end
+
+-- Plain scalars are settled by one pattern; the rest goes through cjson and through what cjson does not check.
+local function json_valid(text)
+  if LITERAL[text] then
+    return true
+  end
+  local first = byte(text)
+  if first == 34 then
+    if find(text, '^"[ !#-[%]^-\127]*"$') then
+      return true
+    end
+  elseif first ~= 123 and first ~= 91 and number_valid(text) then
+    return true
+  end
+  local odd = find(text, '[%z\1-\31\128-\255]')
+  if odd then
+    if find(text, '[%z\1-\8\11\12\14-\31]', odd) or (find(text, '[\128-\255]', odd) and not utf8_valid(text)) then
+      return false
+    end
+  end
+  if not pcall(decode, text) then
+    return false
+  end
+  if find(text, '%.%D') or find(text, '-.', 1, true) or byte(text, -1) == 46 or (odd and find(text, '[\t\n\r]', odd)) then
+    return skeleton_valid(text)
+  end
+  return true
+end
+
+-- The refusal of a value, or nil when it may be stored.
+local function value_refusal(value)
+  if #value > VALUE_MAX then
+    return refuse('SGARG', 'value larger than 8 MiB')
+  end
+  if not json_valid(value) then
+    return refuse('SGJSON', 'value is not JSON')
+  end
+  return nil
+end
+
+-- The bytes of a valid JSON string text.
+local function string_bytes(text)
+  if find(text, '\\', 1, true) then
+    return decode(text)
+  end
+  return sub(text, 2, -2)
+end
+
+local function quote(text)
+  if find(text, '[%z\1-\31"\\]') then
+    text = gsub(text, '[%z\1-\31"\\]', ESCAPE)
+  end
+  return '"' .. text .. '"'
+end
+
+-- Item ids are stored as 'i' and the decimal text, or 's' and the bytes: 1 and "1" differ, a and "a" do not.
+local function id_json(id)
+  if byte(id) == 105 then
+    return sub(id, 2)
+  end
+  return quote(sub(id, 2))
+end
+
+-- An id argument in its stored form, or nil when it is empty, too long or not UTF-8.
+local function id_parse(text)
+  if find(text, '^%-?[1-9]%d*$') or text == '0' or text == '-0' then
+    return #text <= ID_MAX and 'i' .. (text == '-0' and '0' or text) or nil
+  end
+  -- No string of 256 bytes has a longer JSON text than this: six bytes for each, and the quotes.
+  if #text > 6 * ID_MAX + 2 then
+    return nil
+  end
+  if byte(text) == 34 and #text > 1 and byte(text, -1) == 34 and json_valid(text) then
+    text = string_bytes(text)
+  elseif find(text, '[\128-\255]') and not utf8_valid(text) then
+    return nil
+  end
+  return #text > 0 and #text <= ID_MAX and 's' .. text or nil
+end
+
+local function id_refusal()
+  return refuse('SGID', 'an id is an integer or a string of 1 to 256 bytes of UTF-8')
+end
+
+local function name_valid(name)
+  if #name < 1 or #name > NAME_MAX or find(name, '[%z\1-\31\127{}]') then
+    return false
+  end
+  return not find(name, '[\128-\255]') or utf8_valid(name)
+end
+
+-- The root of a name's keys, which is its channel too: `price` means sg:{price}, `acme:{price}` is taken as it is.
+local function root_of(key)
+  if not find(key, '[{}]') then
+    return name_valid(key) and 'sg:{' .. key .. '}' or nil
+  end
+  local name = match(key, '^[^{}]*{([^{}]*)}$')
+  return name and name_valid(name) and key or nil
+end
+
+---------------------------------------------------------------------------------------------------------
+-- Registration: one row per function; the row's key and argument count are checked here
+
+local READ = { 'no-writes' }
+local WRITE = {}
+local FREE = { 'allow-oom' }
+
+local function register(name, flags, least, most, run)
+  redis.register_function({
+    function_name = name,
+    flags = flags,
+    callback = function(keys, args)
+      if not call then
+        prepare()
+      end
+      if #keys ~= 1 then
+        return refuse('SGARG', 'exactly one key is expected: the name')
+      end
+      local root = root_of(keys[1])
+      if not root then
+        return refuse('SGNAME', 'a name is 1 to 512 bytes of UTF-8 without control characters and braces')
+      end
+      if #args < least or #args > most then
+        return refuse('SGARG', 'wrong number of arguments')
+      end
+      return run(root, args)
+    end,
+  })
+end
+
+redis.register_function({
+  function_name = 'sg_version',
+  flags = READ,
+  callback = function()
+    return VERSION
+  end,
+})
+
+---------------------------------------------------------------------------------------------------------
+-- Variables: hash R:v with the fields r (revision) and v (value); without v it is a tombstone
+
+-- The event leaves first in every change below: a writer who may not publish is refused before anything is written,
+-- and as the function is atomic nobody can read between the two.
+
+register('sg_var_set', WRITE, 1, 2, function(root, args)
+  local value, expected = args[1], args[2]
+  local refusal = value_refusal(value)
+  if refusal then
+    return refusal
+  end
+  local key = root .. ':v'
+  local held = tonumber(call('HGET', key, 'r') or 0)
+  if expected then
+    local wanted = integer(expected)
+    if not wanted or wanted < 0 then
+      return refuse('SGARG', 'the expected revision is an integer from 0')
+    end
+    local now = held > 0 and call('HEXISTS', key, 'v') == 1 and held or 0
+    if wanted ~= now then
+      return refuse('SGREV', 'expected revision ' .. decimal(wanted) .. ', found ' .. decimal(now))
+    end
+  end
+  local revision = held + 1
+  local text = decimal(revision)
+  call('SPUBLISH', root, 'vs ' .. text .. ' ' .. value)
+  -- One new field is the value alone: a tombstone comes back to life.
+  if call('HSET', key, 'r', text, 'v', value) == 1 then
+    call('PERSIST', key)
+  end
+  return revision
+end)
+
+register('sg_var_get', READ, 0, 0, function(root)
+  local held = call('HMGET', root .. ':v', 'r', 'v')
+  return held[2] and { tonumber(held[1]), held[2] }
+end)
+
+register('sg_var_delete', FREE, 0, 0, function(root)
+  local key = root .. ':v'
+  if call('HEXISTS', key, 'v') == 0 then
+    return 0
+  end
+  local text = decimal(tonumber(call('HGET', key, 'r')) + 1)
+  call('SPUBLISH', root, 'vd ' .. text)
+  call('HDEL', key, 'v')
+  call('HSET', key, 'r', text)
+  call('EXPIRE', key, TOMBSTONE_S)
+  return 1
+end)
+
+register('sg_var_read', READ, 0, 0, function(root)
+  local held = call('HMGET', root .. ':v', 'r', 'v')
+  return { tonumber(held[1] or 0), held[2] }
+end)
+
+---------------------------------------------------------------------------------------------------------
+-- Order keys: fractions between 0 and 1 in base 255, most significant digit first
+--
+-- Digit d is the byte d + 1, so that the byte 0 can end a key and sorts below every digit; no key ends in digit 0, so
+-- byte order is numeric order. Arithmetic runs on six digits at a time, which a Lua number holds exactly.
+-- Appending and prepending count in units of the fifth digit (10^12 of them); between two neighbours a key near the
+-- middle is taken, which costs one bit per insert at the same spot. A key over KEY_MAX bytes is never stored: its
+-- neighbourhood is spread evenly first (spread_around).
+
+local KEY_MAX = 24
+local SIX = 255 ^ 6
+local UNIT = 255
+local POWERS = { 255 ^ 5, 255 ^ 4, 255 ^ 3, 255 ^ 2, 255, 1 }
+
+-- Six digits of `key` behind the first `skip`, as a number.
+local function digits_at(key, skip)
+  local a, b, c, d, e, f = byte(key, skip + 1, skip + 6)
+  return ((((((a or 1) - 1) * 255 + (b or 1) - 1) * 255 + (c or 1) - 1) * 255 + (d or 1) - 1) * 255 + (e or 1) - 1) * 255 +
+    (f or 1) - 1
+end
+
+-- The digits of a number from 1 to SIX - 1, without the zeros at the end.
+local function digits_of(number)
+  local f = number % 255
+  number = (number - f) / 255
+  local e = number % 255
+  number = (number - e) / 255
+  local d = number % 255
+  number = (number - d) / 255
+  local c = number % 255
+  number = (number - c) / 255
+  local b = number % 255
+  local text = char((number - b) / 255 + 1, b + 1, c + 1, d + 1, e + 1, f + 1)
+  local last = 6
+  while byte(text, last) == 1 do
+    last = last - 1
+  end
+  return sub(text, 1, last)
+end
+
+-- A number in the middle half between low and high (at least two apart) that has as few digits as possible.
+local function shortest_between(low, high)
+  local middle = low + floor((high - low) / 2)
+  local slack = floor((high - low) / 4)
+  for _, power in ipairs(POWERS) do
+    local number = floor(middle / power + 0.5) * power
+    if number > low and number < high and number >= middle - slack and number <= middle + slack then
+      return number
+    end
+  end
+  return middle
+end
+
+-- How many digits two keys share, low counting as followed by zeros.
+local function shared_digits(low, high)
+  local count = 0
+  while (byte(low, count + 1) or 1) == byte(high, count + 1) do
+    count = count + 1
+  end
+  return count
+end
+
+-- A key between two keys; '' is below and nil above everything.
+local function key_between(low, high)
+  local skip, head = 0, ''
+  local to = SIX
+  if high then
+    skip = shared_digits(low, high)
+    head = sub(high, 1, skip)
+    to = digits_at(high, skip)
+  end
+  local from = digits_at(low, skip)
+  while to - from < 2 do
+    -- No room in these six digits: keep those of the lower key and look behind them, where the upper end is open.
+    skip = skip + 6
+    head = sub(low, 1, skip) .. rep('\1', skip - #low)
+    from, to = digits_at(low, skip), SIX
+  end
+  return head .. digits_of(shortest_between(from, to))
+end
+
+local function key_after(last)
+  local number = digits_at(last, 0)
+  number = number - number % UNIT + UNIT
+  return number < SIX and digits_of(number) or key_between(last, nil)
+end
+
+local function key_before(first)
+  local number = digits_at(first, 0)
+  number = number - number % UNIT - UNIT
+  return number > 0 and digits_of(number) or key_between('', first)
+end
+
+-- The key of item `index` (from 0) of a whole list of `total`: unit steps around the middle, room on both sides.
+local function key_spread(index, total)
+  return digits_of((floor(SIX / UNIT / 2) - floor(total / 2) + index) * UNIT)
+end
+
+---------------------------------------------------------------------------------------------------------
+-- Lists: sorted set R:l (member = order key, byte 0, id; every score 0), hash R:h (id -> order key, byte 0, value),
+-- hash R:m with the fields r (revision) and k (kind: p positional, s sorted); without k it is a tombstone
+
+local function member_key(member)
+  return member and sub(member, 1, find(member, '\0', 1, true) - 1)
+end
+
+-- Revision (0 when unknown) and kind (false when the list does not exist).
+local function list_head(root)
+  local head = call('HMGET', root .. ':m', 'r', 'k')
+  return tonumber(head[1] or 0), head[2]
+end
+
+-- Revision `text` of a list that had the kind `before` (false: it comes into being, perhaps from a tombstone).
+local function list_stamp(root, text, kind, before)
+  local key = root .. ':m'
+  if before then
+    call('HSET', key, 'r', text)
+  elseif call('HSET', key, 'r', text, 'k', kind) == 1 then
+    call('PERSIST', key)
+  end
+end
+
+-- The order key of an item and where its value begins behind it; nil when there is no such item.
+local function item_find(root, id)
+  local held = call('HGET', root .. ':h', id)
+  if not held then
+    return nil
+  end
+  local zero = find(held, '\0', 1, true)
+  return sub(held, 1, zero - 1), held, zero + 1
+end
+
+local function item_write(root, key, id, value)
+  call('ZADD', root .. ':l', 0, key .. '\0' .. id)
+  call('HSET', root .. ':h', id, key .. '\0' .. value)
+end
+
+local function item_event(operation, text, places, id, value)
+  local name = id_json(id)
+  local event = operation .. ' ' .. text .. ' ' .. places .. ' ' .. #name .. ' ' .. name
+  return value and event .. ' ' .. value or event
+end
+
+-- Give the items `members` (of positions in order) new keys. Values are rewritten in small groups, as they may be large.
+local function items_rekey(root, members, keys)
+  local list, hash = root .. ':l', root .. ':h'
+  for first = 1, #members, 8 do
+    local old, ids, new, fields = {}, {}, {}, {}
+    local last = first + 7 < #members and first + 7 or #members
+    for at = first, last do
+      local member = members[at]
+      old[#old + 1] = member
+      ids[#ids + 1] = sub(member, find(member, '\0', 1, true) + 1)
+    end
+    local held = call('HMGET', hash, unpack(ids))
+    for at, id in ipairs(ids) do
+      local key = keys[first + at - 1]
+      new[#new + 1] = 0
+      new[#new + 1] = key .. '\0' .. id
+      fields[#fields + 1] = id
+      fields[#fields + 1] = key .. sub(held[at], find(held[at], '\0', 1, true))
+    end
+    call('ZREM', list, unpack(old))
+    call('ZADD', list, unpack(new))
+    call('HSET', hash, unpack(fields))
+  end
+end
+
+-- Keys for `count` items between low and high with the bits that they need, or nil when they are too close together.
+local function keys_spread(low, high, count)
+  local skip, head = 0, ''
+  local from, to = nil, SIX
+  if high then
+    skip = shared_digits(low, high)
+    head = sub(high, 1, skip)
+    to = digits_at(high, skip)
+  end
+  from = digits_at(low, skip)
+  if not high and from + (count + 2) * UNIT < SIX then
+    from = from - from % UNIT
+    to = from + (count + 1) * UNIT
+  elseif low == '' and to - (count + 2) * UNIT > 0 then
+    to = to - to % UNIT
+    from = to - (count + 1) * UNIT
+  end
+  local step = floor((to - from) / (count + 1))
+  if step < 4 then
+    return nil
+  end
+  local grain = 1
+  for _, power in ipairs(POWERS) do
+    if power * 4 <= step then
+      grain = power
+      break
+    end
+  end
+  local keys = {}
+  for at = 1, count do
+    local number = from + step * at
+    keys[at] = head .. digits_of(number - number % grain)
+  end
+  return keys, 8 * skip + 48 - log(step) / log(2)
+end
+
+-- Make room before position `index` of a list of `total`: spread the items around it over the space that they span.
+-- The wider the window the more room it must offer (three bits per doubling), so that a window is worth its price: it
+-- pays for at least as many inserts as it moves items, and in practice a few dozen items move once in a hundred inserts.
+local function spread_around(root, index, total)
+  local list = root .. ':l'
+  local width, bits_max = 32, 105
+  while true do
+    local first, last = index - width / 2, index + width / 2 - 1
+    if first < 0 then
+      first = 0
+    end
+    if last > total - 1 then
+      last = total - 1
+    end
+    local members = call('ZRANGE', list, first > 0 and first - 1 or 0, last + 1)
+    local low = first > 0 and member_key(remove(members, 1)) or ''
+    local high = last < total - 1 and member_key(remove(members)) or nil
+    local keys, bits
+    if first == 0 and last == total - 1 then
+      keys, bits = {}, 0
+      for at = 1, #members do
+        keys[at] = key_spread(at - 1, total)
+      end
+    else
+      keys, bits = keys_spread(low, high, #members)
+    end
+    if keys and bits <= bits_max then
+      return items_rekey(root, members, keys)
+    end
+    width, bits_max = width * 2, bits_max - 3
+  end
+end
+
+-- The order key for a new item before position `index` of a list of `total`.
+local function key_for(root, index, total)
+  local list = root .. ':l'
+  if total == 0 then
+    return key_spread(0, 1)
+  end
+  local key
+  if index == total then
+    key = key_after(member_key(call('ZRANGE', list, -1, -1)[1]))
+  elseif index == 0 then
+    key = key_before(member_key(call('ZRANGE', list, 0, 0)[1]))
+  else
+    local pair = call('ZRANGE', list, index - 1, index)
+    key = key_between(member_key(pair[1]), member_key(pair[2]))
+  end
+  if #key <= KEY_MAX then
+    return key
+  end
+  spread_around(root, index, total)
+  return key_for(root, index, total)
+end
+
+-- A sort key as an order key: the byte 0 becomes 1 1 and 1 becomes 1 2, which leaves 0 to end it and keeps the order.
+local function sort_escape(sort)
+  if find(sort, '[%z\1]') then
+    sort = gsub(sort, '[%z\1]', { ['\0'] = '\1\1', ['\1'] = '\1\2' })
+  end
+  return sort
+end
+
+local function no_item()
+  return refuse('SGID', 'no such item')
+end
+
+register('sg_list_insert', WRITE, 3, 3, function(root, args)
+  local index, id, value = integer(args[1]), id_parse(args[2]), args[3]
+  if not index then
+    return refuse('SGARG', 'the index is an integer')
+  end
+  if not id then
+    return id_refusal()
+  end
+  local refusal = value_refusal(value)
+  if refusal then
+    return refusal
+  end
+  local held, kind = list_head(root)
+  if kind == 's' then
+    return refuse('SGARG', 'the list is sorted: use sg_list_put')
+  end
+  local total = kind and call('ZCARD', root .. ':l') or 0
+  if index == -1 then
+    index = total
+  end
+  if index < 0 or index > total then
+    return refuse('SGARG', 'the index is not within the list')
+  end
+  if kind and call('HEXISTS', root .. ':h', id) == 1 then
+    return refuse('SGID', 'the list has this id already')
+  end
+  local text = decimal(held + 1)
+  call('SPUBLISH', root, item_event('li', text, index .. ' ' .. total + 1, id, value))
+  item_write(root, key_for(root, index, total), id, value)
+  list_stamp(root, text, 'p', kind)
+  return held + 1
+end)
+
+-- The part of sg_list_put for an item that exists with order key `old` and stored text `stored`.
+local function item_replace(root, text, key, id, value, old, stored, begin)
+  local list = root .. ':l'
+  local total, from = call('ZCARD', list), call('ZRANK', list, old .. '\0' .. id)
+  if key == old and sub(stored, begin) ~= value then
+    call('SPUBLISH', root, item_event('ls', text, from .. ' ' .. total, id, value))
+    call('HSET', root .. ':h', id, key .. '\0' .. value)
+    return
+  end
+  local to = call('ZLEXCOUNT', list, '-', '(' .. key .. '\0' .. id)
+  if to > from then
+    to = to - 1
+  end
+  call('SPUBLISH', root, item_event('lm', text, from .. ' ' .. to .. ' ' .. total, id, value))
+  if key ~= old then
+    call('ZREM', list, old .. '\0' .. id)
+    item_write(root, key, id, value)
+  end
+end
+
+register('sg_list_put', WRITE, 3, 3, function(root, args)
+  local sort, id, value = args[1], id_parse(args[2]), args[3]
+  if #sort > SORT_MAX then
+    return refuse('SGARG', 'the sort key is longer than 256 bytes')
+  end
+  if not id then
+    return id_refusal()
+  end
+  local refusal = value_refusal(value)
+  if refusal then
+    return refusal
+  end
+  local held, kind = list_head(root)
+  if kind == 'p' then
+    return refuse('SGARG', 'the list is positional: use sg_list_insert')
+  end
+  local key, text = sort_escape(sort), decimal(held + 1)
+  local old, stored, begin = item_find(root, id)
+  if old then
+    item_replace(root, text, key, id, value, old, stored, begin)
+  else
+    local list = root .. ':l'
+    local total, index = call('ZCARD', list), call('ZLEXCOUNT', list, '-', '(' .. key .. '\0' .. id)
+    call('SPUBLISH', root, item_event('li', text, index .. ' ' .. total + 1, id, value))
+    item_write(root, key, id, value)
+  end
+  list_stamp(root, text, 's', kind)
+  return held + 1
+end)
+
+register('sg_list_set', WRITE, 2, 2, function(root, args)
+  local id, value = id_parse(args[1]), args[2]
+  if not id then
+    return id_refusal()
+  end
+  local refusal = value_refusal(value)
+  if refusal then
+    return refusal
+  end
+  local key = item_find(root, id)
+  if not key then
+    return no_item()
+  end
+  local held, kind = list_head(root)
+  local list, text = root .. ':l', decimal(held + 1)
+  local index = call('ZRANK', list, key .. '\0' .. id)
+  call('SPUBLISH', root, item_event('ls', text, index .. ' ' .. call('ZCARD', list), id, value))
+  call('HSET', root .. ':h', id, key .. '\0' .. value)
+  list_stamp(root, text, kind, kind)
+  return held + 1
+end)
+
+register('sg_list_delete', FREE, 1, 1, function(root, args)
+  local id = id_parse(args[1])
+  if not id then
+    return id_refusal()
+  end
+  local key = item_find(root, id)
+  if not key then
+    return no_item()
+  end
+  local held, kind = list_head(root)
+  local list, member, text = root .. ':l', key .. '\0' .. id, decimal(held + 1)
+  local index = call('ZRANK', list, member)
+  call('SPUBLISH', root, item_event('lx', text, index .. ' ' .. call('ZCARD', list) - 1, id))
+  call('ZREM', list, member)
+  call('HDEL', root .. ':h', id)
+  list_stamp(root, text, kind, kind)
+  return held + 1
+end)
+
+register('sg_list_move', WRITE, 2, 2, function(root, args)
+  local id, to = id_parse(args[1]), integer(args[2])
+  if not id then
+    return id_refusal()
+  end
+  if not to then
+    return refuse('SGARG', 'the index is an integer')
+  end
+  local held, kind = list_head(root)
+  if kind == 's' then
+    return refuse('SGARG', 'the list is sorted: use sg_list_put')
+  end
+  local key, stored, begin = item_find(root, id)
+  if not key then
+    return no_item()
+  end
+  local list, member, text = root .. ':l', key .. '\0' .. id, decimal(held + 1)
+  local total = call('ZCARD', list)
+  if to == -1 then
+    to = total - 1
+  end
+  if to < 0 or to > total - 1 then
+    return refuse('SGARG', 'the index is not within the list')
+  end
+  local from, value = call('ZRANK', list, member), sub(stored, begin)
+  call('SPUBLISH', root, item_event('lm', text, from .. ' ' .. to .. ' ' .. total, id, value))
+  if to ~= from then
+    call('ZREM', list, member)
+    item_write(root, key_for(root, to, total - 1), id, value)
+  end
+  list_stamp(root, text, kind, kind)
+  return held + 1
+end)
+
+---------------------------------------------------------------------------------------------------------
+-- sg_list_set_all: a scanner that splits the array, so that values keep their bytes
+
+-- Position of the quote that ends the string at `at`, or nil.
+local function string_end(text, at)
+  local _, last = find(text, '^"[^"\\]*"', at)
+  if last then
+    return last
+  end
+  at = at + 1
+  while true do
+    at = find(text, '["\\]', at)
+    if not at or byte(text, at) == 34 then
+      return at
+    end
+    at = at + 2
+  end
+end
+
+-- Position of the bracket that closes the one at `at`, or nil; kinds of brackets are left to the JSON check.
+local function bracket_end(text, at)
+  local depth = 0
+  while true do
+    at = find(text, '["%[%]{}]', at)
+    if not at then
+      return nil
+    end
+    local found = byte(text, at)
+    if found == 34 then
+      at = string_end(text, at)
+      if not at then
+        return nil
+      end
+    elseif found == 123 or found == 91 then
+      depth = depth + 1
+    else
+      depth = depth - 1
+      if depth == 0 then
+        return at
+      end
+    end
+    at = at + 1
+  end
+end
+
+-- The valid JSON value at `at` of scan.text and the position behind it, or nil.
+local function scan_value(scan, at)
+  local text, first = scan.text, byte(scan.text, at)
+  local last
+  if first == 34 then
+    last = string_end(text, at)
+  elseif first == 123 or first == 91 then
+    -- %b knows no strings, yet what it finds is right if it is JSON: no container is the beginning of another.
+    -- A bracket inside a string spoils that; from then on brackets are walked, or every value could cost a look at the whole text.
+    if scan.balanced then
+      local _, close = find(text, first == 123 and '^%b{}' or '^%b[]', at)
+      local value = close and sub(text, at, close)
+      if value and json_valid(value) then
+        return value, close + 1
+      end
+      scan.balanced = false
+    end
+    last = bracket_end(text, at)
+  else
+    last = match(text, '^[%w+.-]+()', at)
+    last = last and last - 1
+  end
+  local value = last and sub(text, at, last)
+  if value and json_valid(value) then
+    return value, last + 1
+  end
+  return nil
+end
+
+local function skip_space(text, at)
+  return match(text, '^[ \t\n\r]*()', at)
+end
+
+-- The members of the object at `at` as a table of JSON texts, and the position behind it; nil when it is not one.
+local function scan_object(scan, at)
+  local text, members = scan.text, {}
+  at = match(text, '^{[ \t\n\r]*()', at)
+  if not at then
+    return nil
+  end
+  if byte(text, at) == 125 then
+    return members, at + 1
+  end
+  while true do
+    if byte(text, at) ~= 34 then
+      return nil
+    end
+    local key, value
+    key, at = scan_value(scan, at)
+    at = key and match(text, '^[ \t\n\r]*:[ \t\n\r]*()', at)
+    if not at then
+      return nil
+    end
+    value, at = scan_value(scan, at)
+    if not value then
+      return nil
+    end
+    members[string_bytes(key)] = value
+    at = skip_space(text, at)
+    local mark = byte(text, at)
+    if mark == 125 then
+      return members, at + 1
+    elseif mark ~= 44 then
+      return nil
+    end
+    at = skip_space(text, at + 1)
+  end
+end
+
+-- One item of the array: id and order key (nil without a sort key), or nil and the refusal.
+local function item_of(members)
+  local id_text, value, sort = members.id, members.value, members.sort
+  if not id_text or not value then
+    return nil, refuse('SGARG', 'an item needs id and value')
+  end
+  if byte(id_text) ~= 34 and not find(id_text, '^%-?%d+$') then
+    return nil, refuse('SGARG', 'an item id is a string or an integer')
+  end
+  local id = id_parse(id_text)
+  if not id then
+    return nil, id_refusal()
+  end
+  if #value > VALUE_MAX then
+    return nil, refuse('SGARG', 'value larger than 8 MiB')
+  end
+  if not sort then
+    return id, nil
+  end
+  if byte(sort) ~= 34 then
+    return nil, refuse('SGARG', 'a sort key is a string')
+  end
+  sort = string_bytes(sort)
+  if #sort > SORT_MAX then
+    return nil, refuse('SGARG', 'the sort key is longer than 256 bytes')
+  end
+  return id, sort_escape(sort)
+end
+
+local function not_array()
+  return refuse('SGJSON', 'a JSON array of objects is expected')
+end
+
+-- Adds one item to `items` and returns nil, or the refusal.
+local function items_add(items, members)
+  local id, key = item_of(members)
+  if not id then
+    return key
+  end
+  if items.seen[id] then
+    return refuse('SGID', 'two items have the same id')
+  end
+  local count = items.count + 1
+  items.seen[id] = true
+  items.count = count
+  items.ids[count] = id
+  items.values[count] = members.value
+  if key then
+    items.sorted = items.sorted + 1
+    items.keys[count] = key
+  end
+  if items.sorted > 0 and items.sorted < count then
+    return refuse('SGARG', 'either every item has a sort key or none')
+  end
+  return nil
+end
+
+-- All items of the array, or nil and the refusal.
+local function items_parse(text)
+  local items = { seen = {}, ids = {}, values = {}, keys = {}, count = 0, sorted = 0 }
+  local scan = { text = text, balanced = true }
+  local at = match(text, '^[ \t\n\r]*%[[ \t\n\r]*()')
+  if not at then
+    return nil, not_array()
+  end
+  if byte(text, at) == 93 then
+    at = at + 1
+  else
+    while true do
+      local members
+      members, at = scan_object(scan, at)
+      if not members then
+        return nil, not_array()
+      end
+      local refusal = items_add(items, members)
+      if refusal then
+        return nil, refusal
+      end
+      at = skip_space(text, at)
+      local mark = byte(text, at)
+      at = at + 1
+      if mark == 93 then
+        break
+      elseif mark ~= 44 then
+        return nil, not_array()
+      end
+      at = skip_space(text, at)
+    end
+  end
+  if skip_space(text, at) <= #text then
+    return nil, not_array()
+  end
+  return items
+end
+
+local function items_write(root, items)
+  local list, hash, total = root .. ':l', root .. ':h', items.count
+  call('UNLINK', list, hash)
+  for first = 1, total, CHUNK do
+    local members, fields, at = {}, {}, 0
+    for item = first, first + CHUNK - 1 < total and first + CHUNK - 1 or total do
+      local id, key = items.ids[item], items.keys[item] or key_spread(item - 1, total)
+      members[at + 1], members[at + 2] = 0, key .. '\0' .. id
+      fields[at + 1], fields[at + 2] = id, key .. '\0' .. items.values[item]
+      at = at + 2
+    end
+    call('ZADD', list, unpack(members))
+    call('HSET', hash, unpack(fields))
+  end
+end
+
+register('sg_list_set_all', WRITE, 1, 1, function(root, args)
+  if #args[1] > ALL_MAX then
+    return refuse('SGARG', 'the array is larger than 64 MiB')
+  end
+  local items, refusal = items_parse(args[1])
+  if not items then
+    return refusal
+  end
+  local held, kind = list_head(root)
+  local new_kind = items.count == 0 and (kind or 'p') or items.sorted > 0 and 's' or 'p'
+  if kind and kind ~= new_kind then
+    return refuse('SGARG', kind == 's' and 'the list is sorted: items need sort keys' or 'the list is positional: items have no sort keys')
+  end
+  local text = decimal(held + 1)
+  call('SPUBLISH', root, 'la ' .. text .. ' ' .. items.count)
+  items_write(root, items)
+  list_stamp(root, text, new_kind, kind)
+  return held + 1
+end)
+
+register('sg_list_drop', FREE, 0, 0, function(root)
+  local held, kind = list_head(root)
+  if not kind then
+    return 0
+  end
+  local key, text = root .. ':m', decimal(held + 1)
+  call('SPUBLISH', root, 'lz ' .. text)
+  call('UNLINK', root .. ':l', root .. ':h')
+  call('HDEL', key, 'k')
+  call('HSET', key, 'r', text)
+  call('EXPIRE', key, TOMBSTONE_S)
+  return 1
+end)
+
+---------------------------------------------------------------------------------------------------------
+-- Reading lists
+
+-- Appends id and value of `count` items from position `first` on to `answer`.
+local function slice(root, first, count, answer)
+  local list, hash, at = root .. ':l', root .. ':h', #answer
+  for start = first, first + count - 1, CHUNK do
+    local left = first + count - start
+    local members = call('ZRANGE', list, start, start + (left < CHUNK and left or CHUNK) - 1)
+    if #members == 0 then
+      break
+    end
+    local ids, begins = {}, {}
+    for place, member in ipairs(members) do
+      local begin = find(member, '\0', 1, true) + 1
+      begins[place] = begin
+      ids[place] = sub(member, begin)
+    end
+    -- The stored text begins with the same order key as the member, so the value begins where the id does.
+    local stored = call('HMGET', hash, unpack(ids))
+    for place, id in ipairs(ids) do
+      answer[at + 1], answer[at + 2] = id_json(id), sub(stored[place], begins[place])
+      at = at + 2
+    end
+  end
+  return answer
+end
+
+register('sg_list_get', READ, 1, 1, function(root, args)
+  local id = id_parse(args[1])
+  if not id then
+    return id_refusal()
+  end
+  local key, stored, begin = item_find(root, id)
+  if not key then
+    return false
+  end
+  return { (list_head(root)), call('ZRANK', root .. ':l', key .. '\0' .. id), sub(stored, begin) }
+end)
+
+register('sg_list_page', READ, 2, 2, function(root, args)
+  local page, size = integer(args[1]), integer(args[2])
+  if not page or not size or size <= 0 then
+    return refuse('SGARG', 'page and page size are integers, the size at least 1')
+  end
+  local held, kind = list_head(root)
+  if not kind then
+    return false
+  end
+  if size > PAGE_SIZE_MAX then
+    size = PAGE_SIZE_MAX
+  end
+  local total = call('ZCARD', root .. ':l')
+  local last = total > 0 and floor((total - 1) / size) or 0
+  page = page < 0 and 0 or page > last and last or page
+  return slice(root, page * size, size, { held, total, page, size })
+end)
+
+-- The ranges and ids that sg_list_read is asked for, or nil.
+local function read_wishes(args)
+  local ranges, ids = {}, {}
+  local count, at = integer(args[1]), 2
+  if not count or count < 0 or count > RANGES_MAX or #args < 2 * count + 2 then
+    return nil
+  end
+  for place = 1, count do
+    local start, length = integer(args[at]), integer(args[at + 1])
+    if not start or not length or start < 0 or length < 0 or length > PAGE_SIZE_MAX then
+      return nil
+    end
+    ranges[place] = { start, length }
+    at = at + 2
+  end
+  if integer(args[at]) ~= #args - at then
+    return nil
+  end
+  for place = at + 1, #args do
+    ids[#ids + 1] = args[place]
+  end
+  return ranges, ids
+end
+
+register('sg_list_read', READ, 2, ARGS_MAX, function(root, args)
+  local ranges, ids = read_wishes(args)
+  if not ranges then
+    return refuse('SGARG', 'expected: range count, start and length of each, id count, ids')
+  end
+  local held, kind = list_head(root)
+  local list = root .. ':l'
+  local total = call('ZCARD', list)
+  local slices, items = {}, {}
+  for place, range in ipairs(ranges) do
+    slices[place] = range[1] < total and slice(root, range[1], range[2], {}) or {}
+  end
+  for place, text in ipairs(ids) do
+    local id = id_parse(text)
+    local key, stored, begin
+    if id then
+      key, stored, begin = item_find(root, id)
+    end
+    items[place] = key and { call('ZRANK', list, key .. '\0' .. id), sub(stored, begin) } or false
+  end
+  return { held, kind and 1 or 0, total, slices, items }
+end)
+
+register('sg_state', READ, 0, 0, function(root)
+  local key = root .. ':v'
+  local held, kind = list_head(root)
+  return { tonumber(call('HGET', key, 'r') or 0), call('HEXISTS', key, 'v'), held, kind and 1 or 0 }
+end)
+
+---------------------------------------------------------------------------------------------------------
+-- Calls, under one root C: who serves which function, and the way of a call to the least busy executor
+--
+-- C:r       revision of the catalogue
+-- C:n       sorted set (scores 0) of the names with an executor
+-- C:g       sorted set of gateways, score = end of the lease (ms)
+-- C:e:<gw>  hash of a gateway's executors: id -> calls in flight
+-- C:x:<gw> <exec>  set of the names that an executor serves
+-- C:f:<name>       sorted set of '<gw> <exec>', score = calls in flight of that executor
+
+local WORD_MAX = 64
+local BURY_MAX = 16
+
+-- Ids of gateways, executors and calls travel in events between spaces.
+local function word_valid(text)
+  return #text <= WORD_MAX and find(text, '^[!-~]+$')
+end
+
+local function words_refusal(args, ...)
+  for _, place in ipairs({ ... }) do
+    if not word_valid(args[place]) then
+      return refuse('SGARG', 'an id is 1 to 64 printable ASCII characters without spaces')
+    end
+  end
+  return nil
+end
+
+local function now_ms()
+  local time = call('TIME')
+  return tonumber(time[1]) * 1000 + floor(tonumber(time[2]) / 1000), tonumber(time[2])
+end
+
+local function catalogue_revision(root)
+  return tonumber(call('GET', root .. ':r') or 0)
+end
+
+local function catalogue_publish(root, what, subject)
+  call('SPUBLISH', root, what .. ' ' .. call('INCR', root .. ':r') .. ' ' .. subject)
+end
+
+-- Take one executor off one name; the last one ends the function.
+local function name_leave(root, name, executor)
+  local key = root .. ':f:' .. name
+  if call('ZREM', key, executor) == 1 and call('EXISTS', key) == 0 then
+    call('ZREM', root .. ':n', name)
+    catalogue_publish(root, 'f-', name)
+  end
+end
+
+-- Forget a gateway with everything that it registered; nothing happens when it is not known.
+local function gateway_bury(root, gateway)
+  local key = root .. ':e:' .. gateway
+  local known = call('ZREM', root .. ':g', gateway)
+  for _, executor in ipairs(call('HKEYS', key)) do
+    local names = root .. ':x:' .. gateway .. ' ' .. executor
+    for _, name in ipairs(call('SMEMBERS', names)) do
+      name_leave(root, name, gateway .. ' ' .. executor)
+    end
+    call('DEL', names)
+    known = 1
+  end
+  call('DEL', key)
+  if known == 1 then
+    catalogue_publish(root, 'g-', gateway)
+  end
+end
+
+-- Set the calls in flight of an executor, in all names that it serves.
+local function executor_count(root, gateway, executor, inflight)
+  call('HSET', root .. ':e:' .. gateway, executor, inflight)
+  for _, name in ipairs(call('SMEMBERS', root .. ':x:' .. gateway .. ' ' .. executor)) do
+    call('ZADD', root .. ':f:' .. name, inflight, gateway .. ' ' .. executor)
+  end
+end
+
+local function lease_renew(root, gateway, lease_ms)
+  call('ZADD', root .. ':g', decimal(now_ms() + lease_ms), gateway)
+end
+
+local function lease_of(text)
+  local lease_ms = integer(text)
+  return lease_ms and lease_ms > 0 and lease_ms <= 86400000 and lease_ms or nil
+end
+
+local function lease_refusal()
+  return refuse('SGARG', 'a lease is 1 to 86400000 ms')
+end
+
+register('sg_fn_serve', WRITE, 4, 4, function(root, args)
+  local gateway, executor, name, lease_ms = args[1], args[2], args[3], lease_of(args[4])
+  local refusal = words_refusal(args, 1, 2)
+  if refusal then
+    return refusal
+  end
+  if not name_valid(name) then
+    return refuse('SGNAME', 'not a function name')
+  end
+  if not lease_ms then
+    return lease_refusal()
+  end
+  lease_renew(root, gateway, lease_ms)
+  local executors = root .. ':e:' .. gateway
+  call('HSETNX', executors, executor, 0)
+  call('SADD', root .. ':x:' .. gateway .. ' ' .. executor, name)
+  call('ZADD', root .. ':f:' .. name, 'NX', call('HGET', executors, executor), gateway .. ' ' .. executor)
+  if call('ZADD', root .. ':n', 0, name) == 1 then
+    catalogue_publish(root, 'f+', name)
+  end
+  return catalogue_revision(root)
+end)
+
+register('sg_fn_leave', FREE, 3, 3, function(root, args)
+  local gateway, executor, name = args[1], args[2], args[3]
+  local refusal = words_refusal(args, 1, 2)
+  if refusal then
+    return refusal
+  end
+  local names = root .. ':x:' .. gateway .. ' ' .. executor
+  if call('SREM', names, name) == 1 then
+    name_leave(root, name, gateway .. ' ' .. executor)
+    if call('EXISTS', names) == 0 then
+      call('HDEL', root .. ':e:' .. gateway, executor)
+    end
+  end
+  return catalogue_revision(root)
+end)
+
+register('sg_fn_gone', FREE, 1, 1, function(root, args)
+  local refusal = words_refusal(args, 1)
+  if refusal then
+    return refusal
+  end
+  gateway_bury(root, args[1])
+  return catalogue_revision(root)
+end)
+
+register('sg_fn_beat', FREE, 2, ARGS_MAX, function(root, args)
+  local gateway, lease_ms = args[1], lease_of(args[2])
+  local refusal = words_refusal(args, 1)
+  if refusal then
+    return refusal
+  end
+  if not lease_ms then
+    return lease_refusal()
+  end
+  if #args % 2 ~= 0 then
+    return refuse('SGARG', 'expected: pairs of executor and calls in flight')
+  end
+  lease_renew(root, gateway, lease_ms)
+  local executors = root .. ':e:' .. gateway
+  for place = 3, #args, 2 do
+    local executor, inflight = args[place], integer(args[place + 1])
+    if not inflight or inflight < 0 then
+      return refuse('SGARG', 'calls in flight are an integer from 0')
+    end
+    local held = call('HGET', executors, executor)
+    if held and tonumber(held) ~= inflight then
+      executor_count(root, gateway, executor, inflight)
+    end
+  end
+  for _, dead in ipairs(call('ZRANGEBYSCORE', root .. ':g', '-inf', decimal(now_ms()), 'LIMIT', 0, BURY_MAX)) do
+    gateway_bury(root, dead)
+  end
+  return catalogue_revision(root)
+end)
+
+register('sg_fn_list', READ, 0, 0, function(root)
+  local answer = { catalogue_revision(root) }
+  for _, name in ipairs(call('ZRANGE', root .. ':n', 0, -1)) do
+    answer[#answer + 1] = name
+  end
+  return answer
+end)
+
+-- math.random of Redis repeats itself; this runs on through the life of the library, stirred by the clock.
+local stir = 1
+local function dice(sides, microseconds)
+  stir = (stir * 16807 + microseconds) % 2147483647
+  return stir % sides
+end
+
+-- Gateway and executor with the fewest calls in flight, any of them when several are equal; nil when there is none.
+local function least_busy(root, name, microseconds)
+  local key = root .. ':f:' .. name
+  local best = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  if not best[1] then
+    return nil
+  end
+  local equals = call('ZCOUNT', key, best[2], best[2])
+  local place = equals > 1 and dice(equals, microseconds) or 0
+  local chosen = place > 0 and call('ZRANGE', key, place, place)[1] or best[1]
+  return match(chosen, '^(%S+) (%S+)$')
+end
+
+register('sg_fn_call', WRITE, 5, 5, function(root, args)
+  local name, corr, caller, timeout, call_args = args[1], args[2], args[3], args[4], args[5]
+  local refusal = words_refusal(args, 2, 3)
+  if refusal then
+    return refusal
+  end
+  local timeout_ms = integer(timeout)
+  if not timeout_ms or timeout_ms < 1 then
+    return refuse('SGARG', 'the timeout is an integer from 1')
+  end
+  if #call_args > VALUE_MAX then
+    return refuse('SGARG', 'arguments larger than 8 MiB')
+  end
+  local now, microseconds = now_ms()
+  while true do
+    local gateway, executor = least_busy(root, name, microseconds)
+    if not gateway then
+      return refuse('SGNAME', 'no executor serves this function')
+    end
+    local lease_end = tonumber(call('ZSCORE', root .. ':g', gateway) or 0)
+    if lease_end > now and
+      call('SPUBLISH', root .. ':' .. gateway,
+        concat({ 'c', corr, caller, executor, decimal(timeout_ms), #name, name, call_args }, ' ')) > 0 then
+      executor_count(root, gateway, executor, tonumber(call('HGET', root .. ':e:' .. gateway, executor) or 0) + 1)
+      return { gateway, executor }
+    end
+    gateway_bury(root, gateway)
+    -- The burial took this away too, unless somebody tampered with the keys; then the loop must end all the same.
+    name_leave(root, name, gateway .. ' ' .. executor)
+  end
+end)
+
+register('sg_fn_done', FREE, 5, 5, function(root, args)
+  local gateway, executor, corr, caller, result = args[1], args[2], args[3], args[4], args[5]
+  local refusal = words_refusal(args, 1, 2, 3, 4)
+  if refusal then
+    return refusal
+  end
+  local inflight = tonumber(call('HGET', root .. ':e:' .. gateway, executor) or 0)
+  if inflight > 0 then
+    executor_count(root, gateway, executor, inflight - 1)
+  end
+  return call('SPUBLISH', root .. ':' .. caller, 'r ' .. corr .. ' ' .. result) > 0 and 1 or 0
+end)
