@@ -1,0 +1,457 @@
+"""A strict SockSync v1 peer as pure state, written from section 2 of the protocol alone.
+
+Feed it every message that is sent (sent) and every message that comes (received). It holds what a naive client would
+hold and raises Violation on the first frame that such a client could not apply: data without a subscription, an
+increment before the snapshot, an index outside the held page, an id that is there already or is not there, a page that
+grows beyond its size, a set_count that says nothing new, an answer to a call that was never made, an unexpected error.
+"""
+import time
+
+from jsontext import Frame, NotJson, decode, elements, members
+
+GRACE_S = 5.0  # frames already queued may still arrive that long after our own unsubscribe
+DEFAULT_PAGE_SIZE = 100
+
+REQUIRED = {
+    ("set", "var"): {"name", "value"},
+    ("set", "list"): {"name", "id", "value"},
+    ("set_all", "list"): {"name", "page", "total_item_count", "items"},
+    ("set_count", "list"): {"name", "total_item_count"},
+    ("insert", "list"): {"name", "index", "id", "value"},
+    ("delete", "list"): {"name", "id"},
+    ("subscribe", "var"): {"name"},
+    ("subscribe", "list"): {"name"},
+    ("subscribe", "function"): {"name"},
+    ("unsubscribe", "var"): {"name"},
+    ("unsubscribe", "list"): {"name"},
+    ("unsubscribe", "function"): {"name"},
+    ("call", "function"): {"name", "id"},
+    ("return", "function"): {"name", "id"},
+}
+OPTIONAL = {
+    ("delete", "list"): {"gone"},
+    ("call", "function"): {"args"},
+    ("return", "function"): {"value"},
+}
+
+
+class Violation(AssertionError):
+    """A frame that a client written from the protocol text could not apply."""
+
+
+def key_of(item_id):
+    """Ids compare by decoded value; 1 and "1" differ, as do 1 and true."""
+    return (type(item_id).__name__, item_id)
+
+
+class Var:
+    """What a subscriber of a variable holds."""
+
+    def __init__(self):
+        self.value = None  # raw text; None before the snapshot
+        self.answers_due = 0  # sets that must still come because we asked
+
+
+class ListView:
+    """What a subscriber of a list holds: one page and the count."""
+
+    def __init__(self):
+        self.page = None  # None before the snapshot
+        self.counts = set()  # total item count; two readings after a delete of an item that is off the page
+        self.items = []  # [key, raw value] in order
+        self.sizes = []  # page sizes asked for: the last is the newest; more than one while answers may be due
+        self.answers_due = 0
+
+    def ids(self):
+        return [key for key, _ in self.items]
+
+    def find(self, key):
+        for at, (held, _) in enumerate(self.items):
+            if held == key:
+                return at
+        return -1
+
+    @property
+    def count(self):
+        return next(iter(self.counts)) if len(self.counts) == 1 else None
+
+    def held(self):
+        """What can be compared with a slice of the list: (page, counts, items)."""
+        return self.page, frozenset(self.counts), tuple((key, value) for key, value in self.items)
+
+
+class Item:
+    """What a subscriber of one item holds."""
+
+    def __init__(self):
+        self.value = None
+        self.answers_due = 0
+
+
+class Subscription:
+    def __init__(self, view):
+        self.view = view
+        self.active = True
+        self.left_at = None
+
+    def live(self):
+        return self.active or (self.left_at is not None and time.monotonic() - self.left_at < GRACE_S)
+
+    def leave(self):
+        self.active = False
+        self.left_at = time.monotonic()
+
+
+class StrictState:
+    def __init__(self, max_page_size=DEFAULT_PAGE_SIZE, unique_values=False):
+        """unique_values: no value is written twice, so a second `set` of the same one is a frame too many."""
+        self.max_page_size = max_page_size
+        self.unique_values = unique_values
+        self.subscriptions = {}  # (type, name) or ("item", name, key) -> Subscription
+        self.fetches = {}  # (name, key) -> [answers due at least, answers due at most] of get with id
+        self.callable = set()  # functions that the gateway says we may call
+        self.writable = set()  # (type, name) that the gateway has subscribed to at us
+        self.calls = {}  # key of our call -> name
+        self.settled = {}  # key of our call -> Frame
+        self.executing = {}  # key of a call to us -> Frame
+        self.excuses = []  # (type, name, key or None, codes): errors that may come
+        self.errors = []  # Frames
+        self.observe = None  # called as observe(frame) after each frame was applied
+        self.history = {}  # list name -> [held()] after each frame that touched it, when a list is there
+
+    # --- what we send ---
+
+    def sent(self, text):
+        """Call with every well-formed message before it is sent."""
+        message = Frame(text)
+        func = message["func"]
+        if func == "unsubscribe_all":
+            for subscription in self.subscriptions.values():
+                if subscription.active:
+                    subscription.leave()
+            return
+        kind, name = message.get("type"), message.get("name")
+        handler = getattr(self, f"_sent_{func}", None)
+        if handler:
+            handler(kind, name, message)
+
+    def _sent_subscribe(self, kind, name, message):
+        if kind == "function":
+            self._subscribe((kind, name), lambda: None)
+        elif kind == "var":
+            self._subscribe((kind, name), Var).view.answers_due += 1
+        elif message.get("id") is not None:
+            self._subscribe(("item", name, key_of(message["id"])), Item).view.answers_due += 1
+        else:
+            view = self._subscribe((kind, name), ListView).view
+            view.answers_due += 1
+            view.sizes.append(self.max_page_size)
+
+    def _subscribe(self, key, make):
+        subscription = self.subscriptions.get(key)
+        if subscription is None or (not subscription.active and not subscription.live()):
+            subscription = self.subscriptions[key] = Subscription(make())
+        subscription.active = True  # frames of the former subscription may still come: its view is kept
+        return subscription
+
+    def _sent_unsubscribe(self, kind, name, message):
+        key = (kind, name)
+        if kind == "list" and message.get("id") is not None:
+            key = ("item", name, key_of(message["id"]))
+        if key in self.subscriptions:
+            self.subscriptions[key].leave()
+
+    def _sent_get(self, kind, name, message):
+        if kind == "list" and message.get("id") is not None:
+            due = self.fetches.setdefault((name, key_of(message["id"])), [0, 0])
+            due[0] += 1
+            due[1] += 1
+            return
+        subscription = self.subscriptions.get((kind, name))
+        if subscription is None or not subscription.active:
+            return
+        subscription.view.answers_due += 1
+        if kind == "list":
+            size = message.get("page_size")
+            subscription.view.sizes.append(min(size, self.max_page_size) if size else self.max_page_size)
+
+    def _sent_call(self, _kind, name, message):
+        self.calls[key_of(message["id"])] = name
+
+    def _sent_return(self, _kind, _name, message):
+        self.executing.pop(key_of(message["id"]), None)
+
+    def _sent_error(self, _kind, _name, message):
+        if "id" in message:
+            self.executing.pop(key_of(message["id"]), None)
+
+    def excuse(self, kind, name, item_id, *codes):
+        """One error with one of these codes may come for (type, name, id)."""
+        self.excuses.append((kind, name, None if item_id is None else key_of(item_id), codes))
+
+    # --- what comes ---
+
+    def received(self, text):
+        """Applies one message from the gateway, or raises Violation. Returns the Frame."""
+        try:
+            frame = Frame(text)
+        except NotJson as error:
+            raise Violation(f"not a JSON object: {error}") from None
+        func = frame.get("func")
+        if func == "error":
+            self._error(frame)
+        else:
+            kind = frame.get("type")
+            required = REQUIRED.get((func, kind))
+            self._check(required is not None, frame, "no such message")
+            allowed = required | OPTIONAL.get((func, kind), set()) | {"func", "type"}
+            self._check(required <= set(frame.raw), frame, "a required field is missing")
+            self._check(set(frame.raw) <= allowed, frame, "a field that is not in the protocol")
+            self._check(isinstance(frame["name"], str), frame, "name is not a string")
+            getattr(self, f"_{func}_{kind}")(frame, frame["name"])
+        if self.observe:
+            self.observe(frame)
+        return frame
+
+    @staticmethod
+    def _check(condition, frame, what):
+        if not condition:
+            raise Violation(f"{what}: {frame!r}")
+
+    def _item_id(self, frame):
+        item_id = frame["id"]
+        self._check(type(item_id) in (str, int), frame, "an id that is neither string nor integer")
+        return key_of(item_id)
+
+    def _live(self, *key):
+        subscription = self.subscriptions.get(key)
+        return subscription if subscription is not None and subscription.live() else None
+
+    def _set_var(self, frame, name):
+        subscription = self._live("var", name)
+        self._check(subscription, frame, "data without a subscription")
+        view = subscription.view
+        if self.unique_values and not view.answers_due:
+            self._check(view.value != frame.raw["value"], frame, "the same change twice")
+        view.value = frame.raw["value"]
+        view.answers_due = max(0, view.answers_due - 1)
+
+    def _list_view(self, frame, name):
+        subscription = self._live("list", name)
+        self._check(subscription, frame, "data without a subscription")
+        self._check(subscription.view.page is not None, frame, "a change before the snapshot")
+        return subscription.view
+
+    def _set_list(self, frame, name):
+        key, value = self._item_id(frame), frame.raw["value"]
+        page, item = self._live("list", name), self._live("item", name, key)
+        view = page.view if page is not None and page.view.page is not None else None
+        at = view.find(key) if view else -1
+        due = self.fetches.get((name, key))
+        self._check(at >= 0 or item or (due and due[1] > 0), frame, "set of an item that is neither held nor subscribed")
+        repeated = due and due[1] > 0
+        if due:
+            due[0] = max(0, due[0] - 1)
+            if at < 0 and not item:
+                due[1] -= 1
+        if item:
+            repeated = repeated or item.view.answers_due
+            if self.unique_values and not repeated:
+                self._check(item.view.value != value, frame, "the same change twice")
+            item.view.value = value
+            item.view.answers_due = max(0, item.view.answers_due - 1)
+        if at >= 0:
+            if self.unique_values and not repeated:
+                self._check(view.items[at][1] != value, frame, "the same change twice")
+            view.items[at][1] = value
+            self._listed(name, view)
+
+    def _set_all_list(self, frame, name):
+        subscription = self._live("list", name)
+        self._check(subscription, frame, "data without a subscription")
+        view = subscription.view
+        items = []
+        try:
+            for element in elements(frame.raw["items"]):
+                fields = members(element)
+                self._check(set(fields) == {"id", "value"}, frame, "an item is {id, value}")
+                item_id = decode(fields["id"])
+                self._check(type(item_id) in (str, int), frame, "an id that is neither string nor integer")
+                items.append([key_of(item_id), fields["value"]])
+        except NotJson as error:
+            raise Violation(f"items: {error}") from None
+        keys = [key for key, _ in items]
+        self._check(len(set(keys)) == len(keys), frame, "an id twice in one page")
+        page, total = frame["page"], frame["total_item_count"]
+        self._check(type(page) is int and page >= 0, frame, "page is not a count")
+        self._check(type(total) is int and total >= 0, frame, "total_item_count is not a count")
+        self._check(len(items) <= total, frame, "more items than the list has")
+        view.page, view.counts, view.items = page, {total}, items
+        view.answers_due = max(0, view.answers_due - 1)
+        for key, value in items:
+            item = self._live("item", name, key)
+            if item and item.active:
+                item.view.value = value
+        self._check_page(frame, view)
+        self._listed(name, view)
+
+    def _set_count_list(self, frame, name):
+        view = self._list_view(frame, name)
+        total = frame["total_item_count"]
+        self._check(type(total) is int and total >= 0, frame, "total_item_count is not a count")
+        self._check(view.counts != {total}, frame, "a set_count that says nothing new")
+        view.counts = {total}
+        self._check_page(frame, view)
+        self._listed(name, view)
+
+    def _insert_list(self, frame, name):
+        view = self._list_view(frame, name)
+        key, index = self._item_id(frame), frame["index"]
+        self._check(type(index) is int, frame, "index is not an integer")
+        self._check(0 <= index <= len(view.items), frame, f"index outside of the held page of {len(view.items)} items")
+        self._check(view.find(key) < 0, frame, "insert of an id that is held already")
+        view.items.insert(index, [key, frame.raw["value"]])
+        item = self._live("item", name, key)
+        if item and item.active:
+            item.view.value = frame.raw["value"]
+        view.counts = {count + 1 for count in view.counts}
+        self._check_page(frame, view)
+        self._listed(name, view)
+
+    def _delete_list(self, frame, name):
+        key = self._item_id(frame)
+        self._check(frame.raw.get("gone", "true") == "true", frame, "gone is true or absent")
+        page, item = self._live("list", name), self._live("item", name, key)
+        view = page.view if page is not None and page.view.page is not None else None
+        at = view.find(key) if view else -1
+        gone = "gone" in frame
+        self._check(at >= 0 or item, frame, "delete of an item that is neither held nor subscribed")
+        self._check(at >= 0 or gone, frame, "delete of a subscribed item that is not on the page, without gone")
+        if item and gone:
+            item.active = False  # ends by itself, with the grace of our own unsubscribe for what is on its way
+            item.left_at = time.monotonic() if item.left_at is None else item.left_at
+        if at >= 0:
+            del view.items[at]
+            view.counts = {count - 1 for count in view.counts}
+        elif view:
+            # A naive client counts every delete, a careful one only those of its page: both must come out right.
+            view.counts = view.counts | {count - 1 for count in view.counts}
+        if view:
+            if page.active and not view.answers_due:
+                self._check(min(view.counts) >= 0, frame, "a count below zero")
+            self._check_page(frame, view)
+            self._listed(name, view)
+
+    def _check_page(self, frame, view):
+        sizes = view.sizes or [self.max_page_size]
+        self._check(len(view.items) <= max(sizes), frame, f"the page grows to {len(view.items)} of {max(sizes)}")
+        # Deletes and inserts change both numbers alike, so this holds in the middle of a change too.
+        self._check(max(view.counts) - len(view.items) >= view.page * min(sizes), frame,
+                    f"{len(view.items)} items on page {view.page} do not fit a list of {view.counts}")
+
+    def _listed(self, name, view):
+        if name in self.history:
+            self.history[name].append(view.held())
+
+    # --- functions, grants, errors ---
+
+    def _subscribe_function(self, frame, name):
+        self._check(name not in self.callable, frame, "a function that is offered already")
+        self.callable.add(name)
+
+    def _unsubscribe_function(self, frame, name):
+        self._check(name in self.callable, frame, "a function that was not offered")
+        self.callable.discard(name)
+
+    def _subscribe_var(self, frame, name):
+        self._check(("var", name) not in self.writable, frame, "subscribed already")
+        self.writable.add(("var", name))
+
+    def _subscribe_list(self, frame, name):
+        self._check(("list", name) not in self.writable, frame, "subscribed already")
+        self.writable.add(("list", name))
+
+    def _unsubscribe_var(self, frame, name):
+        self._check(("var", name) in self.writable, frame, "was not subscribed")
+        self.writable.discard(("var", name))
+
+    def _unsubscribe_list(self, frame, name):
+        self._check(("list", name) in self.writable, frame, "was not subscribed")
+        self.writable.discard(("list", name))
+
+    def _call_function(self, frame, name):
+        self._check(self._live("function", name), frame, "call of a function that we do not serve")
+        key = self._item_id(frame)
+        self._check(key not in self.executing, frame, "the id of a call that has not ended")
+        if "args" in frame:
+            self._check(frame.raw["args"].startswith("{"), frame, "args is not an object")
+        self.executing[key] = frame
+
+    def _return_function(self, frame, name):
+        key = self._item_id(frame)
+        self._check(key in self.calls, frame, "the return of a call that is not in flight")
+        self._check(self.calls.pop(key) == name, frame, "the return of another function")
+        self.settled[key] = frame
+
+    def _error(self, frame):
+        self._check(type(frame.get("error_code")) is int, frame, "error_code is not an integer")
+        self._check(1 <= frame["error_code"] <= 8, frame, "no such error code")
+        allowed = {"func", "error_code", "message", "type", "name", "id"}
+        self._check(set(frame.raw) <= allowed, frame, "a field that is not in the protocol")
+        self._check(isinstance(frame.get("message", ""), str), frame, "message is not a string")
+        self.errors.append(frame)
+        key = key_of(frame["id"]) if "id" in frame else None
+        if key in self.calls and frame.get("type") == "function":
+            self.calls.pop(key)
+            self.settled[key] = frame
+            return
+        self._check(self._excused(frame, key), frame, "an error that nothing called for")
+
+    def _excused(self, frame, key):
+        kind, name, code = frame.get("type"), frame.get("name"), frame["error_code"]
+        for at, (e_kind, e_name, e_key, codes) in enumerate(self.excuses):
+            if code in codes and (kind, name, key) == (e_kind, e_name, e_key):
+                del self.excuses[at]
+                self._settle_failed(kind, name, key)
+                return True
+        return False
+
+    def _settle_failed(self, kind, name, key):
+        """The error was the answer to a request for this item."""
+        due = self.fetches.get((name, key))
+        if kind == "list" and due:
+            due[0], due[1] = max(0, due[0] - 1), max(0, due[1] - 1)
+        item = self.subscriptions.get(("item", name, key))
+        if item and item.view.answers_due:
+            item.view.answers_due -= 1
+            if item.view.value is None:
+                del self.subscriptions[("item", name, key)]
+
+    # --- asking ---
+
+    def value(self, name):
+        """The raw text that is held of a variable; None before the snapshot."""
+        subscription = self.subscriptions.get(("var", name))
+        return subscription.view.value if subscription else None
+
+    def list(self, name):
+        subscription = self.subscriptions.get(("list", name))
+        return subscription.view if subscription else None
+
+    def item(self, name, item_id):
+        subscription = self.subscriptions.get(("item", name, key_of(item_id)))
+        return subscription.view.value if subscription and subscription.active else None
+
+    def active(self, *key):
+        return key in self.subscriptions and self.subscriptions[key].active
+
+    def answers_due(self):
+        """How many answers must still come, at least."""
+        due = sum(s.view.answers_due for s in self.subscriptions.values() if s.active and s.view is not None)
+        return due + sum(low for low, _ in self.fetches.values()) + len(self.calls)
+
+    def settle(self):
+        """All answers have come and nothing is on its way: the newest page size is the one that holds."""
+        for key, subscription in self.subscriptions.items():
+            if key[0] == "list" and subscription.view.sizes:
+                del subscription.view.sizes[:-1]
