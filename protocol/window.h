@@ -1,13 +1,14 @@
-/* Windows onto a paged list. A `window` is the true slice that (page, size) names, kept current by change events, with
- * holes where an item entered whose content is not known yet. A `page` is an immutable version of it: what a subscriber was
- * told. page_compare finds the shortest exact sequence from one version to another (sheet 5.2: "slide"). */
+/* Windows onto a paged list. A `window` is the true slice that (page, size) names, kept current by change
+ * events, with holes where an item entered whose content is not known yet. A `page` is an immutable version
+ * of it: what a subscriber was told. page_compare finds the shortest exact sequence from one version to
+ * another (sheet 5.2: "slide"). */
 #ifndef SYNCGATE_PROTOCOL_WINDOW_H
 #define SYNCGATE_PROTOCOL_WINDOW_H
 
 #include "protocol/base/slice.h"
 
-/* One item of a list: immutable and refcounted (not atomic). A change of its value makes a new entry, so "same entry" means
- * "same id, told the same value", and "same id, other entry" means `set`. */
+/* One item of a list: immutable and refcounted (not atomic). A change of its value makes a new entry, so
+ * "same entry" means "same id, told the same value", and "same id, other entry" means `set`. */
 struct entry {
     uint32_t refs;
     uint32_t id_len;
@@ -57,9 +58,12 @@ struct window {
 void window_init(struct window *w, int64_t number, int64_t size);
 void window_deinit(struct window *w);
 
-/* Events, in the order Redis applied them. Each keeps `slots` exactly the slice (holes where content is unknown) and says
- * whether anything of the slice or the total changed. `total` is the list's length after the event. A window whose page
- * no longer exists (number > page_clamp) keeps count 0: its owner moves its viewers. Entries are referenced, not taken. */
+/* Events, in the order Redis applied them. Each keeps `slots` exactly the slice (holes where content is
+ * unknown) and says whether anything of the slice or the total changed. `total` is the list's length after
+ * the event. A window whose page no longer exists (number > page_clamp) keeps count 0: its owner moves its
+ * viewers. Entries are referenced, not taken. An event that cannot follow the state the window is in (an
+ * index outside, another total, another id in the slot) resets it, so that everything is read again. A value
+ * set again with equal bytes changes nothing and returns false. */
 bool window_insert(struct window *w, int64_t index, struct entry *e, int64_t total);
 bool window_set(struct window *w, int64_t index, struct entry *e, int64_t total);
 bool window_delete(struct window *w, int64_t index, int64_t total);
@@ -69,13 +73,13 @@ void window_reset(struct window *w, int64_t total);
 
 /* window_want: the absolute range that covers all holes; false when there are none. */
 bool window_want(const struct window *w, int64_t *start, int64_t *count);
-/* window_fill: `entries[0..n)` stand at absolute positions start … in the very state the window is at. Only holes are
- * filled; a slot that is known keeps its entry unless `overwrite` (then an equal id and value keeps the old entry, so that
- * nothing is reported as changed). Returns true when anything changed. */
+/* window_fill: `entries[0..n)` stand at absolute positions start … in the very state the window is at. Only
+ * holes are filled; a slot that is known keeps its entry unless `overwrite` (then an equal id and value keeps
+ * the old entry, so that nothing is reported as changed). Returns true when anything changed. */
 bool window_fill(struct window *w, int64_t start, struct entry *const *entries, size_t n, bool overwrite);
 
-/* window_version: the current state as an immutable page, with a reference for the caller. There must be no holes
- * (asserted). Two calls without a change in between give the same object. */
+/* window_version: the current state as an immutable page, with a reference for the caller. There must be no
+ * holes (asserted). Two calls without a change in between give the same object. */
 struct page *window_version(struct window *w);
 
 /* One step of a comparison. */
@@ -84,26 +88,30 @@ struct step {
     enum step_op op;
     bool gone;                 /* delete: the item left the list itself, not only the page */
     uint32_t index;            /* insert: position in the page when it is applied */
-    const struct entry *entry; /* delete: the old one; insert, set: the new one. Borrowed from the two pages. */
+    const struct entry *entry; /* delete: the old one; else the new. Borrowed. */
 };
 
 struct page_steps {
     struct step *steps; /* deletes, then inserts in ascending index, then sets */
     size_t len;
     size_t cap;
-    bool set_count;  /* the total differs from what a peer computes from the inserts and deletes */
-    bool replace;    /* send the whole page (set_all) instead of the steps */
+    bool set_count; /* the total differs from what a peer computes from the inserts and deletes */
+    bool replace;   /* send the whole page (set_all) instead of the steps */
     size_t deletes, inserts, sets;
+    uint32_t *_scratch; /* private to page_compare; kept so that a steady state allocates nothing */
+    size_t _scratch_cap;
 };
 
 void page_steps_init(struct page_steps *s);
 void page_steps_deinit(struct page_steps *s);
 
-/* page_compare fills `out` (emptied first, memory reused) with the shortest exact sequence that brings a peer from `from` to
- * `to`: deletes of what left or must move (all but a longest common subsequence), inserts of what entered in ascending
- * index, sets of what changed in place. `replace` when the two differ in number or size, or deletes or inserts exceed half the
- * page size. An item that moved is delete + insert. Returns false when nothing differs, total included.
- * Cost: O(page) with a common prefix and suffix, O(page log page) at worst. `gone` flags are left false: the caller knows. */
+/* page_compare fills `out` (emptied first, memory reused) with the shortest exact sequence that brings a peer
+ * from `from` to `to`: deletes of what left or must move, inserts of what entered in ascending index, sets of
+ * what changed in place. `replace` when the two differ in number or size, or deletes or inserts exceed half
+ * the page size; for another number or size `steps` stays empty. An item that moved is delete + insert. What
+ * stays is the heaviest common subsequence of ids, where an unchanged item weighs 2 and one that needs a set
+ * 1: that gives the fewest steps. Returns false when nothing differs, total included. Cost: O(page) with a
+ * common prefix and suffix, O(page log page) at worst. `gone` flags are left false: the caller knows. */
 bool page_compare(const struct page *from, const struct page *to, struct page_steps *out);
 
 #endif
