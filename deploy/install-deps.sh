@@ -226,9 +226,13 @@ build_hiredis() {
         -DCMAKE_C_FLAGS_RELEASE=-O2
 }
 
-# What is in build/deps belongs to this script's content, this system, machine and folder (the .pc files name it).
-stamp_text() { cat "$script" /etc/os-release <(uname -m; pwd -P) | sha256sum; }
+# What is in build/deps belongs to its sources, to how they are built here, to this system and to this folder (which the
+# .pc files name).
+stamp_text() {
+    { declare -f "$1" cmake_install; echo "$lws_files $hiredis_files $deps"; cat /etc/os-release; uname -m; } | sha256sum
+}
 
+# from_source NAME BUILD-FUNCTION
 from_source() {
     local name=$1 work
     apt_update
@@ -236,13 +240,13 @@ from_source() {
     rm -f "$deps/$name.stamp"
     work=$(mktemp -d)
     (trap 'rm -rf "$work"' EXIT && cd "$work" && "$2")
-    stamp_text >"$deps/$name.stamp"
+    stamp_text "$2" >"$deps/$name.stamp"
 }
 
 # library PKGCONFIG-NAME LEAST PACKAGE SOURCE BUILD-FUNCTION
 library() {
     if system_has "$1" "$2"; then return 0; fi
-    if [ "$(cat "$deps/$4.stamp" 2>/dev/null)" = "$(stamp_text)" ]; then return 0; fi
+    if [ "$(cat "$deps/$4.stamp" 2>/dev/null)" = "$(stamp_text "$5")" ]; then return 0; fi
     apt_update
     local version
     version=$(candidate "$3")
