@@ -245,7 +245,11 @@ from_source() {
 
 # library PKGCONFIG-NAME LEAST PACKAGE SOURCE BUILD-FUNCTION
 library() {
-    if system_has "$1" "$2"; then return 0; fi
+    if system_has "$1" "$2"; then
+        # After an upgrade of the system our own build must not be found first.
+        rm -f "$deps/lib/pkgconfig/$1"*.pc "$deps/$4.stamp"
+        return 0
+    fi
     if [ "$(cat "$deps/$4.stamp" 2>/dev/null)" = "$(stamp_text "$5")" ]; then return 0; fi
     apt_update
     local version
