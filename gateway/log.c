@@ -1,6 +1,7 @@
 /* Renders logfmt lines into a buffer on the stack and hands each to one write(), so that the lines of several processes on
  * one pipe do not mix. Every byte that is not plain text leaves escaped. */
 #include "gateway/log.h"
+#include "gateway/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -52,27 +53,6 @@ static void put_str(struct text *t, const char *s)
     put(t, s, strlen(s));
 }
 
-/* The length of the printable UTF-8 character at the front of s; 0 when it is a control (C0, DEL, C1), a surrogate,
- * overlong, beyond U+10FFFF or cut off. */
-static size_t printable_len(struct slice s)
-{
-    const unsigned char *p = (const unsigned char *)s.ptr;
-    if (p[0] < 0x80)
-        return p[0] >= 0x20 && p[0] != 0x7F;
-    size_t len = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : 2;
-    if (p[0] < 0xC2 || p[0] > 0xF4 || len > s.len)
-        return 0;
-    uint32_t code = p[0] & (0xFFu >> (len + 1));
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-        code = code << 6 | (p[i] & 0x3F);
-    }
-    static const uint32_t least[] = {0, 0, 0xA0, 0x800, 0x10000}; /* from U+00A0 on: no C1 controls */
-    bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-    return code >= least[len] && code <= 0x10FFFF && !surrogate ? len : 0;
-}
-
 static void put_escaped_byte(struct text *t, char c)
 {
     static const char digits[] = "0123456789abcdef";
@@ -99,7 +79,7 @@ static void put_quoted(struct text *t, struct slice s)
     put(t, "\"", 1);
     t->open = !t->full;
     while (s.len > 0) {
-        size_t len = printable_len(s);
+        size_t len = text_char_len(s);
         if (len == 0) {
             put_escaped_byte(t, s.ptr[0]);
             len = 1;
@@ -132,7 +112,7 @@ static size_t quoted_len(struct slice s)
     if (s.len < 2 || s.ptr[0] != '"')
         return 0;
     for (size_t i = 1; i < s.len;) {
-        size_t len = printable_len(slice_of(s.ptr + i, s.len - i));
+        size_t len = text_char_len(slice_of(s.ptr + i, s.len - i));
         if (len == 0)
             return 0;
         if (s.ptr[i] == '"')
