@@ -1,6 +1,7 @@
 /* Glob patterns and the question "may this holder do that". Matching never backtracks over more than the last star, so it
  * takes at most name length times pattern length steps whatever the pattern is. */
 #include "gateway/grants.h"
+#include "protocol/base/alloc.h"
 
 #include <assert.h>
 
@@ -59,4 +60,20 @@ bool grants_allow(const struct grants *g, enum grant verb, struct slice name)
             return true;
     }
     return false;
+}
+
+void patterns_add(struct patterns *p, const char *glob)
+{
+    p->globs = sg_realloc(p->globs, (p->len + 1) * sizeof(*p->globs));
+    p->globs[p->len++] = sg_memdup(glob, strlen(glob));
+}
+
+void grants_deinit(struct grants *g)
+{
+    for (size_t verb = 0; verb < GRANT_COUNT; verb++) {
+        for (size_t i = 0; i < g->verbs[verb].len; i++)
+            free(g->verbs[verb].globs[i]);
+        free(g->verbs[verb].globs);
+        g->verbs[verb] = (struct patterns){0};
+    }
 }

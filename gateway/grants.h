@@ -22,4 +22,8 @@ bool glob_match(const char *glob, struct slice name);
 bool glob_is_literal(const char *glob);
 bool grants_allow(const struct grants *g, enum grant verb, struct slice name);
 
+/* patterns_add appends a copy of the glob; grants_deinit frees the patterns (name and token are the owner's) and leaves none. */
+void patterns_add(struct patterns *p, const char *glob);
+void grants_deinit(struct grants *g);
+
 #endif

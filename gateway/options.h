@@ -34,8 +34,8 @@ struct options {
     int64_t sweep_interval_ms;
     int64_t queue_budget; /* bytes per connection: answers, calls and errors that wait */
     int64_t errors_per_minute;
-    int64_t grace_ms;  /* --grace 5s: over how long SIGTERM spreads its closes */
-    int64_t linger_ms; /* --linger 10s: how long a name without subscribers stays subscribed in Redis */
+    int64_t grace_ms;    /* --grace 5s: over how long SIGTERM spreads its closes */
+    int64_t linger_ms;   /* --linger 10s: how long a name without subscribers stays subscribed in Redis */
     bool index_absolute; /* --index-mode page|absolute */
     bool dev;            /* anonymous may do everything */
     struct grants anonymous;

@@ -1,0 +1,354 @@
+/* Gathers the options from their four sources, weakest first, and answers what sessions ask of them. */
+#include "gateway/options.h"
+#include "gateway/option.h"
+#include "gateway/options_file.h"
+#include "gateway/options_print.h"
+#include "protocol/base/alloc.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <unistd.h>
+
+enum { WORKERS_MAX = 256 };
+
+/* --- the command line ------------------------------------------------------------------------------------- */
+
+struct given {
+    const struct option *row;
+    const char *text;
+};
+
+/* One run of options_load. */
+struct load {
+    struct options *o;
+    char **envp;
+    FILE *to, *err;
+    struct given *flags; /* in the order of the command line */
+    size_t flags_len;
+    bool check, print; /* --check-config, --print-config */
+    bool failed;
+};
+
+static void complain(struct load *l, const char *where, const char *what)
+{
+    fprintf(l->err, "%s: %s\n", where, what);
+    l->failed = true;
+}
+
+static void complain_flag(struct load *l, const char *name, const char *what)
+{
+    fprintf(l->err, "--%s: %s\n", name, what);
+    l->failed = true;
+}
+
+/* Flags that print something and end the program. */
+static const struct {
+    const char *flag;
+    void (*print)(FILE *to);
+} printers[] = {
+    {"--help", options_print_help},
+    {"-h", options_print_help},
+    {"--version", options_print_version},
+    {"--print-options-markdown", options_print_markdown}, /* for docs/configuration.md */
+};
+
+static bool try_printers(struct load *l, const char *arg)
+{
+    for (size_t i = 0; i < sizeof(printers) / sizeof(printers[0]); i++) {
+        if (strcmp(arg, printers[i].flag) == 0) {
+            printers[i].print(l->to);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes `--name=value`, `--name value` or `--bool` at argv[i]; returns the index of the next one. */
+static int take_flag(struct load *l, int argc, char **argv, int i)
+{
+    const char *name = argv[i] + 2, *equals = strchr(name, '=');
+    struct slice bare = slice_of(name, equals ? (size_t)(equals - name) : strlen(name));
+    const struct option *row = option_find(bare);
+    if (!row) {
+        complain(l, argv[i], "unknown option, see --help");
+        return i + 1;
+    }
+    const char *text = equals ? equals + 1 : "true";
+    if (!equals && row->type != OPTION_BOOL) {
+        if (++i == argc) {
+            complain_flag(l, row->name, "a value is missing");
+            return i;
+        }
+        text = argv[i];
+    }
+    l->flags[l->flags_len++] = (struct given){row, text};
+    return i + 1;
+}
+
+/* Returns true when something was printed that ends the program. */
+static bool read_flags(struct load *l, int argc, char **argv)
+{
+    for (int i = 1; i < argc;) {
+        if (try_printers(l, argv[i]))
+            return true;
+        if (strcmp(argv[i], "--check-config") == 0) {
+            l->check = true;
+            i++;
+        } else if (strcmp(argv[i], "--print-config") == 0) {
+            l->print = true;
+            i++;
+        } else if (strncmp(argv[i], "--", 2) == 0) {
+            i = take_flag(l, argc, argv, i);
+        } else {
+            complain(l, argv[i++], "unexpected argument, see --help");
+        }
+    }
+    return false;
+}
+
+/* --- the sources ------------------------------------------------------------------------------------------ */
+
+/* The variable's text; NULL when it is not there or empty (compose files write `SYNCGATE_REDIS: ${REDIS:-}`). */
+static const char *variable(const struct load *l, const struct option *row)
+{
+    const char *name = option_env(row);
+    size_t len = strlen(name);
+    for (char **p = l->envp; *p; p++) {
+        if (strncmp(*p, name, len) == 0 && (*p)[len] == '=')
+            return (*p)[len + 1] ? *p + len + 1 : NULL;
+    }
+    return NULL;
+}
+
+static void set_defaults(struct options *o)
+{
+    char why[OPTION_WHY_MAX];
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *row = &option_table[i];
+        bool good = !row->initial || option_set(o, row, row->initial, why);
+        assert(good); /* the table is ours */
+        (void)good;
+    }
+    o->anonymous.name = "anonymous";
+    patterns_add(&o->anonymous.verbs[GRANT_SUBSCRIBE], "*");
+    patterns_add(&o->anonymous.verbs[GRANT_CALL], "*");
+}
+
+/* The file is named by the last --config or by the environment. */
+static void set_from_file(struct load *l)
+{
+    const struct option *row = option_find(SLICE_LIT("config"));
+    const char *path = variable(l, row);
+    for (size_t i = 0; i < l->flags_len; i++) {
+        if (l->flags[i].row == row)
+            path = l->flags[i].text;
+    }
+    if (path && !options_file_load(l->o, path, l->err))
+        l->failed = true;
+}
+
+/* A list in the environment is separated by commas. */
+static void set_from_variable(struct load *l, const struct option *row, const char *text)
+{
+    char why[OPTION_WHY_MAX];
+    if (row->type != OPTION_LIST) {
+        if (!option_set(l->o, row, text, why))
+            complain(l, option_env(row), why);
+        return;
+    }
+    struct slice rest = slice_str(text), part;
+    option_clear(l->o, row);
+    do {
+        if (!slice_cut(&rest, ',', &part)) {
+            part = rest;
+            rest = SLICE_NONE;
+        }
+        char *value = sg_memdup(part.ptr, part.len);
+        if (!option_set(l->o, row, value, why))
+            complain(l, option_env(row), why);
+        free(value);
+    } while (rest.len > 0);
+}
+
+static void set_from_environment(struct load *l)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        const char *text = variable(l, &option_table[i]);
+        if (text)
+            set_from_variable(l, &option_table[i], text);
+    }
+}
+
+/* The flags of a list together replace what weaker sources said. */
+static void set_from_flags(struct load *l)
+{
+    char why[OPTION_WHY_MAX];
+    for (size_t i = 0; i < l->flags_len; i++) {
+        if (l->flags[i].row->type == OPTION_LIST)
+            option_clear(l->o, l->flags[i].row);
+    }
+    for (size_t i = 0; i < l->flags_len; i++) {
+        if (!option_set(l->o, l->flags[i].row, l->flags[i].text, why))
+            complain_flag(l, l->flags[i].row->name, why);
+    }
+}
+
+/* --- what follows from several ---------------------------------------------------------------------------- */
+
+static void allow_everything(struct grants *g)
+{
+    grants_deinit(g);
+    for (size_t verb = 0; verb < GRANT_COUNT; verb++)
+        patterns_add(&g->verbs[verb], "*");
+}
+
+static int64_t count_cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : n;
+}
+
+static bool has_port_0(const char *address)
+{
+    size_t len = strlen(address);
+    return strncmp(address, "unix:", 5) != 0 && len >= 2 && strcmp(address + len - 2, ":0") == 0;
+}
+
+static void check_listen(struct load *l)
+{
+    const struct options *o = l->o;
+    if (o->listen_len == 0)
+        complain(l, "listen", "at least one address is needed");
+    for (size_t i = 0; i < o->listen_len; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(o->listen[i], o->listen[j]) == 0 && !has_port_0(o->listen[i]))
+                complain(l, "listen", "an address stands there twice");
+        }
+        if (o->workers > 1 && has_port_0(o->listen[i]))
+            complain(l, "listen", "port 0 (any free one) works with one worker only, they share the port");
+    }
+}
+
+static void resolve(struct load *l)
+{
+    if (l->o->workers == 0)
+        l->o->workers = count_cores();
+    if (l->o->dev)
+        allow_everything(&l->o->anonymous);
+    if (!l->failed)
+        check_listen(l);
+}
+
+static enum options_result finish(struct load *l)
+{
+    if (l->failed)
+        return OPTIONS_EXIT_FAILURE;
+    if (l->print)
+        options_print_config(l->o, l->to);
+    else if (l->check)
+        fputs("the configuration is good\n", l->to);
+    return l->print || l->check ? OPTIONS_EXIT_OK : OPTIONS_RUN;
+}
+
+enum options_result options_load(struct options *out, int argc, char **argv, char **envp, FILE *to, FILE *err)
+{
+    *out = (struct options){0};
+    struct load l = {.o = out, .envp = envp, .to = to, .err = err};
+    l.flags = sg_calloc((size_t)argc + 1, sizeof(*l.flags));
+
+    enum options_result result = OPTIONS_EXIT_OK;
+    if (!read_flags(&l, argc, argv)) {
+        set_defaults(out);
+        set_from_file(&l);
+        set_from_environment(&l);
+        set_from_flags(&l);
+        resolve(&l);
+        result = finish(&l);
+    }
+    free(l.flags);
+    if (result != OPTIONS_RUN)
+        options_deinit(out);
+    return result;
+}
+
+void options_deinit(struct options *o)
+{
+    for (size_t i = 0; i < option_count; i++)
+        option_clear(o, &option_table[i]);
+    grants_deinit(&o->anonymous);
+    for (size_t i = 0; i < o->tokens_len; i++) {
+        grants_deinit(&o->tokens[i]);
+        free((char *)(uintptr_t)o->tokens[i].name);
+        free((char *)(uintptr_t)o->tokens[i].token);
+    }
+    free(o->tokens);
+    for (size_t i = 0; i < o->names_len; i++)
+        free(o->names[i].glob);
+    free(o->names);
+    *o = (struct options){0};
+}
+
+/* --- questions -------------------------------------------------------------------------------------------- */
+
+/* Takes a time that depends on the presented token alone. */
+static bool token_is(const char *kept, struct slice presented)
+{
+    size_t len = strlen(kept);
+    size_t difference = len ^ presented.len;
+    for (size_t i = 0; i < presented.len; i++)
+        difference |= (unsigned char)(kept[i % len] ^ presented.ptr[i]);
+    return difference == 0;
+}
+
+const struct grants *options_token(const struct options *o, struct slice token)
+{
+    const struct grants *found = NULL;
+    if (token.len == 0)
+        return &o->anonymous;
+    if (token.len >= strlen(OPTIONS_REDACTED) && memcmp(token.ptr, OPTIONS_REDACTED, strlen(OPTIONS_REDACTED)) == 0)
+        return NULL;
+    for (size_t i = 0; i < o->tokens_len; i++) { /* to the end, so that the time does not tell which one it was */
+        if (token_is(o->tokens[i].token, token))
+            found = &o->tokens[i];
+    }
+    return found;
+}
+
+const struct name_pattern *options_name(const struct options *o, enum kind kind, struct slice name)
+{
+    for (size_t i = 0; i < o->names_len; i++) {
+        if (o->names[i].kind == kind && glob_match(o->names[i].glob, name))
+            return &o->names[i];
+    }
+    return NULL;
+}
+
+static bool is_loopback_v6(const struct in6_addr *a)
+{
+    return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
+}
+
+/* address is one of the forms that the option keeps. */
+static bool is_beyond_loopback(const char *address)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    struct in6_addr v6;
+    bool brackets = address[0] == '[';
+    size_t len = strcspn(address, brackets ? "]" : ":") - brackets;
+    if (strncmp(address, "unix:", 5) == 0)
+        return false;
+    assert(len < sizeof(host));
+    memcpy(host, address + brackets, len);
+    if (brackets)
+        return inet_pton(AF_INET6, host, &v6) != 1 || !is_loopback_v6(&v6);
+    return strncmp(host, "127.", 4) != 0;
+}
+
+bool options_listens_beyond_loopback(const struct options *o)
+{
+    for (size_t i = 0; i < o->listen_len; i++) {
+        if (is_beyond_loopback(o->listen[i]))
+            return true;
+    }
+    return false;
+}
