@@ -50,6 +50,7 @@ for arg; do
 done
 
 if [ "$(id -u)" = 0 ]; then as_root=(env); else as_root=(sudo env); fi
+can_be_root() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
 export DEBIAN_FRONTEND=noninteractive
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
@@ -71,17 +72,16 @@ apt_updated=0
 apt_update() {
     [ $apt_updated = 0 ] || return 0
     command -v apt-get >/dev/null || die "this system has no apt; install the packages of docs/ by hand"
-    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
-        die "packages are missing; run this as root or install sudo"
-    fi
-    "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=600 update || say "apt-get update failed, trying with the lists there are"
     apt_updated=1
+    can_be_root || return 0 # the lists there are will do, as long as no package is missing
+    "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=600 update || say "apt-get update failed, trying with the lists there are"
 }
 
 # Debian starts a service as soon as its package is installed. A policy that says no, for as long as apt runs,
 # keeps redis-server from taking port 6379. A policy of the machine's own is left as it is.
 apt_install() {
     [ $# -gt 0 ] || return 0
+    can_be_root || die "missing packages: $*; run this as root or install sudo"
     apt_update
     say "installing $*"
     local policy=/usr/sbin/policy-rc.d ours=0 redis_is_new=0
