@@ -138,3 +138,9 @@ def db(redis_server):
 def name(request, _names=itertools.count(1)):
     """A name that no other test uses."""
     return f"t{next(_names)}"
+
+
+def write_config(path, text):
+    """Writes a configuration file and returns its path as a flag's value."""
+    path.write_text(text)
+    return str(path)

@@ -54,8 +54,9 @@ class Peer:
 
     @classmethod
     async def connect(cls, where, path="/ws/socksync/", token=None, name="peer", max_page_size=100,
-                      unique_values=False, strict=True, query_token=None, **options):
-        """`where`: a Gateway or a ws:// address. `token` goes into the Authorization header, `query_token` into the path."""
+                      unique_values=False, strict=True, tolerant=False, query_token=None, **options):
+        """`where`: a Gateway or a ws:// address. `token` goes into the Authorization header, `query_token` into the path.
+        `tolerant`: the test looks at every error itself."""
         address = where if isinstance(where, str) else where.url(path)
         if query_token is not None:
             address += f"?token={query_token}"
@@ -68,6 +69,8 @@ class Peer:
             address, compression=None, ping_interval=None, close_timeout=5, open_timeout=PATIENCE_S,
             extra_headers=headers, **options)
         state = StrictState(max_page_size, unique_values) if strict else None
+        if state:
+            state.tolerant = tolerant
         return cls(socket_, name, state)
 
     # --- reading ---
