@@ -5,6 +5,9 @@
 
 #include "redis/reply.h"
 
+/* The version of redis/functions.lua that this program needs: raise both together. */
+#define SG_FUNCTIONS_VERSION 1
+
 struct event_base;
 struct link;
 

@@ -1,0 +1,32 @@
+/* The one place that spells keys: the braces make all keys of a name share a slot of Redis Cluster.
+ * A name holds no braces, so its root cannot be mistaken for another's. */
+#include "redis/keys.h"
+
+bool keys_prefix_valid(const char *prefix)
+{
+    size_t len = strlen(prefix);
+    for (size_t i = 0; i < len; i++) {
+        if (prefix[i] <= ' ' || prefix[i] > '~' || prefix[i] == '{' || prefix[i] == '}')
+            return false;
+    }
+    return len <= KEYS_PREFIX_MAX;
+}
+
+bool keys_name_fits(struct slice name)
+{
+    return name.len >= 1 && name.len <= KEYS_NAME_MAX && !memchr(name.ptr, '{', name.len) &&
+           !memchr(name.ptr, '}', name.len) && !memchr(name.ptr, '\0', name.len);
+}
+
+size_t keys_root(struct slice prefix, struct slice name, char *out, size_t size)
+{
+    size_t len = prefix.len + name.len + 2;
+    if (!keys_name_fits(name) || len > size)
+        return 0;
+    if (prefix.len > 0)
+        memcpy(out, prefix.ptr, prefix.len);
+    out[prefix.len] = '{';
+    memcpy(out + prefix.len + 1, name.ptr, name.len);
+    out[len - 1] = '}';
+    return len;
+}

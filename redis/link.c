@@ -1,0 +1,889 @@
+/* The state machine of the connection: resolve, connect, greet, stay up by pings, and begin again. Commands are encoded into one
+ * outbox that is written once per turn; replies go to the callbacks in the order in which the commands were sent. */
+#include "redis/link.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include <event2/event.h>
+#include <event2/util.h>
+
+#include "protocol/base/alloc.h"
+#include "protocol/base/buf.h"
+#include "redis/functions.h"
+#include "redis/resolver.h"
+#include "redis/wire.h"
+
+enum {
+    READ_CHUNK = 16 * 1024,        /* what the reader likes to be fed */
+    READ_TURN_MAX = 1024 * 1024,   /* read per turn of the loop; then others get their turn */
+    OUTBOX_MAX = 64 * 1024 * 1024, /* commands beyond are refused */
+    OUTBOX_KEEP = 64 * 1024,       /* memory that an idle outbox keeps */
+    PENDING_MAX = 100 * 1000,
+    PING_INTERVAL_MS = 1000,
+    PING_TIMEOUT_MS = 5000,
+    BACKOFF_FIRST_MS = 20,
+    BACKOFF_MAX_MS = 1000,
+    SAME_LOG_MS = 30 * 1000, /* a failure that repeats is told this often */
+    STEADY_MS = 5000         /* a link that lasted this long starts its backoff anew */
+};
+
+enum { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* One awaited answer. Commands sent by link_send await a push per channel instead of a reply; their place in the queue is kept,
+ * so that an error that comes in its stead is not taken for the answer of the next command. */
+struct awaited {
+    link_reply_fn *cb;
+    void *arg;
+    size_t pushes; /* 0: awaits a reply */
+};
+
+struct queue {
+    struct awaited *ring;
+    size_t cap, head, len; /* cap is a power of two */
+};
+
+struct link {
+    struct link_config config;
+    struct link_events events;
+    void *arg;
+    struct event_base *base;
+
+    enum link_state state;
+    unsigned depth;     /* callbacks of ours on the stack; link_free waits for 0 */
+    const char *doomed; /* the link is lost at the end of the turn, for this reason */
+
+    struct resolver *resolver;
+    struct address addresses[RESOLVER_ADDRESSES_MAX];
+    size_t naddresses, next_address;
+
+    struct wire wire;
+    struct event *readable, *writable; /* of wire.fd; NULL while there is none */
+    struct event *timer;         /* waiting: next attempt; connecting, greeting: deadline; up: next look at the pings */
+    struct event *flush;         /* activated by the first command of a turn */
+    struct event *again;         /* there may be more to read than one turn was allowed to */
+    struct reply_reader *reader; /* of this connection */
+    struct buf outbox;
+    size_t written; /* bytes at the front of outbox that are gone */
+    struct queue queue;
+    size_t commands_pending; /* entries of the queue that await a reply */
+
+    int64_t up_since_ms, heard_ms; /* heard: the last bytes from Redis */
+    int64_t pinged_us;             /* 0: no ping under way */
+    unsigned failures;             /* in a row */
+    bool loading_library;
+    char logged[256]; /* the last failure that was told */
+    int64_t logged_ms;
+    struct link_stats stats;
+};
+
+static void greet(struct link *l);
+
+/* --- small things --- */
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int64_t now_ms(void)
+{
+    return now_us() / 1000;
+}
+
+static void arm(struct link *l, int64_t delay_ms)
+{
+    struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = (delay_ms % 1000) * 1000};
+    evtimer_add(l->timer, &delay);
+}
+
+static void say(struct link *l, int level, const char *text)
+{
+    if (l->events.on_log)
+        l->events.on_log(l->arg, level, text);
+}
+
+/* A Redis that stays away would fill the log with the same line once per second. */
+static void say_failure(struct link *l, int level, const char *text)
+{
+    int64_t now = now_ms();
+    if (strcmp(text, l->logged) == 0 && now - l->logged_ms < SAME_LOG_MS)
+        return;
+    snprintf(l->logged, sizeof l->logged, "%s", text);
+    l->logged_ms = now;
+    say(l, level, text);
+}
+
+static bool has_prefix(struct slice text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return text.len >= len && memcmp(text.ptr, prefix, len) == 0;
+}
+
+/* enter and leave stand around everything that may call back: what link_free leaves over is freed by the outermost leave. */
+static void enter(struct link *l)
+{
+    l->depth++;
+}
+
+static void destroy(struct link *l);
+
+static void leave(struct link *l)
+{
+    assert(l->depth > 0);
+    if (--l->depth == 0 && l->state == LINK_CLOSED)
+        destroy(l);
+}
+
+/* --- the queue of awaited answers --- */
+
+static void queue_put(struct queue *q, struct awaited a)
+{
+    if (q->len == q->cap) {
+        size_t cap = q->cap ? q->cap * 2 : 64;
+        struct awaited *ring = sg_malloc(cap * sizeof *ring);
+        for (size_t i = 0; i < q->len; i++)
+            ring[i] = q->ring[(q->head + i) & (q->cap - 1)];
+        free(q->ring);
+        *q = (struct queue){.ring = ring, .cap = cap, .len = q->len};
+    }
+    q->ring[(q->head + q->len++) & (q->cap - 1)] = a;
+}
+
+static struct awaited *queue_peek(struct queue *q)
+{
+    return q->len ? &q->ring[q->head] : NULL;
+}
+
+static struct awaited queue_take(struct queue *q)
+{
+    assert(q->len > 0);
+    struct awaited a = q->ring[q->head];
+    q->head = (q->head + 1) & (q->cap - 1);
+    q->len--;
+    return a;
+}
+
+/* --- losing a connection --- */
+
+static void drop_event(struct event **e)
+{
+    if (*e)
+        event_free(*e);
+    *e = NULL;
+}
+
+/* disconnect forgets the connection, but not who awaits answers. The reader stays: its reply may be in use further up. */
+static void disconnect(struct link *l)
+{
+    drop_event(&l->readable);
+    drop_event(&l->writable);
+    event_del(l->timer);
+    event_del(l->flush);
+    event_del(l->again);
+    wire_close(&l->wire);
+    buf_reset(&l->outbox);
+    buf_trim(&l->outbox, OUTBOX_KEEP);
+    l->written = 0;
+    l->pinged_us = 0;
+    l->loading_library = false;
+    l->doomed = NULL;
+}
+
+static void fail_pending(struct link *l)
+{
+    while (l->queue.len) {
+        struct awaited a = queue_take(&l->queue);
+        if (a.cb)
+            a.cb(a.arg, NULL);
+    }
+    l->commands_pending = 0;
+}
+
+/* Half to all of a delay that doubles with each failure: gateways that lost the same Redis do not come back in step. */
+static int64_t backoff(struct link *l)
+{
+    int64_t delay_ms = BACKOFF_FIRST_MS;
+    unsigned char random;
+    for (unsigned i = 0; i < l->failures && delay_ms < l->config.backoff_max_ms; i++)
+        delay_ms *= 2;
+    if (delay_ms > l->config.backoff_max_ms)
+        delay_ms = l->config.backoff_max_ms;
+    l->failures++;
+    evutil_secure_rng_get_bytes(&random, sizeof random);
+    return (delay_ms * (256 + random) + 511) / 512;
+}
+
+/* lose ends the connection or the attempt and schedules the next. Callers must return at once: the link itself may be gone.
+ * `why` may lie in the reader or the wire. */
+static void lose(struct link *l, const char *why)
+{
+    char text[256], copy[200];
+    bool was_up = l->state == LINK_UP;
+    snprintf(copy, sizeof copy, "%s", why);
+    enter(l);
+    disconnect(l);
+    if (was_up && now_ms() - l->up_since_ms >= STEADY_MS)
+        l->failures = 0;
+    l->state = LINK_WAITING;
+    arm(l, backoff(l));
+    fail_pending(l);
+    if (was_up && l->state != LINK_CLOSED) {
+        l->stats.losses++;
+        snprintf(text, sizeof text, "Redis is away: %s", copy);
+        say(l, LOG_WARN, text);
+        l->logged[0] = '\0';
+        if (l->events.on_down)
+            l->events.on_down(l->arg, copy);
+    } else if (l->state != LINK_CLOSED) {
+        snprintf(text, sizeof text, "cannot reach Redis: %s", copy);
+        say_failure(l, LOG_WARN, text);
+    }
+    leave(l);
+}
+
+static void lose_protocol(struct link *l, const char *why)
+{
+    l->stats.protocol_errors++;
+    lose(l, why);
+}
+
+/* --- writing --- */
+
+static void watch_writable(struct link *l)
+{
+    bool wanted = l->wire.read_needs_room || (l->wire.write_blocked && l->outbox.len > 0);
+    if (wanted)
+        event_add(l->writable, NULL);
+    else
+        event_del(l->writable);
+}
+
+/* write_out writes as much as goes. Returns false when the link was lost. */
+static bool write_out(struct link *l)
+{
+    while (l->written < l->outbox.len) {
+        ssize_t sent = wire_write(&l->wire, l->outbox.ptr + l->written, l->outbox.len - l->written);
+        if (sent < 0) {
+            lose(l, l->wire.why);
+            return false;
+        }
+        if (sent == 0)
+            break;
+        l->written += (size_t)sent;
+        l->stats.bytes_out += (uint64_t)sent;
+    }
+    if (l->written == l->outbox.len) {
+        buf_reset(&l->outbox);
+        buf_trim(&l->outbox, OUTBOX_KEEP);
+        l->written = 0;
+    }
+    watch_writable(l);
+    return true;
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *arg)
+{
+    struct link *l = arg;
+    (void)fd;
+    (void)what;
+    if (l->doomed)
+        lose(l, l->doomed);
+    else if (l->wire.fd >= 0)
+        write_out(l);
+}
+
+static size_t decimal_len(size_t n)
+{
+    size_t len = 1;
+    while (n >= 10) {
+        n /= 10;
+        len++;
+    }
+    return len;
+}
+
+static size_t encoded_len(size_t argc, const struct slice *argv)
+{
+    size_t len = 3 + decimal_len(argc);
+    for (size_t i = 0; i < argc && len <= OUTBOX_MAX; i++)
+        len += argv[i].len <= OUTBOX_MAX ? 5 + decimal_len(argv[i].len) + argv[i].len : OUTBOX_MAX;
+    return len;
+}
+
+static void encode(struct buf *out, size_t argc, const struct slice *argv)
+{
+    buf_put_char(out, '*');
+    buf_put_i64(out, (int64_t)argc);
+    buf_put_lit(out, "\r\n");
+    for (size_t i = 0; i < argc; i++) {
+        buf_put_char(out, '$');
+        buf_put_i64(out, (int64_t)argv[i].len);
+        buf_put_lit(out, "\r\n");
+        buf_put_slice(out, argv[i]);
+        buf_put_lit(out, "\r\n");
+    }
+}
+
+/* What is written already is cut off when it is the larger part: each byte is moved at most once on average. */
+static void compact_outbox(struct link *l)
+{
+    if (l->written < OUTBOX_KEEP || l->written < l->outbox.len / 2)
+        return;
+    l->outbox.len -= l->written;
+    memmove(l->outbox.ptr, l->outbox.ptr + l->written, l->outbox.len);
+    l->written = 0;
+}
+
+/* put queues one command, whole or not at all. */
+static bool put(struct link *l, struct awaited a, size_t argc, const struct slice *argv)
+{
+    compact_outbox(l);
+    size_t need = encoded_len(argc, argv);
+    if (need > OUTBOX_MAX - (l->outbox.len - l->written) || !buf_reserve(&l->outbox, need)) {
+        l->outbox.failed = false;
+        return false;
+    }
+    encode(&l->outbox, argc, argv);
+    assert(!l->outbox.failed);
+    queue_put(&l->queue, a);
+    if (!a.pushes)
+        l->commands_pending++;
+    l->stats.commands++;
+    event_active(l->flush, EV_TIMEOUT, 0);
+    return true;
+}
+
+static void ask(struct link *l, link_reply_fn *cb, size_t argc, const struct slice *argv)
+{
+    if (!put(l, (struct awaited){.cb = cb, .arg = l}, argc, argv))
+        l->doomed = "its outbox is full"; /* only when the commands of others fill it: seen at the end of the turn */
+}
+
+/* --- reading --- */
+
+/* A replica that was a master, or a Redis that began to load: nothing that is asked here will be answered well. */
+static bool is_no_master(struct slice error)
+{
+    static const char *const words[] = {"READONLY ", "MASTERDOWN ", "LOADING ", "NOAUTH "};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (has_prefix(error, words[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_confirmation(const struct reply *push)
+{
+    struct slice kind = reply_at(push, 0)->text;
+    return slice_eq(kind, SLICE_LIT("ssubscribe")) || slice_eq(kind, SLICE_LIT("sunsubscribe"));
+}
+
+static bool take_push(struct link *l, const struct reply *push)
+{
+    struct awaited *a = queue_peek(&l->queue);
+    l->stats.pushes++;
+    if (a && a->pushes && is_confirmation(push) && --a->pushes == 0)
+        (void)queue_take(&l->queue);
+    if (l->state == LINK_UP && l->events.on_push)
+        l->events.on_push(l->arg, push);
+    return l->state != LINK_CLOSED;
+}
+
+/* take_reply hands a reply to whom it belongs. Returns false when the link was lost over it. */
+static bool take_reply(struct link *l, const struct reply *reply)
+{
+    const struct awaited *a = queue_peek(&l->queue);
+    bool is_error = reply->type == REPLY_ERROR;
+    if (!a || a->pushes) {
+        const char *why = a ? "a subscription was not confirmed" : "a reply that nobody asked for";
+        lose_protocol(l, a && is_error ? reply->text.ptr : why);
+        return false;
+    }
+    if (l->state == LINK_UP && is_error && is_no_master(reply->text)) {
+        lose(l, reply->text.ptr);
+        return false;
+    }
+    struct awaited taken = queue_take(&l->queue);
+    l->commands_pending--;
+    if (taken.cb)
+        taken.cb(taken.arg, reply);
+    return l->wire.fd >= 0; /* a greeting that fails loses the link from inside its callback */
+}
+
+/* dispatch takes all replies that are complete. Returns false when the link was lost or closed meanwhile. */
+static bool dispatch(struct link *l)
+{
+    for (;;) {
+        const struct reply *reply;
+        enum reply_next next = reply_reader_next(l->reader, &reply);
+        if (next == REPLY_MORE)
+            return true;
+        if (next == REPLY_BROKEN) {
+            lose_protocol(l, reply_reader_why(l->reader));
+            return false;
+        }
+        bool alive = reply->type == REPLY_PUSH ? take_push(l, reply) : take_reply(l, reply);
+        if (!alive)
+            return false;
+    }
+}
+
+static bool read_once(struct link *l, size_t *got)
+{
+    char chunk[READ_CHUNK];
+    ssize_t n = wire_read(&l->wire, chunk, sizeof chunk);
+    if (n < 0) {
+        lose(l, l->wire.why);
+        return false;
+    }
+    *got = (size_t)n;
+    if (n == 0)
+        return true;
+    l->stats.bytes_in += (uint64_t)n;
+    l->heard_ms = now_ms();
+    reply_reader_feed(l->reader, slice_of(chunk, (size_t)n));
+    return dispatch(l);
+}
+
+/* read_in reads what is there, at most one turn's worth. Returns false when the link was lost or closed meanwhile. */
+static bool read_in(struct link *l)
+{
+    size_t total = 0, got = 0;
+    do {
+        if (!read_once(l, &got))
+            return false;
+        total += got;
+        bool drained = got == 0 || (!l->wire.ssl && got < READ_CHUNK);
+        if (drained)
+            return true;
+    } while (total < READ_TURN_MAX);
+    /* Bytes that wait inside TLS do not make the socket readable. */
+    evtimer_add(l->again, &(struct timeval){0});
+    return true;
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct link *l = arg;
+    (void)fd;
+    enter(l);
+    bool alive = read_in(l);
+    /* Commands given meanwhile leave at the end of the turn; TLS may have waited for what was just read. */
+    if (alive && ((what & EV_WRITE) || l->wire.ssl))
+        write_out(l);
+    leave(l);
+}
+
+/* --- connecting --- */
+
+static void connected(struct link *l)
+{
+    const char *host = l->config.host;
+    if (l->config.tls && !wire_secure(&l->wire, host, l->config.tls_ca_file)) {
+        lose(l, l->wire.why);
+        return;
+    }
+    drop_event(&l->writable);
+    l->readable = event_new(l->base, l->wire.fd, EV_READ | EV_PERSIST, on_ready, l);
+    l->writable = event_new(l->base, l->wire.fd, EV_WRITE, on_ready, l);
+    event_add(l->readable, NULL);
+    reply_reader_free(l->reader);
+    l->reader = reply_reader_new();
+    greet(l);
+}
+
+static void connect_next(struct link *l);
+
+static void on_connected(evutil_socket_t fd, short what, void *arg)
+{
+    struct link *l = arg;
+    (void)fd;
+    (void)what;
+    if (wire_connected(&l->wire))
+        connected(l);
+    else
+        connect_next(l);
+}
+
+/* connect_next tries the addresses one after the other, within the deadline of the attempt. */
+static void connect_next(struct link *l)
+{
+    drop_event(&l->writable);
+    while (l->next_address < l->naddresses) {
+        const struct address *a = &l->addresses[l->next_address++];
+        wire_close(&l->wire);
+        if (!wire_connect(&l->wire, (const struct sockaddr *)&a->at, a->len))
+            continue;
+        l->writable = event_new(l->base, l->wire.fd, EV_WRITE, on_connected, l);
+        event_add(l->writable, NULL);
+        return;
+    }
+    lose(l, l->wire.why);
+}
+
+static void on_addresses(void *arg, const struct address *list, size_t count, const char *why)
+{
+    struct link *l = arg;
+    if (l->state != LINK_CONNECTING || l->wire.fd >= 0)
+        return; /* the attempt that asked gave up */
+    if (count == 0) {
+        lose(l, why);
+        return;
+    }
+    memcpy(l->addresses, list, count * sizeof *list);
+    l->naddresses = count;
+    l->next_address = 0;
+    connect_next(l);
+}
+
+static void use_unix_path(struct link *l)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct address a = {.len = sizeof at};
+    if (strlen(l->config.unix_path) >= sizeof at.sun_path) {
+        lose(l, "the path of the socket is too long");
+        return;
+    }
+    memcpy(at.sun_path, l->config.unix_path, strlen(l->config.unix_path));
+    memcpy(&a.at, &at, sizeof at);
+    on_addresses(l, &a, 1, NULL);
+}
+
+static void attempt(struct link *l)
+{
+    l->state = LINK_CONNECTING;
+    arm(l, l->config.ping_timeout_ms);
+    if (l->config.unix_path)
+        use_unix_path(l);
+    else if (!resolver_busy(l->resolver))
+        resolver_ask(l->resolver, l->config.host, l->config.port);
+}
+
+/* --- greeting --- */
+
+static void became_up(struct link *l)
+{
+    l->state = LINK_UP;
+    l->up_since_ms = now_ms();
+    l->stats.connects++;
+    l->logged[0] = '\0';
+    arm(l, l->config.ping_interval_ms);
+    say(l, LOG_INFO, "connected to Redis");
+    if (l->events.on_up)
+        l->events.on_up(l->arg);
+}
+
+static bool is_missing(const struct reply *r)
+{
+    return r->type == REPLY_ERROR && has_prefix(r->text, "ERR Function not found");
+}
+
+static bool needs_library(const struct reply *r)
+{
+    int64_t version;
+    return is_missing(r) || (reply_i64(r, &version) && version < SG_FUNCTIONS_VERSION);
+}
+
+static void ask_version(struct link *l, link_reply_fn *cb)
+{
+    static const struct slice argv[] = {{"FCALL_RO", 8}, {"sg_version", 10}, {"0", 1}};
+    ask(l, cb, 3, argv);
+}
+
+/* REPLACE is for an older library only: of several gateways that find none, each may load, and the newest must win. */
+static void load_library(struct link *l, bool replace, link_reply_fn *cb)
+{
+    struct slice code = slice_of(sg_functions_lua, sg_functions_lua_len);
+    struct slice argv[4] = {SLICE_LIT("FUNCTION"), SLICE_LIT("LOAD"), SLICE_LIT("REPLACE"), code};
+    if (!replace)
+        argv[2] = code;
+    ask(l, cb, replace ? 4 : 3, argv);
+}
+
+static void on_version_again(void *arg, const struct reply *r)
+{
+    struct link *l = arg;
+    int64_t version;
+    if (!r)
+        return;
+    if (reply_i64(r, &version) && version >= SG_FUNCTIONS_VERSION)
+        became_up(l);
+    else
+        lose(l, r->type == REPLY_ERROR ? r->text.ptr : "the function library was replaced by an older one");
+}
+
+static void on_loaded(void *arg, const struct reply *r)
+{
+    struct link *l = arg;
+    if (!r)
+        return;
+    /* "already exists": another gateway was quicker; the next answer shows with which version. */
+    bool exists = r->type == REPLY_ERROR && has_prefix(r->text, "ERR Library ");
+    if (r->type == REPLY_ERROR && !exists)
+        lose(l, r->text.ptr);
+    else
+        ask_version(l, on_version_again);
+}
+
+static void on_version(void *arg, const struct reply *r)
+{
+    struct link *l = arg;
+    if (!r)
+        return;
+    if (needs_library(r)) {
+        say(l, LOG_INFO, "loading the function library into Redis");
+        load_library(l, !is_missing(r), on_loaded);
+    } else if (r->type == REPLY_ERROR) {
+        lose(l, r->text.ptr);
+    } else {
+        became_up(l);
+    }
+}
+
+static void on_selected(void *arg, const struct reply *r)
+{
+    if (r && r->type == REPLY_ERROR)
+        lose(arg, r->text.ptr);
+}
+
+/* hello_field finds a text in the map that HELLO answers. */
+static struct slice hello_field(const struct reply *hello, const char *key)
+{
+    for (size_t i = 0; i + 1 < hello->len; i += 2) {
+        if (slice_eq(reply_at(hello, i)->text, slice_str(key)))
+            return reply_at(hello, i + 1)->text;
+    }
+    return SLICE_NONE;
+}
+
+static void on_hello(void *arg, const struct reply *r)
+{
+    struct link *l = arg;
+    if (!r)
+        return;
+    if (r->type == REPLY_ERROR) {
+        /* Its text repeats our arguments, the password among them. */
+        bool unknown = has_prefix(r->text, "ERR unknown command");
+        lose(l, unknown ? "it does not know HELLO: Redis 7.0 or newer is needed" : r->text.ptr);
+    } else if (r->type != REPLY_ARRAY) {
+        lose(l, "it does not speak Redis' protocol");
+    } else if (slice_eq(hello_field(r, "role"), SLICE_LIT("replica"))) {
+        lose(l, "it is a replica");
+    }
+}
+
+/* The greeting goes out in one piece; the first answer that is not good ends the attempt. */
+static void greet(struct link *l)
+{
+    const struct link_config *c = &l->config;
+    struct slice hello[] = {SLICE_LIT("HELLO"),
+                            SLICE_LIT("3"),
+                            SLICE_LIT("SETNAME"),
+                            SLICE_LIT("syncgate"),
+                            SLICE_LIT("AUTH"),
+                            slice_str(c->user ? c->user : "default"),
+                            slice_str(c->password ? c->password : "")};
+    l->state = LINK_GREETING;
+    arm(l, c->ping_timeout_ms);
+    ask(l, on_hello, c->password ? 7 : 4, hello);
+    if (c->db) {
+        char db[16];
+        snprintf(db, sizeof db, "%d", c->db);
+        ask(l, on_selected, 2, (struct slice[]){SLICE_LIT("SELECT"), slice_str(db)});
+    }
+    ask_version(l, on_version);
+}
+
+/* --- pings --- */
+
+static void on_reloaded(void *arg, const struct reply *r)
+{
+    struct link *l = arg;
+    l->loading_library = false;
+    if (r && r->type == REPLY_ERROR)
+        say_failure(l, LOG_ERROR, r->text.ptr);
+}
+
+/* The ping asks for the library's version, so that a library that was removed or replaced by an older one while the link
+ * was up is back within a ping's interval. */
+static void on_pong(void *arg, const struct reply *r)
+{
+    struct link *l = arg;
+    if (!r)
+        return;
+    l->stats.rtt_us = now_us() - l->pinged_us;
+    l->pinged_us = 0;
+    if (needs_library(r) && !l->loading_library) {
+        say(l, LOG_WARN, "the function library is gone from Redis or older; loading it");
+        l->loading_library = true;
+        load_library(l, !is_missing(r), on_reloaded);
+    }
+}
+
+/* Silence counts, not the ping alone: while events still come in, the answer is behind them. */
+static bool is_silent(const struct link *l, int64_t *left_ms)
+{
+    int64_t since_ms = l->pinged_us / 1000 > l->heard_ms ? l->pinged_us / 1000 : l->heard_ms;
+    *left_ms = since_ms + l->config.ping_timeout_ms - now_ms();
+    return *left_ms <= 0;
+}
+
+static void look_at_pings(struct link *l)
+{
+    int64_t left_ms;
+    if (!l->pinged_us) {
+        l->pinged_us = now_us();
+        ask_version(l, on_pong);
+    } else if (is_silent(l, &left_ms)) {
+        lose(l, "it does not answer");
+        return;
+    } else if (left_ms < l->config.ping_interval_ms) {
+        arm(l, left_ms);
+        return;
+    }
+    arm(l, l->config.ping_interval_ms);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct link *l = arg;
+    (void)fd;
+    (void)what;
+    switch (l->state) {
+    case LINK_WAITING:
+        attempt(l);
+        break;
+    case LINK_CONNECTING:
+        lose(l, resolver_busy(l->resolver) ? "the host's name is not resolved in time" : "it does not accept in time");
+        break;
+    case LINK_GREETING:
+        lose(l, "it does not greet in time");
+        break;
+    case LINK_UP:
+        look_at_pings(l);
+        break;
+    case LINK_CLOSED:
+        break;
+    }
+}
+
+/* --- life --- */
+
+static char *copy_text(const char *text)
+{
+    return text ? sg_memdup(text, strlen(text)) : NULL;
+}
+
+static void copy_config(struct link_config *to, const struct link_config *from)
+{
+    *to = *from;
+    to->host = copy_text(from->host);
+    to->unix_path = copy_text(from->unix_path);
+    to->user = copy_text(from->user);
+    to->password = copy_text(from->password);
+    to->tls_ca_file = copy_text(from->tls_ca_file);
+    if (!to->ping_interval_ms)
+        to->ping_interval_ms = PING_INTERVAL_MS;
+    if (!to->ping_timeout_ms)
+        to->ping_timeout_ms = PING_TIMEOUT_MS;
+    if (!to->backoff_max_ms)
+        to->backoff_max_ms = BACKOFF_MAX_MS;
+    if (!to->pending_max)
+        to->pending_max = PENDING_MAX;
+}
+
+struct link *link_new(struct event_base *base, const struct link_config *config, const struct link_events *events,
+                      void *arg)
+{
+    assert(!config->host != !config->unix_path);
+    struct link *l = sg_calloc(1, sizeof *l);
+    copy_config(&l->config, config);
+    l->events = *events;
+    l->arg = arg;
+    l->base = base;
+    l->state = LINK_WAITING;
+    wire_init(&l->wire);
+    buf_init(&l->outbox, 2 * (size_t)OUTBOX_MAX); /* what is written counts until it is cut off, see put */
+    l->timer = evtimer_new(base, on_timer, l);
+    l->flush = evtimer_new(base, on_flush, l);
+    l->again = evtimer_new(base, on_ready, l);
+    l->resolver = resolver_new(base, on_addresses, l);
+    return l;
+}
+
+void link_start(struct link *l)
+{
+    assert(l->state == LINK_WAITING);
+    attempt(l);
+}
+
+static void destroy(struct link *l)
+{
+    assert(l->depth == 0);
+    drop_event(&l->timer);
+    drop_event(&l->flush);
+    drop_event(&l->again);
+    resolver_free(l->resolver);
+    reply_reader_free(l->reader);
+    buf_deinit(&l->outbox);
+    free(l->queue.ring);
+    link_config_deinit(&l->config);
+    free(l);
+}
+
+void link_free(struct link *l)
+{
+    if (!l)
+        return;
+    assert(l->state != LINK_CLOSED);
+    enter(l);
+    disconnect(l);
+    l->state = LINK_CLOSED;
+    fail_pending(l);
+    leave(l);
+}
+
+enum link_state link_state(const struct link *l)
+{
+    return l->state;
+}
+
+const struct link_stats *link_stats(const struct link *l)
+{
+    return &l->stats;
+}
+
+size_t link_outbox_bytes(const struct link *l)
+{
+    return l->outbox.len - l->written;
+}
+
+/* --- commands --- */
+
+void link_command(struct link *l, link_reply_fn *cb, void *arg, size_t argc, const struct slice *argv)
+{
+    bool accepted = l->state == LINK_UP && l->commands_pending < l->config.pending_max &&
+                    put(l, (struct awaited){.cb = cb, .arg = arg}, argc, argv);
+    if (!accepted && cb)
+        cb(arg, NULL);
+}
+
+void link_send(struct link *l, size_t argc, const struct slice *argv)
+{
+    assert(argc >= 2);
+    if (l->state != LINK_UP)
+        return;
+    if (put(l, (struct awaited){.pushes = argc - 1}, argc, argv))
+        return;
+    /* A subscription that is not made would be missed silently; a new connection makes all of them. */
+    l->doomed = "its outbox is full";
+    event_active(l->flush, EV_TIMEOUT, 0);
+}
