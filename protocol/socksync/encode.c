@@ -1,0 +1,196 @@
+/* Encoding by concatenation: a fixed head, the bytes we were given, a tail. */
+#include "protocol/socksync/encode.h"
+
+#include <assert.h>
+
+#include "protocol/base/frame.h"
+#include "protocol/json.h"
+
+static const struct slice kind_names[] = {
+    [KIND_VAR] = SLICE_LIT("var"),
+    [KIND_LIST] = SLICE_LIT("list"),
+    [KIND_FUNCTION] = SLICE_LIT("function"),
+};
+
+/* begin opens a message up to its name; `head` is everything before the name's quote. */
+#define begin(out, func, type, name)                                                                                   \
+    begin_with((out), SLICE_LIT("{\"func\":\"" func "\",\"type\":\"" type "\",\"name\":"), (name))
+
+static size_t begin_with(struct buf *out, struct slice head, struct slice name)
+{
+    size_t mark = frame_begin(out);
+    buf_put_slice(out, head);
+    json_quote(out, name);
+    return mark;
+}
+
+static uint32_t end(struct buf *out, size_t mark)
+{
+    buf_put_char(out, '}');
+    frame_end(out, mark);
+    return 1;
+}
+
+#define put_field(out, key, json) put_field_with((out), SLICE_LIT(",\"" key "\":"), (json))
+#define put_number(out, key, n)   put_number_with((out), SLICE_LIT(",\"" key "\":"), (n))
+
+static void put_field_with(struct buf *out, struct slice key, struct slice json)
+{
+    buf_put_slice(out, key);
+    buf_put_slice(out, json);
+}
+
+static void put_number_with(struct buf *out, struct slice key, int64_t n)
+{
+    buf_put_slice(out, key);
+    buf_put_i64(out, n);
+}
+
+uint32_t encode_var_set(struct buf *out, struct slice name, struct slice value)
+{
+    size_t mark = begin(out, "set", "var", name);
+    put_field(out, "value", value);
+    return end(out, mark);
+}
+
+uint32_t encode_item_set(struct buf *out, struct slice name, const struct entry *e)
+{
+    size_t mark = begin(out, "set", "list", name);
+    put_field(out, "id", entry_id(e));
+    put_field(out, "value", entry_value(e));
+    return end(out, mark);
+}
+
+uint32_t encode_item_delete(struct buf *out, struct slice name, struct slice id, bool gone)
+{
+    size_t mark = begin(out, "delete", "list", name);
+    put_field(out, "id", id);
+    if (gone)
+        buf_put_lit(out, ",\"gone\":true");
+    return end(out, mark);
+}
+
+static void put_item(struct buf *out, const struct entry *e)
+{
+    buf_put_lit(out, "{\"id\":");
+    buf_put_slice(out, entry_id(e));
+    put_field(out, "value", entry_value(e));
+    buf_put_char(out, '}');
+}
+
+uint32_t encode_page(struct buf *out, struct slice name, const struct page *p)
+{
+    size_t mark = begin(out, "set_all", "list", name);
+    put_number(out, "page", p->number);
+    put_number(out, "total_item_count", p->total);
+    buf_put_lit(out, ",\"items\":[");
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (i > 0)
+            buf_put_char(out, ',');
+        put_item(out, p->slots[i]);
+    }
+    buf_put_char(out, ']');
+    return end(out, mark);
+}
+
+static uint32_t encode_insert(struct buf *out, struct slice name, int64_t index, const struct entry *e)
+{
+    size_t mark = begin(out, "insert", "list", name);
+    put_number(out, "index", index);
+    put_field(out, "id", entry_id(e));
+    put_field(out, "value", entry_value(e));
+    return end(out, mark);
+}
+
+static uint32_t encode_count(struct buf *out, struct slice name, int64_t total)
+{
+    size_t mark = begin(out, "set_count", "list", name);
+    put_number(out, "total_item_count", total);
+    return end(out, mark);
+}
+
+static uint32_t encode_step(struct buf *out, struct slice name, int64_t index_base, const struct step *s)
+{
+    if (s->op == STEP_DELETE)
+        return encode_item_delete(out, name, entry_id(s->entry), s->gone);
+    if (s->op == STEP_INSERT)
+        return encode_insert(out, name, index_base + s->index, s->entry);
+    assert(s->op == STEP_SET);
+    return encode_item_set(out, name, s->entry);
+}
+
+uint32_t encode_steps(struct buf *out, struct slice name, const struct dialect_limits *limits, const struct page *to,
+                      const struct page_steps *steps)
+{
+    if (steps->replace)
+        return encode_page(out, name, to);
+    int64_t index_base = limits->index_absolute ? to->number * to->size : 0;
+    uint32_t messages = 0;
+    for (size_t i = 0; i < steps->len; i++)
+        messages += encode_step(out, name, index_base, &steps->steps[i]);
+    if (steps->set_count)
+        messages += encode_count(out, name, to->total);
+    return messages;
+}
+
+uint32_t encode_error(struct buf *out, enum error_code code, struct slice text, enum kind kind, struct slice name,
+                      struct slice id)
+{
+    size_t mark = frame_begin(out);
+    buf_put_lit(out, "{\"func\":\"error\"");
+    put_number(out, "error_code", code);
+    if (text.len) {
+        buf_put_lit(out, ",\"message\":");
+        json_quote(out, text);
+    }
+    if (kind != KIND_NONE) {
+        buf_put_lit(out, ",\"type\":");
+        json_quote(out, kind_names[kind]);
+    }
+    if (name.len) {
+        buf_put_lit(out, ",\"name\":");
+        json_quote(out, name);
+    }
+    if (id.len)
+        put_field(out, "id", id);
+    return end(out, mark);
+}
+
+static uint32_t encode_interest(struct buf *out, struct slice head, enum kind kind, struct slice name)
+{
+    assert(kind != KIND_NONE);
+    size_t mark = frame_begin(out);
+    buf_put_slice(out, head);
+    json_quote(out, kind_names[kind]);
+    buf_put_lit(out, ",\"name\":");
+    json_quote(out, name);
+    return end(out, mark);
+}
+
+uint32_t encode_subscribe(struct buf *out, enum kind kind, struct slice name)
+{
+    return encode_interest(out, SLICE_LIT("{\"func\":\"subscribe\",\"type\":"), kind, name);
+}
+
+uint32_t encode_unsubscribe(struct buf *out, enum kind kind, struct slice name)
+{
+    return encode_interest(out, SLICE_LIT("{\"func\":\"unsubscribe\",\"type\":"), kind, name);
+}
+
+uint32_t encode_call(struct buf *out, struct slice name, struct slice id, struct slice args)
+{
+    size_t mark = begin(out, "call", "function", name);
+    put_field(out, "id", id);
+    if (args.len)
+        put_field(out, "args", args);
+    return end(out, mark);
+}
+
+uint32_t encode_return(struct buf *out, struct slice name, struct slice id, struct slice value)
+{
+    size_t mark = begin(out, "return", "function", name);
+    put_field(out, "id", id);
+    if (value.len)
+        put_field(out, "value", value);
+    return end(out, mark);
+}
