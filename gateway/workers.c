@@ -1,0 +1,223 @@
+/* Keeps a table of processes. The signals that matter are blocked and taken one by one in a loop, so nothing here runs in a
+ * signal handler. */
+#include "gateway/workers.h"
+#include "gateway/log.h"
+#include "protocol/base/alloc.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    BACKOFF_FIRST_MS = 100,
+    BACKOFF_MAX_MS = 10000,
+    SETTLED_MS = 60000, /* a worker that lived so long starts again without backoff */
+    START_MS = 5000,    /* a first run that ends in failure before that could not start */
+    TURN_MS = 1000,
+    SIGNALS_BEFORE_KILL = 2
+};
+
+struct worker {
+    pid_t pid; /* 0: waits to be started */
+    int number;
+    int64_t started_ms;
+    int64_t due_ms;     /* pid 0: when it is started */
+    int64_t backoff_ms; /* before the next start */
+    bool started_once;
+};
+
+struct workers {
+    const struct workers_job *job;
+    struct worker *table;
+    size_t count;
+    sigset_t signals;  /* what the loop takes */
+    sigset_t previous; /* what was blocked before, and is in the workers */
+    int signalled;     /* how many times we were told to stop */
+    bool stopping;
+    bool failed;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- starting --------------------------------------------------------------------------------------------- */
+
+/* A group of its own keeps a terminal's Ctrl-C from reaching the worker twice. */
+static _Noreturn void live(const struct workers *w, int number, pid_t parent)
+{
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) /* died before the line above */
+        _exit(1);
+    sigprocmask(SIG_SETMASK, &w->previous, NULL);
+    exit(w->job->run(w->job->arg, number));
+}
+
+static void start(struct workers *w, struct worker *worker)
+{
+    pid_t parent = getpid();
+    fflush(NULL); /* or the child would write it again */
+    worker->started_ms = now_ms();
+    pid_t pid = fork();
+    if (pid == 0)
+        live(w, worker->number, parent);
+    if (pid < 0) {
+        log_error("cannot start worker=%d why=%s", worker->number, strerror(errno));
+        worker->due_ms = worker->started_ms + BACKOFF_MAX_MS;
+        return;
+    }
+    worker->pid = pid;
+    log_debug("started worker=%d pid=%d", worker->number, (int)pid);
+}
+
+static void start_due(struct workers *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->table[i].pid == 0 && w->table[i].due_ms <= now_ms())
+            start(w, &w->table[i]);
+    }
+}
+
+/* --- ending ----------------------------------------------------------------------------------------------- */
+
+static void signal_all(const struct workers *w, int signal)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->table[i].pid > 0)
+            kill(w->table[i].pid, signal);
+    }
+}
+
+static void stop(struct workers *w)
+{
+    w->stopping = true;
+    signal_all(w, SIGTERM);
+}
+
+static void on_stop_signal(struct workers *w)
+{
+    w->signalled++;
+    log_info("stopping workers=%zu signals=%d", w->count, w->signalled);
+    w->stopping = true;
+    signal_all(w, w->signalled > SIGNALS_BEFORE_KILL ? SIGKILL : SIGTERM);
+}
+
+static void schedule(struct worker *worker, int64_t lived_ms)
+{
+    if (lived_ms >= SETTLED_MS)
+        worker->backoff_ms = BACKOFF_FIRST_MS;
+    worker->due_ms = now_ms() + worker->backoff_ms;
+    log_warn("restarting worker=%d in_ms=%lld", worker->number, (long long)worker->backoff_ms);
+    worker->backoff_ms = worker->backoff_ms * 2 < BACKOFF_MAX_MS ? worker->backoff_ms * 2 : BACKOFF_MAX_MS;
+}
+
+static void log_end(const struct worker *worker, int status, int64_t lived_ms)
+{
+    if (WIFSIGNALED(status))
+        log_error("worker died worker=%d signal=%s lived_ms=%lld", worker->number, strsignal(WTERMSIG(status)),
+                  (long long)lived_ms);
+    else
+        log_line(WEXITSTATUS(status) == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+                 "worker ended worker=%d code=%d lived_ms=%lld", worker->number, WEXITSTATUS(status),
+                 (long long)lived_ms);
+}
+
+static void on_end(struct workers *w, struct worker *worker, int status)
+{
+    int64_t lived_ms = now_ms() - worker->started_ms;
+    bool good =
+        WIFEXITED(status) ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGTERM; /* before it had a handler for it */
+    bool could_not_start =
+        !worker->started_once && WIFEXITED(status) && WEXITSTATUS(status) != 0 && lived_ms < START_MS;
+    log_end(worker, status, lived_ms);
+    worker->pid = 0;
+    worker->started_once = true;
+    if (w->stopping) {
+        w->failed = w->failed || !good;
+    } else if (could_not_start) { /* a port that is taken and the like: the others would end so too */
+        w->failed = true;
+        stop(w);
+    } else {
+        schedule(worker, lived_ms);
+    }
+}
+
+/* Each by its own id: other children of this process are somebody else's to wait for. */
+static void reap(struct workers *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        struct worker *worker = &w->table[i];
+        int status;
+        if (worker->pid > 0 && waitpid(worker->pid, &status, WNOHANG) == worker->pid)
+            on_end(w, worker, status);
+    }
+}
+
+/* --- the loop --------------------------------------------------------------------------------------------- */
+
+static bool any_lives(const struct workers *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->table[i].pid > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Until a signal comes, the next worker is due or the turn of a second ends. */
+static void wait_for_signal(struct workers *w, int64_t until_ms)
+{
+    for (size_t i = 0; i < w->count && !w->stopping; i++) {
+        if (w->table[i].pid == 0 && w->table[i].due_ms < until_ms)
+            until_ms = w->table[i].due_ms;
+    }
+    int64_t left_ms = until_ms - now_ms();
+    if (left_ms < 0)
+        left_ms = 0;
+    struct timespec timeout = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
+    int signal = sigtimedwait(&w->signals, NULL, &timeout);
+    if (signal == SIGTERM || signal == SIGINT)
+        on_stop_signal(w);
+}
+
+static void loop(struct workers *w)
+{
+    int64_t second_ms = now_ms() + TURN_MS;
+    while (!w->stopping || any_lives(w)) {
+        if (!w->stopping)
+            start_due(w);
+        wait_for_signal(w, second_ms);
+        reap(w);
+        if (now_ms() >= second_ms) {
+            second_ms = now_ms() + TURN_MS;
+            if (w->job->on_second)
+                w->job->on_second(w->job->arg);
+        }
+    }
+}
+
+int workers_run(size_t count, const struct workers_job *job)
+{
+    assert(count > 0);
+    struct workers w = {.job = job, .count = count, .table = sg_calloc(count, sizeof(*w.table))};
+    for (size_t i = 0; i < count; i++)
+        w.table[i] = (struct worker){.number = (int)i, .due_ms = now_ms(), .backoff_ms = BACKOFF_FIRST_MS};
+    sigemptyset(&w.signals);
+    sigaddset(&w.signals, SIGTERM);
+    sigaddset(&w.signals, SIGINT);
+    sigaddset(&w.signals, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &w.signals, &w.previous);
+    loop(&w);
+    sigprocmask(SIG_SETMASK, &w.previous, NULL);
+    free(w.table);
+    return w.failed ? 1 : 0;
+}
