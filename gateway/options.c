@@ -130,6 +130,7 @@ static void set_defaults(struct options *o)
         (void)good;
     }
     o->anonymous.name = "anonymous";
+    o->anonymous_default = true;
     patterns_add(&o->anonymous.verbs[GRANT_SUBSCRIBE], "*");
     patterns_add(&o->anonymous.verbs[GRANT_CALL], "*");
 }
@@ -233,8 +234,10 @@ static void resolve(struct load *l)
 {
     if (l->o->workers == 0)
         l->o->workers = count_cores();
-    if (l->o->dev)
+    if (l->o->dev) {
         allow_everything(&l->o->anonymous);
+        l->o->anonymous_default = false;
+    }
     if (!l->failed)
         check_listen(l);
 }

@@ -39,6 +39,7 @@ struct options {
     bool index_absolute; /* --index-mode page|absolute */
     bool dev;            /* anonymous may do everything */
     struct grants anonymous;
+    bool anonymous_default; /* neither a file nor --dev said what anonymous peers may do */
     struct grants *tokens;
     size_t tokens_len;
     struct name_pattern *names;
@@ -51,6 +52,8 @@ enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_FAILURE };
  * wrong (`file:line: message`, `--flag: message`) to the streams. On OPTIONS_RUN `out` is filled. */
 enum options_result options_load(struct options *out, int argc, char **argv, char **envp, FILE *to, FILE *err);
 void options_deinit(struct options *o);
+/* options_version: "0.1.0". */
+const char *options_version(void);
 
 /* options_token finds the grants of a token in constant time per token; NULL when there is none. An empty token is anonymous. */
 const struct grants *options_token(const struct options *o, struct slice token);

@@ -471,6 +471,7 @@ static void apply_anonymous(struct reader *r, const struct file *file, struct op
     if (!file->anonymous)
         return;
     grants_deinit(&o->anonymous);
+    o->anonymous_default = false;
     apply_verbs(r, file->anonymous, value_under(r, root_of(r), "anonymous"), &o->anonymous);
 }
 

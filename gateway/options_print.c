@@ -80,9 +80,14 @@ void options_print_help(FILE *to)
           to);
 }
 
+const char *options_version(void)
+{
+    return SYNCGATE_VERSION;
+}
+
 void options_print_version(FILE *to)
 {
-    fprintf(to, "syncgate %s\n", SYNCGATE_VERSION);
+    fprintf(to, "syncgate %s\n", options_version());
 }
 
 /* --- the document ----------------------------------------------------------------------------------------- */

@@ -1,0 +1,130 @@
+/* The program: reads the options, starts the private Redis when none is named, and runs one gateway here or several in
+ * workers. */
+#include "gateway/gateway.h"
+#include "gateway/option.h"
+#include "gateway/workers.h"
+#include "redis/embedded.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* libwebsockets keeps a table with a slot per possible descriptor: a limit of a thousand million would cost gigabytes. */
+enum { FILES_MAX = 1 << 20 };
+
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_MAX ? limit.rlim_max : FILES_MAX;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("the limit of open files stays low");
+}
+
+/* --- what is said at the start ---------------------------------------------------------------------------- */
+
+/* The values of one option, separated by commas; secrets hidden. */
+static void print_values(const struct options *o, const char *name, char *out, size_t size)
+{
+    const struct option *row = option_find(slice_str(name));
+    FILE *to = fmemopen(out, size, "w");
+    if (!to)
+        abort(); /* out of memory */
+    for (size_t i = 0; i < option_len(o, row); i++) {
+        fputs(i > 0 ? "," : "", to);
+        option_print(o, row, i, to);
+    }
+    fclose(to);
+    out[size - 1] = '\0';
+}
+
+static void log_summary(const struct options *o)
+{
+    char listen[512] = "", redis[512] = "";
+    print_values(o, "listen", listen, sizeof(listen));
+    print_values(o, "redis", redis, sizeof(redis));
+    log_info("syncgate starts version=%s listen=%s redis=%s prefix=%s workers=%d tokens=%zu names=%zu config=%s",
+             options_version(), listen, o->redis ? redis : "embedded", o->prefix, (int)o->workers, o->tokens_len,
+             o->names_len, o->config_file ? o->config_file : "none");
+}
+
+/* Strangers who may change things, or whatever nobody decided about, deserve a loud word; open reading by choice does not. */
+static void warn_of_strangers(const struct options *o)
+{
+    const struct patterns *may = o->anonymous.verbs;
+    if (!options_listens_beyond_loopback(o))
+        return;
+    if (may[GRANT_WRITE].len > 0 || may[GRANT_SERVE].len > 0)
+        log_warn("ANYONE who reaches this gateway may write or serve, and it listens beyond this machine: "
+                 "see `anonymous` and `tokens` in docs/configuration.md");
+    else if (o->anonymous_default)
+        log_warn("ANYONE who reaches this gateway may subscribe to everything and call everything, and it listens "
+                 "beyond this machine: set `anonymous` in a file, see docs/configuration.md");
+}
+
+/* --- running ---------------------------------------------------------------------------------------------- */
+
+struct program {
+    const struct options *options;
+    const char *redis_url;
+    struct embedded *embedded; /* NULL when a Redis was named */
+};
+
+static void on_second(void *arg)
+{
+    struct program *p = arg;
+    if (p->embedded && embedded_reap(p->embedded))
+        log_warn("the private redis-server was started again");
+}
+
+static int run_worker(void *arg, int worker)
+{
+    const struct program *p = arg;
+    log_init(p->options->log_level, worker);
+    return gateway_run(p->options, p->redis_url, worker, NULL, NULL);
+}
+
+static int run(struct program *p)
+{
+    const struct workers_job job = {.run = run_worker, .on_second = on_second, .arg = p};
+    if (p->options->workers > 1)
+        return workers_run((size_t)p->options->workers, &job);
+    return gateway_run(p->options, p->redis_url, -1, on_second, p);
+}
+
+static int run_embedded(struct program *p)
+{
+    char why[256] = "", url[512];
+    p->embedded = embedded_start(p->options->data_dir, why, sizeof(why));
+    if (!p->embedded) {
+        log_error("cannot start the private redis-server why=%s", why);
+        return EXIT_FAILURE;
+    }
+    snprintf(url, sizeof(url), "unix:%s", embedded_socket(p->embedded));
+    p->redis_url = url;
+    log_info("the private redis-server is up socket=%s", embedded_socket(p->embedded));
+    int code = run(p);
+    embedded_stop(p->embedded);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    enum options_result result = options_load(&options, argc, argv, environ, stdout, stderr);
+    if (result != OPTIONS_RUN)
+        return result == OPTIONS_EXIT_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+
+    log_init(options.log_level, -1);
+    signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write(), not our end */
+    raise_file_limit();
+    log_summary(&options);
+    warn_of_strangers(&options);
+
+    struct program program = {.options = &options, .redis_url = options.redis};
+    int code = options.redis ? run(&program) : run_embedded(&program);
+    options_deinit(&options);
+    return code;
+}
