@@ -214,8 +214,8 @@ static void asks_orphan(struct calls *k)
 {
     for (struct list_node *n; (n = list_pop(&k->asks));)
         container_of(n, struct ask, node)->calls = NULL;
-    for (struct list_node *n; (n = list_pop(&k->leaves));)
-        free(container_of(n, struct ask, node));
+    list_each(&k->leaves, n) free(container_of(n, struct ask, node));
+    list_init(&k->leaves);
 }
 
 static void ignore_answer(void *arg, const struct store_result *r, int64_t n)
@@ -986,8 +986,10 @@ static struct slice job_refusal(const struct service *s, const struct call_event
         return SLICE_LIT("e 8 executor gone");
     if (s->executor->running.count >= RUNNING_MAX)
         return SLICE_LIT("e 8 executor overloaded");
-    if (e->body.len > 0 && (e->body.ptr[0] != '{' || !json_valid(e->body, VALUE_DEPTH_MAX)))
+    if (e->body.len > 0 && (e->body.ptr[0] != '{' || !json_valid(e->body, VALUE_DEPTH_MAX))) {
+        bad_bytes("arguments");
         return SLICE_LIT("e 8 bad arguments");
+    }
     return SLICE_NONE;
 }
 
