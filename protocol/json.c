@@ -713,8 +713,10 @@ static enum json_id_result id_of_number(struct slice number, size_t max, struct 
 {
     int64_t n;
     if (plain_integer(number)) {
+        if (number.len > max)
+            return JSON_ID_LENGTH;
         *out = number;
-        return number.len <= max ? JSON_ID_OK : JSON_ID_LENGTH;
+        return JSON_ID_OK;
     }
     if (read_integer(number, &n) != INTEGRAL)
         return JSON_ID_TYPE;

@@ -69,7 +69,7 @@ enum json_id_result {
 
 /* json_id gives the canonical text of an id, by which ids are compared: a decimal integer (-0 is 0; 1.0 and 1e0 are 1 if the
  * value fits an int64_t, plain digits may be longer), or a string as json_quote writes it. `max` limits the decoded string or
- * the digits, in bytes. */
+ * the digits, in bytes. *out is written only when the answer is JSON_ID_OK. */
 enum json_id_result json_id(const struct json_value *value, size_t max, struct buf *scratch, struct slice *out);
 
 /* json_id_canonical: is this text, of unchecked origin, exactly what json_id would give? */

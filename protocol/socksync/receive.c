@@ -498,7 +498,8 @@ static void read_failure(struct message *m)
     const struct json_value *code = &m->fields[FIELD_ERROR_CODE];
     int64_t n;
     a->op = ACTION_NONE;
-    if (type->type != JSON_ABSENT && !(type->type == JSON_STRING && find_kind(word(m, FIELD_TYPE)) == KIND_FUNCTION))
+    if (type->type != JSON_ABSENT && type->type != JSON_NULL &&
+        !(type->type == JSON_STRING && find_kind(word(m, FIELD_TYPE)) == KIND_FUNCTION))
         return;
     if (json_id(&m->fields[FIELD_ID], SOCKSYNC_CALL_ID_MAX, &scratch, &a->id) != JSON_ID_OK)
         return;
