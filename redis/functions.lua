@@ -875,6 +875,29 @@ local function scan_object(scan, at)
   end
 end
 
+-- The same for the shape that nearly every item has: id, value and perhaps sort in this order, no escapes in id and sort.
+-- Anything else, valid or not, is nil here and looked at by scan_object.
+local function scan_usual(scan, at)
+  local text = scan.text
+  local id, value, behind, sort
+  id, at = match(text, '^{ ?"id": ?("?[^"\\,]*"?), ?"value": ?()', at)
+  if not id or not json_valid(id) then
+    return nil
+  end
+  value, at = scan_value(scan, at)
+  if not value then
+    return nil
+  end
+  if byte(text, at) == 125 then
+    return { id = id, value = value }, at + 1
+  end
+  sort, behind = match(text, '^, ?"sort": ?("[^"\\]*")}()', at)
+  if sort and json_valid(sort) then
+    return { id = id, value = value, sort = sort }, behind
+  end
+  return nil
+end
+
 -- One item of the array: id and order key (nil without a sort key), or nil and the refusal.
 local function item_of(members)
   local id_text, value, sort = members.id, members.value, members.sort
@@ -944,8 +967,11 @@ local function items_parse(text)
     at = at + 1
   else
     while true do
-      local members
-      members, at = scan_object(scan, at)
+      local members, behind = scan_usual(scan, at)
+      if not members then
+        members, behind = scan_object(scan, at)
+      end
+      at = behind
       if not members then
         return nil, not_array()
       end
