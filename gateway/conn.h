@@ -30,20 +30,22 @@ struct conn {
     size_t answer_bytes; /* of the queue: answers, calls and errors that arrived while congested */
     bool congested;      /* the socket did not take everything: state is conflated until it does */
     bool reading_paused;
-    struct buf rx;       /* fragments of a message until it is whole */
+    struct buf rx; /* fragments of a message until it is whole */
 
     /* session.c and item.c */
     struct list subs;     /* struct sub */
     struct list dirty;    /* struct sub that missed updates while congested */
     struct list requests; /* struct request that wait for Redis */
+    size_t watching;      /* item.c: item subscriptions among subs */
+    uint64_t held_pass;   /* item_list.c: its answers have to wait in this pass */
     size_t writes_in_flight;
     size_t write_bytes_in_flight;
 
     /* calls.c */
-    struct list calls;       /* calls this connection made */
-    struct list jobs;        /* calls it executes */
-    struct list served;      /* functions it serves */
-    struct map calls_by_id;  /* by the caller's id (canonical JSON text) */
+    struct list calls;      /* calls this connection made */
+    struct list jobs;       /* calls it executes */
+    struct list served;     /* functions it serves */
+    struct map calls_by_id; /* by the caller's id (canonical JSON text) */
     struct map jobs_by_id;
     uint64_t job_ids;
 
@@ -51,16 +53,53 @@ struct conn {
     int64_t errors_since_ms;
     int64_t errors;
 
-    /* ping wheel */
-    struct list_node wheel;
+    /* life */
+    struct list_node wheel;   /* a slot of gateway->wheel: when to ping */
+    struct list_node closing; /* gateway->closing while CONN_CLOSING */
+    bool detached;            /* its subscriptions and calls have ended */
+    bool peer_closed;         /* the peer sent its close frame */
+    bool rx_binary;
+    uint8_t wheel_slot;
     uint8_t missed_pongs;
-    bool ping_due;
-    int64_t close_deadline_ms; /* CONN_CLOSING */
-    bool close_sent;
-    char close_why[64]; /* for the log */
+    int64_t close_deadline_ms; /* CONN_CLOSING: the peer's time to answer */
+    int close_code;
+    const char *close_why; /* a static sentence */
     int64_t opened_ms;
     char remote[64];
 };
+
+/* --- called by ws.c --- */
+
+/* conn_new makes the connection, conn_open starts it (the peer may be sent something at once). */
+struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants);
+void conn_open(struct conn *c);
+/* conn_dead: the socket is gone; frees. */
+void conn_dead(struct conn *c);
+
+struct conn_fragment {
+    bool first, final; /* of the message */
+    bool binary;
+    size_t remaining; /* bytes of the WebSocket frame that are still to come */
+};
+void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f);
+/* conn_announced: a frame header announced this many more bytes. */
+void conn_announced(struct conn *c, size_t remaining);
+void conn_pong(struct conn *c);
+/* conn_write writes what waits, gathered. False: the socket failed or is done, close it. */
+bool conn_write(struct conn *c);
+/* conn_peer_closed: the peer sent a close frame. True when ours was sent before, so that nothing is left to say. */
+bool conn_peer_closed(struct conn *c);
+
+/* --- called by the gateway --- */
+
+/* conn_end_turn ends the subscriptions and calls of connections that began to close in this turn: not earlier, because somebody
+ * may have been walking them. */
+void conn_end_turn(struct gateway *g);
+/* conn_tick: call WHEEL_SLOTS times per ping interval: pings, missed pongs, closes that nobody answered. */
+enum { WHEEL_SLOTS = 32 };
+void conn_tick(struct gateway *g);
+
+/* --- called by everybody --- */
 
 /* conn_push queues a frame and asks for a write in this turn. The queue takes its own reference. Not for congested
  * connections: state is conflated there (fanout.c), answers go through conn_answer. */
@@ -71,7 +110,8 @@ void conn_answer(struct conn *c, struct slice wire, uint32_t messages);
 void conn_answer_frame(struct conn *c, struct frame *f);
 /* conn_error sends an error frame, counts it, and closes with 1008 beyond errors-per-minute. kind NONE, name.ptr NULL and
  * id.ptr NULL mean: not known. */
-void conn_error(struct conn *c, enum error_code code, struct slice text, enum kind kind, struct slice name, struct slice id);
+void conn_error(struct conn *c, enum error_code code, struct slice text, enum kind kind, struct slice name,
+                struct slice id);
 /* conn_close queues a close frame with this code after everything that is queued, and lets the peer answer it for some
  * seconds. Safe anywhere, also inside the connection's own callbacks; the connection is not freed during the call. */
 void conn_close(struct conn *c, int code, const char *why);

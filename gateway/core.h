@@ -24,12 +24,15 @@ struct gateway {
     struct ws *ws;
     struct items *items;
     struct calls *calls;
-    struct list conns;     /* struct conn, open ones */
+    struct list conns;      /* struct conn, open ones */
     struct map conns_by_id; /* struct conn */
-    uint64_t conn_ids;     /* last one given */
-    struct buf scratch;    /* for encoders: reset, encode, make a frame; never kept across a call */
-    char id[24];           /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
-    int worker;            /* -1: the only one */
+    uint64_t conn_ids;      /* last one given */
+    struct list closing;    /* struct conn that wait for the peer's close frame */
+    struct list *wheel;     /* WHEEL_SLOTS lists of struct conn */
+    size_t wheel_at;
+    struct buf scratch; /* for encoders: reset, encode, make a frame; never kept across a call */
+    char id[24];        /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
+    int worker;         /* -1: the only one */
     bool redis_up;
     bool draining;
     bool stopped; /* the loop ends after this turn */

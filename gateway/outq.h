@@ -5,7 +5,7 @@
 #include "protocol/base/frame.h"
 
 struct outq {
-    struct frame **ring; /* NULL until the first push */
+    struct frame **ring;     /* NULL until the first push */
     uint32_t head, len, cap; /* cap is a power of two */
     size_t bytes;
 };

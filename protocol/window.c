@@ -192,9 +192,9 @@ bool window_set(struct window *w, int64_t index, struct entry *e, int64_t total)
     struct entry *old = w->slots[slot];
     if (old != NULL && !same_id(old, e))
         return reset(w, total);
-    if (old != NULL && same_value(old, e))
+    if (old == e)
         return false;
-    forget_version(w);
+    forget_version(w); /* an equal value that was set again is a change like any other */
     drop_slot(w, (uint32_t)slot);
     put_slot(w, (uint32_t)slot, e);
     return true;
@@ -421,7 +421,7 @@ static void match(struct middle *m)
             continue;
         uint32_t link = heaviest_before(m, pos);
         m->before[j] = link;
-        m->weight[j] = (same_value(m->old[pos], m->new[j]) ? 2 : 1) + (link == NONE ? 0 : m->weight[link]);
+        m->weight[j] = (m->old[pos] == m->new[j] ? 2 : 1) + (link == NONE ? 0 : m->weight[link]);
         enter_chain(m, pos, j);
     }
     uint32_t next = heaviest_before(m, m->nold);
@@ -473,7 +473,7 @@ static void push_middle(const struct middle *m, uint32_t head, struct page_steps
 
 static void push_set(struct page_steps *out, const struct entry *old, const struct entry *new)
 {
-    if (same_value(old, new))
+    if (old == new)
         return;
     push(out, STEP_SET, 0, new);
     out->sets++;

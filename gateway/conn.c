@@ -1,0 +1,344 @@
+/* Reassembles messages within their limit, gathers waiting frames into one write per turn, keeps the peer alive by pings, and
+ * ends connections in one place. */
+#include "gateway/conn.h"
+
+#include <assert.h>
+
+#include "gateway/fanout.h"
+#include "gateway/log.h"
+#include "gateway/metrics.h"
+#include "gateway/session.h"
+#include "gateway/ws.h"
+#include "protocol/base/alloc.h"
+
+enum {
+    GATHER_BYTES = 64 * 1024, /* what one write may leave behind in a full socket */
+    WRITES_PER_TURN = 16,     /* then others get their turn */
+    CLOSE_WAIT_MS = 5000,     /* for the peer's close frame */
+    MISSED_PONGS_MAX = 2,
+    RX_KEPT = 0,              /* an idle connection keeps no receive buffer */
+    CLOSE_REASON_BYTES = 123, /* RFC 6455 section 5.5: control frames carry at most 125 bytes */
+    ERROR_WINDOW_MS = 60 * 1000
+};
+
+/* --- life --- */
+
+struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants)
+{
+    struct conn *c = sg_calloc(1, sizeof(*c));
+    c->gw = g;
+    c->wsi = wsi;
+    c->id = ++g->conn_ids;
+    c->dialect = dialect;
+    c->grants = grants;
+    c->opened_ms = gateway_now_ms();
+    c->errors_since_ms = c->opened_ms;
+    buf_init(&c->rx, (size_t)g->opt->max_message);
+    list_init(&c->subs);
+    list_init(&c->dirty);
+    list_init(&c->requests);
+    list_init(&c->calls);
+    list_init(&c->jobs);
+    list_init(&c->served);
+    map_init(&c->calls_by_id);
+    map_init(&c->jobs_by_id);
+    c->by_id.key = slice_of((const char *)&c->id, sizeof(c->id));
+    map_insert(&g->conns_by_id, &c->by_id);
+    list_append(&g->conns, &c->node);
+    c->wheel_slot = (uint8_t)g->wheel_at;
+    list_append(&g->wheel[c->wheel_slot], &c->wheel);
+    metric_add(METRIC_CONNECTIONS, 1);
+    metric_add(METRIC_CONNECTIONS_TOTAL, 1);
+    return c;
+}
+
+void conn_open(struct conn *c)
+{
+    log_debug("conn=%llu remote=%s grants=%s opened", (unsigned long long)c->id, c->remote, c->grants->name);
+    session_open(c);
+}
+
+struct conn *conn_find(struct gateway *g, uint64_t id)
+{
+    struct map_node *n = map_find(&g->conns_by_id, slice_of((const char *)&id, sizeof(id)));
+    struct conn *c = n ? container_of(n, struct conn, by_id) : NULL;
+    return c && c->state == CONN_OPEN ? c : NULL;
+}
+
+static void detach(struct conn *c)
+{
+    if (c->detached)
+        return;
+    c->detached = true;
+    session_close(c);
+}
+
+static void drop_queue(struct conn *c)
+{
+    metric_add(METRIC_QUEUED_BYTES, -(int64_t)c->out.bytes);
+    outq_deinit(&c->out);
+}
+
+void conn_dead(struct conn *c)
+{
+    struct gateway *g = c->gw;
+    log_debug("conn=%llu remote=%s code=%d closed why=\"%s\"", (unsigned long long)c->id, c->remote, c->close_code,
+              c->close_why ? c->close_why : "peer");
+    c->state = CONN_DEAD;
+    detach(c);
+    if (list_linked(&c->closing))
+        list_remove(&g->closing, &c->closing);
+    list_remove(&g->wheel[c->wheel_slot], &c->wheel);
+    list_remove(&g->conns, &c->node);
+    map_remove(&g->conns_by_id, &c->by_id);
+    map_deinit(&c->calls_by_id);
+    map_deinit(&c->jobs_by_id);
+    drop_queue(c);
+    buf_deinit(&c->rx);
+    metric_add(METRIC_CONNECTIONS, -1);
+    free(c);
+}
+
+void conn_end_turn(struct gateway *g)
+{
+    list_each(&g->closing, n) detach(container_of(n, struct conn, closing));
+}
+
+/* --- receiving --- */
+
+static bool too_big(struct conn *c, size_t more)
+{
+    if (more <= (size_t)c->gw->opt->max_message - c->rx.len)
+        return false;
+    conn_close(c, 1009, "message too big");
+    return true;
+}
+
+static void message(struct conn *c, struct slice text)
+{
+    metric_add(METRIC_MESSAGES_IN, 1);
+    session_message(c, text, c->rx_binary);
+}
+
+void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    metric_add(METRIC_BYTES_IN, (int64_t)bytes.len);
+    if (f.first) {
+        buf_reset(&c->rx);
+        c->rx_binary = f.binary;
+    }
+    if (too_big(c, bytes.len + f.remaining))
+        return;
+    if (f.first && f.final) {
+        message(c, bytes);
+        return;
+    }
+    buf_put_slice(&c->rx, bytes);
+    if (!f.final)
+        return;
+    message(c, buf_slice(&c->rx));
+    buf_reset(&c->rx);
+    buf_trim(&c->rx, RX_KEPT);
+}
+
+void conn_announced(struct conn *c, size_t remaining)
+{
+    if (c->state == CONN_OPEN && remaining)
+        too_big(c, remaining);
+}
+
+void conn_pong(struct conn *c)
+{
+    c->missed_pongs = 0;
+}
+
+/* --- writing --- */
+
+static void pop_written(struct conn *c)
+{
+    struct frame *f = outq_peek(&c->out);
+    metric_add(METRIC_MESSAGES_OUT, f->messages);
+    metric_add(METRIC_BYTES_OUT, (int64_t)f->len);
+    metric_add(METRIC_QUEUED_BYTES, -(int64_t)f->len);
+    outq_pop(&c->out);
+}
+
+/* One write: a single frame as it lies, several gathered into one buffer. */
+static enum ws_write_result write_once(struct conn *c)
+{
+    static char gather[GATHER_BYTES];
+    struct frame *f = outq_peek(&c->out);
+    metric_add(METRIC_WRITES, 1);
+    if (c->out.len == 1 || f->len >= sizeof(gather)) {
+        enum ws_write_result r = ws_write(c, f->bytes, f->len);
+        pop_written(c);
+        return r;
+    }
+    size_t len = 0;
+    while ((f = outq_peek(&c->out)) && f->len <= sizeof(gather) - len) {
+        memcpy(gather + len, f->bytes, f->len);
+        len += f->len;
+        pop_written(c);
+    }
+    return ws_write(c, gather, len);
+}
+
+bool conn_write(struct conn *c)
+{
+    c->congested = ws_buffered(c);
+    for (int writes = 0; !c->congested; writes++) {
+        if (!c->out.len && c->state == CONN_OPEN)
+            fanout_flush(c);
+        if (!c->out.len)
+            break;
+        if (writes == WRITES_PER_TURN) {
+            ws_want_write(c);
+            break;
+        }
+        switch (write_once(c)) {
+        case WS_WRITE_FAILED:
+            return false;
+        case WS_WRITE_PARTIAL:
+            metric_add(METRIC_PARTIAL_WRITES, 1);
+            c->congested = true;
+            break;
+        case WS_WRITE_ALL:
+            break;
+        }
+    }
+    if (!c->out.len)
+        c->answer_bytes = 0;
+    return !(c->state == CONN_CLOSING && c->peer_closed && !c->out.len && !c->congested);
+}
+
+static void queue(struct conn *c, struct frame *f)
+{
+    if (!c->out.len)
+        ws_want_write(c);
+    outq_push(&c->out, f);
+    metric_add(METRIC_QUEUED_BYTES, (int64_t)f->len);
+}
+
+void conn_push(struct conn *c, struct frame *f)
+{
+    if (c->state == CONN_OPEN)
+        queue(c, f);
+}
+
+void conn_answer_frame(struct conn *c, struct frame *f)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    if (c->congested) {
+        c->answer_bytes += f->len;
+        if (c->answer_bytes > (size_t)c->gw->opt->queue_budget) {
+            conn_close(c, 1013, "queue budget exceeded");
+            return;
+        }
+    }
+    queue(c, f);
+}
+
+void conn_answer(struct conn *c, struct slice wire, uint32_t messages)
+{
+    struct frame *f = frame_new(wire, messages);
+    conn_answer_frame(c, f);
+    frame_unref(f);
+}
+
+void conn_error(struct conn *c, enum error_code code, struct slice text, enum kind kind, struct slice name,
+                struct slice id)
+{
+    int64_t now = gateway_now_ms();
+    if (now - c->errors_since_ms >= ERROR_WINDOW_MS) {
+        c->errors_since_ms = now;
+        c->errors = 0;
+    }
+    if (++c->errors > c->gw->opt->errors_per_minute) {
+        conn_close(c, 1008, "too many errors");
+        return;
+    }
+    metric_add((enum metric)(METRIC_ERRORS_1 + (int)code - 1), 1);
+    struct buf *out = &c->gw->scratch;
+    buf_reset(out);
+    uint32_t messages = c->dialect->error(out, code, text, kind, name, id);
+    conn_answer(c, buf_slice(out), messages);
+}
+
+/* --- closing --- */
+
+static struct frame *close_frame(int code, const char *why)
+{
+    size_t len = strnlen(why, CLOSE_REASON_BYTES);
+    char bytes[4 + CLOSE_REASON_BYTES];
+    bytes[0] = (char)0x88; /* FIN, opcode 8 */
+    bytes[1] = (char)(len + 2);
+    bytes[2] = (char)(code >> 8);
+    bytes[3] = (char)(code & 0xff);
+    memcpy(bytes + 4, why, len);
+    return frame_new(slice_of(bytes, len + 4), 0);
+}
+
+void conn_close(struct conn *c, int code, const char *why)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    struct frame *f = close_frame(code, why);
+    queue(c, f);
+    frame_unref(f);
+    c->state = CONN_CLOSING;
+    c->close_code = code;
+    c->close_why = why;
+    c->close_deadline_ms = gateway_now_ms() + CLOSE_WAIT_MS;
+    list_append(&c->gw->closing, &c->closing);
+    log_debug("conn=%llu remote=%s code=%d closing why=\"%s\"", (unsigned long long)c->id, c->remote, code, why);
+}
+
+bool conn_peer_closed(struct conn *c)
+{
+    if (!c)
+        return true;
+    c->peer_closed = true;
+    return c->state == CONN_CLOSING && !c->out.len && !c->congested;
+}
+
+/* --- the wheel --- */
+
+static struct frame *ping_frame(void)
+{
+    static const char bytes[] = {(char)0x89, 0}; /* FIN, opcode 9, empty */
+    return frame_new(slice_of(bytes, sizeof(bytes)), 0);
+}
+
+static void ping(struct conn *c, struct frame *f)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    if (c->missed_pongs >= MISSED_PONGS_MAX) {
+        bool stuck = c->congested; /* then a close frame would never get out */
+        conn_close(c, 1001, "ping timeout");
+        if (stuck)
+            ws_kill(c);
+        return;
+    }
+    c->missed_pongs++;
+    if (!c->congested)
+        queue(c, f);
+}
+
+void conn_tick(struct gateway *g)
+{
+    g->wheel_at = (g->wheel_at + 1) % WHEEL_SLOTS;
+    struct frame *f = ping_frame();
+    list_each(&g->wheel[g->wheel_at], n) ping(container_of(n, struct conn, wheel), f);
+    frame_unref(f);
+    int64_t now = gateway_now_ms();
+    list_each(&g->closing, n)
+    {
+        struct conn *c = container_of(n, struct conn, closing);
+        if (now >= c->close_deadline_ms)
+            ws_kill(c);
+    }
+}

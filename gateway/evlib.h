@@ -1,0 +1,32 @@
+/* libwebsockets on libevent, our way: sockets are watched for reading only; a request to write is served in the same loop
+ * turn without asking the kernel first ("optimistic writability"), and EV_WRITE is armed only when output stayed buffered.
+ * Measured: one send() per delivery and no epoll_ctl (docs/design notes in evlib.c). */
+#ifndef SYNCGATE_GATEWAY_EVLIB_H
+#define SYNCGATE_GATEWAY_EVLIB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct event_base;
+struct lws;
+struct lws_context;
+struct lws_context_creation_info;
+struct evlib;
+
+/* evlib_new makes the plug-in for one loop. There is one per process, because libwebsockets' operations carry no user
+ * pointer. `after_read` is called after each service of a readable, established WebSocket that is still there. */
+struct evlib *evlib_new(struct event_base *base, size_t fd_limit, void (*after_read)(struct lws *));
+void evlib_free(struct evlib *e); /* after lws_context_destroy */
+
+/* evlib_install puts the plug-in into the creation info of the context; evlib_attach tells it the context. */
+void evlib_install(struct evlib *e, struct lws_context_creation_info *info);
+void evlib_attach(struct evlib *e, struct lws_context *context);
+
+/* evlib_set_optimistic says whether write requests of this connection may be served in the same turn: true from the moment it is an
+ * established WebSocket. */
+void evlib_set_optimistic(struct evlib *e, struct lws *wsi, bool on);
+
+/* evlib_end_turn serves what is ready to write and libwebsockets' own timers. Call it after each turn of the loop. */
+void evlib_end_turn(struct evlib *e);
+
+#endif

@@ -1,0 +1,19 @@
+/* Frames to subscribers: at once to those who can take them, as a mark to those who cannot; and the newest state, once, when
+ * they can again. */
+#ifndef SYNCGATE_GATEWAY_FANOUT_H
+#define SYNCGATE_GATEWAY_FANOUT_H
+
+#include "gateway/conn.h"
+
+struct sub;
+
+/* fanout_missed marks the subscription of a congested connection: it gets the newest state later. */
+void fanout_missed(struct sub *s);
+/* fanout_wait: the same for a connection that could take it, but whose page has to be told first; that asks for the flush. */
+void fanout_wait(struct sub *s);
+/* fanout_flush queues the newest state of everything this connection missed. Only when it is not congested. */
+void fanout_flush(struct conn *c);
+/* fanout_forget: the subscription ends. */
+void fanout_forget(struct sub *s);
+
+#endif

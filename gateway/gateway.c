@@ -1,0 +1,290 @@
+/* Puts the parts of one process together, runs its loop, and ends it: stop listening, let answers out, close the connections
+ * spread over the grace period, leave. */
+#include "gateway/gateway.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "gateway/calls.h"
+#include "gateway/conn.h"
+#include "gateway/item.h"
+#include "gateway/metrics.h"
+#include "gateway/ws.h"
+#include "protocol/base/alloc.h"
+
+enum {
+    DRAIN_STEP_MS = 50,
+    DRAIN_EXTRA_MS = 6000, /* after the grace period: for peers that do not answer the close, then they are cut */
+    SCRATCH_BYTES_MAX = 256 * 1024 * 1024, /* a whole page of the largest values, encoded */
+    SCRATCH_KEPT = 1024 * 1024,
+    ITEMS_PER_SET_ALL = 100000
+};
+
+struct run {
+    struct gateway g;
+    void (*on_second)(void *);
+    void *arg;
+    struct event tick_items, tick_conns, second, drain, sigterm, sigint;
+    int64_t drain_since_ms;
+    int exit_code;
+};
+
+int64_t gateway_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* --- Redis link --- */
+
+static void on_up(void *arg)
+{
+    struct run *r = arg;
+    r->g.redis_up = true;
+    metrics[METRIC_REDIS_UP] = 1;
+    log_info("redis link is up");
+    hub_on_up(r->g.hub);
+    calls_on_up(r->g.calls);
+}
+
+static void on_down(void *arg, const char *why)
+{
+    struct run *r = arg;
+    r->g.redis_up = false;
+    metrics[METRIC_REDIS_UP] = 0;
+    metric_add(METRIC_REDIS_LOSSES, 1);
+    log_warn("redis link is down: %s", why);
+}
+
+static void on_push(void *arg, const struct reply *push)
+{
+    struct run *r = arg;
+    hub_on_push(r->g.hub, push);
+}
+
+static void on_log(void *arg, int level, const char *text)
+{
+    (void)arg;
+    log_line((enum log_level)level, "redis: %s", text);
+}
+
+/* --- timers --- */
+
+static void on_tick_items(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct run *r = arg;
+    items_tick(r->g.items);
+}
+
+static void on_tick_conns(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct run *r = arg;
+    conn_tick(&r->g);
+}
+
+static void on_second(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct run *r = arg;
+    buf_reset(&r->g.scratch);
+    buf_trim(&r->g.scratch, SCRATCH_KEPT);
+    if (r->on_second)
+        r->on_second(r->arg);
+}
+
+static void every(struct run *r, struct event *ev, int64_t ms, event_callback_fn fn)
+{
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+    event_assign(ev, r->g.base, -1, EV_PERSIST, fn, r);
+    event_add(ev, &tv);
+}
+
+/* --- the end --- */
+
+static void close_some(struct run *r, size_t count)
+{
+    list_each(&r->g.conns, n)
+    {
+        struct conn *c = container_of(n, struct conn, node);
+        if (count == 0)
+            return;
+        if (c->state != CONN_OPEN)
+            continue;
+        conn_close(c, 1001, "going away");
+        count--;
+    }
+}
+
+static void on_drain(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct run *r = arg;
+    int64_t passed = gateway_now_ms() - r->drain_since_ms;
+    int64_t left = r->g.opt->grace_ms - passed;
+    size_t open = r->g.conns.count - r->g.closing.count;
+    if (r->g.conns.count == 0 || passed > r->g.opt->grace_ms + DRAIN_EXTRA_MS) {
+        r->g.stopped = true;
+        return;
+    }
+    /* As many per step as end them evenly over what is left. Calls in flight hold a connection until the period is over. */
+    size_t steps = left > DRAIN_STEP_MS ? (size_t)(left / DRAIN_STEP_MS) : 1;
+    close_some(r, (open + steps - 1) / steps);
+}
+
+static void drain(struct run *r)
+{
+    log_info("draining %zu connections over %lld ms", r->g.conns.count, (long long)r->g.opt->grace_ms);
+    r->g.draining = true;
+    r->drain_since_ms = gateway_now_ms();
+    ws_stop_listening(r->g.ws);
+    every(r, &r->drain, DRAIN_STEP_MS, on_drain);
+    event_active(&r->drain, EV_TIMEOUT, 0);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct run *r = arg;
+    if (!r->g.draining) {
+        drain(r);
+        return;
+    }
+    log_warn("second signal: ending at once");
+    r->exit_code = 1;
+    r->g.stopped = true;
+}
+
+/* --- start and stop --- */
+
+static bool new_id(struct gateway *g)
+{
+    unsigned char seed[16], id[8];
+    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed) || getrandom(id, sizeof(id), 0) != sizeof(id)) {
+        log_error("no randomness");
+        return false;
+    }
+    map_seed(seed);
+    for (size_t i = 0; i < sizeof(id); i++)
+        snprintf(g->id + 2 * i, 3, "%02x", id[i]);
+    return true;
+}
+
+static bool new_link(struct run *r, const char *redis_url)
+{
+    static const struct link_events events = {.on_up = on_up, .on_down = on_down, .on_push = on_push, .on_log = on_log};
+    struct link_config config;
+    const char *wrong = link_config_parse(redis_url, &config);
+    if (wrong) {
+        log_error("--redis: %s", wrong);
+        return false;
+    }
+    r->g.link = link_new(r->g.base, &config, &events, r);
+    link_config_deinit(&config);
+    r->g.hub = hub_new(r->g.link);
+    r->g.store = store_new(r->g.link, r->g.opt->prefix);
+    return true;
+}
+
+static void catch_signal(struct run *r, struct event *ev, int signo)
+{
+    event_assign(ev, r->g.base, signo, EV_SIGNAL | EV_PERSIST, on_signal, r);
+    event_add(ev, NULL);
+}
+
+static bool start(struct run *r, const char *redis_url)
+{
+    struct gateway *g = &r->g;
+    if (!new_id(g))
+        return false;
+    g->base = event_base_new();
+    g->wheel = sg_calloc(WHEEL_SLOTS, sizeof(*g->wheel));
+    for (int i = 0; i < WHEEL_SLOTS; i++)
+        list_init(&g->wheel[i]);
+    list_init(&g->conns);
+    list_init(&g->closing);
+    map_init(&g->conns_by_id);
+    buf_init(&g->scratch, SCRATCH_BYTES_MAX);
+    if (!g->base || !new_link(r, redis_url))
+        return false;
+    g->items = items_new(g);
+    g->calls = calls_new(g);
+    g->ws = ws_new(g);
+    if (!g->ws)
+        return false;
+    catch_signal(r, &r->sigterm, SIGTERM);
+    catch_signal(r, &r->sigint, SIGINT);
+    int64_t ping_step = g->opt->ping_interval_ms / WHEEL_SLOTS;
+    every(r, &r->tick_items, ITEMS_TICK_MS, on_tick_items);
+    every(r, &r->tick_conns, ping_step > 10 ? ping_step : 10, on_tick_conns);
+    every(r, &r->second, 1000, on_second);
+    link_start(g->link);
+    return true;
+}
+
+static void stop_timer(struct event *ev)
+{
+    if (event_initialized(ev))
+        event_del(ev);
+}
+
+static void stop(struct run *r)
+{
+    struct gateway *g = &r->g;
+    struct event *events[] = {&r->tick_items, &r->tick_conns, &r->second, &r->drain, &r->sigterm, &r->sigint};
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+        stop_timer(events[i]);
+    if (g->ws)
+        ws_free(g->ws); /* ends the connections that are left */
+    if (g->calls)
+        calls_free(g->calls);
+    if (g->link && link_state(g->link) == LINK_UP)
+        event_base_loop(g->base, EVLOOP_NONBLOCK); /* lets the last commands out */
+    if (g->link)
+        link_free(g->link); /* pending callbacks run now */
+    if (g->items)
+        items_free(g->items);
+    if (g->hub)
+        hub_free(g->hub);
+    if (g->store)
+        store_free(g->store);
+    map_deinit(&g->conns_by_id);
+    buf_deinit(&g->scratch);
+    free(g->wheel);
+    if (g->base)
+        event_base_free(g->base);
+}
+
+int gateway_run(const struct options *o, const char *redis_url, int worker, void (*second)(void *), void *arg)
+{
+    struct run *r = sg_calloc(1, sizeof(*r));
+    r->on_second = second;
+    r->arg = arg;
+    r->g.opt = o;
+    r->g.worker = worker;
+    r->g.limits = (struct dialect_limits){
+        .max_depth = (int)o->max_depth, .max_items = ITEMS_PER_SET_ALL, .index_absolute = o->index_absolute};
+    if (start(r, redis_url)) {
+        while (!r->g.stopped) {
+            event_base_loop(r->g.base, EVLOOP_ONCE);
+            ws_end_turn(r->g.ws);
+            conn_end_turn(&r->g);
+        }
+    } else {
+        r->exit_code = 1;
+    }
+    stop(r);
+    int code = r->exit_code;
+    free(r);
+    return code;
+}

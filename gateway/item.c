@@ -1,0 +1,454 @@
+/* The registry of items and what variables and lists share: joining the channel, revisions, requests with deadlines,
+ * subscriptions, lingering and the sweep. */
+#include "gateway/item.h"
+
+#include <assert.h>
+
+#include "gateway/fanout.h"
+#include "gateway/log.h"
+#include "gateway/metrics.h"
+#include "protocol/base/alloc.h"
+
+enum {
+    NAME_BYTES_MAX = 512,
+    RETRY_MS = 1000,            /* after a read that Redis answered with something unusable */
+    SUBS_PER_CONN_MAX = 100000, /* with its requests: what one peer can make us remember */
+    SWEEPS_PER_TICK_MAX = 1000
+};
+
+struct items {
+    struct gateway *g;
+    struct map by_key;     /* struct item */
+    struct map subs;       /* struct sub */
+    struct list all;       /* struct item; the sweep takes from the front and puts to the back */
+    struct list idle;      /* struct item without users, longest first */
+    struct list deadlines; /* struct request, oldest first: all wait equally long */
+    struct list refused;   /* struct item whose read Redis refused; tried again after a while */
+    double sweep_credit;   /* items that may be swept now */
+};
+
+static const struct item_kind *kind_of(const struct item *i)
+{
+    return i->kind == KIND_VAR ? &item_var_kind : &item_list_kind;
+}
+
+/* --- life of an item --- */
+
+struct items *items_new(struct gateway *g)
+{
+    struct items *r = sg_calloc(1, sizeof(*r));
+    r->g = g;
+    map_init(&r->by_key);
+    map_init(&r->subs);
+    list_init(&r->all);
+    list_init(&r->idle);
+    list_init(&r->deadlines);
+    list_init(&r->refused);
+    return r;
+}
+
+static void item_free(struct item *i)
+{
+    struct items *r = i->gw->items;
+    assert(i->users == 0 && !i->reading && !i->sweeping);
+    hub_leave(i->gw->hub, &i->member);
+    map_remove(&r->by_key, &i->by_key);
+    list_remove(&r->all, &i->all);
+    if (list_linked(&i->refused))
+        list_remove(&r->refused, &i->refused);
+    if (list_linked(&i->idle))
+        list_remove(&r->idle, &i->idle);
+    free((char *)(uintptr_t)i->by_key.key.ptr);
+    metric_add(METRIC_NAMES, -1);
+    kind_of(i)->destroy(i);
+}
+
+void items_free(struct items *r)
+{
+    list_each(&r->all, n)
+    {
+        struct item *i = container_of(n, struct item, all);
+        i->reading = i->sweeping = false; /* the link is gone, and its callbacks with it */
+        item_free(i);
+    }
+    assert(r->subs.count == 0);
+    map_deinit(&r->by_key);
+    map_deinit(&r->subs);
+    free(r);
+}
+
+static void on_message(struct hub_member *m, struct slice payload)
+{
+    struct item *i = container_of(m, struct item, member);
+    struct change e;
+    if (!change_parse(payload, &e)) {
+        item_bad_change(i, "not an event");
+        return;
+    }
+    if (change_is_var(&e) != (i->kind == KIND_VAR))
+        return; /* a variable and a list of one name share the channel */
+    if (i->state != ITEM_READY || e.rev <= i->rev)
+        return; /* the read that is under way contains it, or it is old */
+    metric_add(METRIC_CHANGES, 1);
+    kind_of(i)->apply(i, &e);
+}
+
+static void on_resync(struct hub_member *m)
+{
+    struct item *i = container_of(m, struct item, member);
+    i->retry_ms = 0;
+    item_missed(i);
+}
+
+void item_init(struct item *i, struct gateway *g, enum kind kind, struct slice name)
+{
+    char *key = sg_malloc(1 + name.len);
+    key[0] = (char)kind;
+    memcpy(key + 1, name.ptr, name.len);
+    i->gw = g;
+    i->kind = kind;
+    i->state = ITEM_LOADING;
+    i->by_key.key = slice_of(key, 1 + name.len);
+    i->name = slice_of(key + 1, name.len);
+    i->member.on_message = on_message;
+    i->member.on_resync = on_resync;
+    list_init(&i->requests);
+}
+
+static struct item *find(struct items *r, enum kind kind, struct slice name)
+{
+    char key[1 + NAME_BYTES_MAX];
+    assert(name.len <= NAME_BYTES_MAX);
+    key[0] = (char)kind;
+    memcpy(key + 1, name.ptr, name.len);
+    struct map_node *n = map_find(&r->by_key, slice_of(key, 1 + name.len));
+    return n ? container_of(n, struct item, by_key) : NULL;
+}
+
+static struct item *find_or_create(struct items *r, enum kind kind, struct slice name)
+{
+    struct item *i = find(r, kind, name);
+    if (i)
+        return i;
+    char channel[1024];
+    i = (kind == KIND_VAR ? &item_var_kind : &item_list_kind)->create(r->g, name);
+    map_insert(&r->by_key, &i->by_key);
+    list_append(&r->all, &i->all);
+    i->idle_since_ms = gateway_now_ms();
+    list_append(&r->idle, &i->idle);
+    metric_add(METRIC_NAMES, 1);
+    size_t len = store_channel(r->g->store, name, channel, sizeof(channel));
+    hub_join(r->g->hub, slice_of(channel, len), &i->member);
+    return i;
+}
+
+static void add_user(struct item *i)
+{
+    if (i->users++ == 0 && list_linked(&i->idle))
+        list_remove(&i->gw->items->idle, &i->idle);
+}
+
+static void drop_user(struct item *i)
+{
+    assert(i->users > 0);
+    if (--i->users > 0)
+        return;
+    i->idle_since_ms = gateway_now_ms();
+    list_append(&i->gw->items->idle, &i->idle);
+}
+
+bool item_declared(const struct item *i)
+{
+    return options_name(i->gw->opt, i->kind, i->name) != NULL;
+}
+
+enum known items_known(struct items *r, enum kind kind, struct slice name)
+{
+    if (options_name(r->g->opt, kind, name))
+        return KNOWN_YES;
+    const struct item *i = find(r, kind, name);
+    if (!i || i->state != ITEM_READY)
+        return r->g->redis_up ? KNOWN_ASK_REDIS : (i && i->exists ? KNOWN_YES : KNOWN_ASK_REDIS);
+    return i->exists ? KNOWN_YES : KNOWN_NO;
+}
+
+/* --- reading --- */
+
+void item_want_read(struct item *i)
+{
+    if (i->reading || !i->gw->redis_up || i->retry_ms > gateway_now_ms())
+        return;
+    kind_of(i)->read(i);
+}
+
+void item_read_failed(struct item *i, const struct store_result *r)
+{
+    if (r->status == STORE_AWAY)
+        return; /* on_resync reads again */
+    log_warn("name=\"%.*s\" read failed: %.*s", (int)i->name.len, i->name.ptr, (int)r->text.len, r->text.ptr);
+    item_retry_later(i);
+}
+
+void item_retry_later(struct item *i)
+{
+    i->retry_ms = gateway_now_ms() + RETRY_MS;
+    if (!list_linked(&i->refused))
+        list_append(&i->gw->items->refused, &i->refused);
+}
+
+void item_missed(struct item *i)
+{
+    if (i->state == ITEM_READY)
+        i->state = ITEM_STALE;
+    item_want_read(i);
+}
+
+void item_bad_change(const struct item *i, const char *what)
+{
+    metric_add(METRIC_BAD_CHANGES, 1);
+    log_warn("name=\"%.*s\" dropped bytes from Redis: %s", (int)i->name.len, i->name.ptr, what);
+}
+
+void item_flush_sub(struct sub *s)
+{
+    kind_of(s->item)->flush_sub(s);
+}
+
+/* --- requests --- */
+
+struct request *request_new(struct item *i, struct conn *c, bool subscribe, struct view *view, struct watch *watch)
+{
+    struct request *q = sg_calloc(1, sizeof(*q));
+    q->item = i;
+    q->conn = c;
+    q->subscribe = subscribe;
+    q->view = view;
+    q->watch = watch;
+    q->deadline_ms = gateway_now_ms() + i->gw->opt->subscribe_timeout_ms;
+    list_append(&i->requests, &q->in_item);
+    list_append(&c->requests, &q->in_conn);
+    list_append(&i->gw->items->deadlines, &q->in_deadlines);
+    add_user(i);
+    return q;
+}
+
+void request_free(struct request *q)
+{
+    struct item *i = q->item;
+    list_remove(&i->requests, &q->in_item);
+    list_remove(&q->conn->requests, &q->in_conn);
+    list_remove(&i->gw->items->deadlines, &q->in_deadlines);
+    kind_of(i)->request_gone(q);
+    free(q);
+    drop_user(i);
+}
+
+static const void *target_of(const struct request *q)
+{
+    return q->watch ? (const void *)q->watch : (const void *)q->item;
+}
+
+/* Everything this connection still waits for here ends with its pending subscription. */
+static void fail_pending(struct sub *s, enum error_code code, const char *text)
+{
+    list_each(&s->item->requests, n)
+    {
+        struct request *q = container_of(n, struct request, in_item);
+        if (q->conn != s->key.conn || target_of(q) != s->key.target)
+            continue;
+        item_error(q->conn, q->item, code, text, kind_of(q->item)->request_id(q));
+        request_free(q);
+    }
+    sub_free(s);
+}
+
+void request_fail(struct request *q, enum error_code code, const char *text)
+{
+    struct sub *s = sub_find(q->conn, q->item, target_of(q));
+    if (s && s->pending) {
+        fail_pending(s, code, text);
+        return;
+    }
+    item_error(q->conn, q->item, code, text, kind_of(q->item)->request_id(q));
+    request_free(q);
+}
+
+void item_error(struct conn *c, const struct item *i, enum error_code code, const char *text, struct slice id)
+{
+    conn_error(c, code, slice_str(text), i->kind, i->name, id);
+}
+
+/* --- subscriptions --- */
+
+struct sub *sub_find(const struct conn *c, const struct item *i, const void *target)
+{
+    struct {
+        const struct conn *conn;
+        const void *target;
+    } key = {c, target};
+    struct map_node *n = map_find(&i->gw->items->subs, slice_of((const char *)&key, sizeof(key)));
+    return n ? container_of(n, struct sub, by_key) : NULL;
+}
+
+struct sub *sub_new(struct conn *c, struct item *i, struct watch *w)
+{
+    struct sub *s = sg_calloc(1, sizeof(*s));
+    s->key.conn = c;
+    s->key.target = w ? (const void *)w : (const void *)i;
+    s->item = i;
+    s->watch = w;
+    s->pending = true;
+    s->by_key.key = slice_of((const char *)&s->key, sizeof(s->key));
+    map_insert(&i->gw->items->subs, &s->by_key);
+    list_append(&c->subs, &s->in_conn);
+    add_user(i);
+    metric_add(METRIC_SUBSCRIPTIONS, 1);
+    return s;
+}
+
+void sub_free(struct sub *s)
+{
+    struct item *i = s->item;
+    fanout_forget(s);
+    map_remove(&i->gw->items->subs, &s->by_key);
+    list_remove(&s->key.conn->subs, &s->in_conn);
+    kind_of(i)->sub_gone(s);
+    free(s);
+    metric_add(METRIC_SUBSCRIPTIONS, -1);
+    drop_user(i);
+}
+
+struct sub *items_find_sub(struct conn *c, enum kind kind, struct slice name, const struct slice *id)
+{
+    struct item *i = find(c->gw->items, kind, name);
+    if (!i)
+        return NULL;
+    if (!id)
+        return sub_find(c, i, i);
+    const struct watch *w = item_list_find_watch(i, *id);
+    return w ? sub_find(c, i, w) : NULL;
+}
+
+static bool too_many(struct conn *c, enum kind kind, struct slice name)
+{
+    if (c->subs.count + c->requests.count < SUBS_PER_CONN_MAX)
+        return false;
+    conn_error(c, ERROR_OTHER, SLICE_LIT("too many subscriptions"), kind, name, SLICE_NONE);
+    return true;
+}
+
+void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id)
+{
+    if (too_many(c, kind, name))
+        return;
+    struct item *i = find_or_create(c->gw->items, kind, name);
+    kind_of(i)->subscribe(c, i, id);
+}
+
+void items_get(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t page,
+               int64_t page_size)
+{
+    if (too_many(c, kind, name))
+        return;
+    struct item *i = find(c->gw->items, kind, name);
+    assert(i); /* the peer is subscribed */
+    kind_of(i)->get(c, i, id, page, page_size);
+}
+
+void items_unsubscribe(struct sub *s)
+{
+    list_each(&s->item->requests, n)
+    {
+        struct request *q = container_of(n, struct request, in_item);
+        if (q->conn == s->key.conn && target_of(q) == s->key.target)
+            request_free(q);
+    }
+    sub_free(s);
+}
+
+void items_unsubscribe_all(struct conn *c)
+{
+    list_each(&c->requests, n) request_free(container_of(n, struct request, in_conn));
+    list_each(&c->subs, n) sub_free(container_of(n, struct sub, in_conn));
+}
+
+/* --- time --- */
+
+static void end_overdue_requests(struct items *r, int64_t now)
+{
+    struct list_node *n;
+    while ((n = list_first(&r->deadlines))) {
+        struct request *q = container_of(n, struct request, in_deadlines);
+        if (q->deadline_ms > now)
+            return;
+        request_fail(q, ERROR_OTHER, r->g->redis_up ? "timeout" : "redis away");
+    }
+}
+
+static void free_idle(struct items *r, int64_t now)
+{
+    list_each(&r->idle, n)
+    {
+        struct item *i = container_of(n, struct item, idle);
+        bool worth_keeping = i->exists || item_declared(i);
+        if (i->reading || i->sweeping || (worth_keeping && now - i->idle_since_ms < r->g->opt->linger_ms))
+            continue;
+        item_free(i);
+    }
+}
+
+static void on_swept(void *arg, const struct store_result *res, const struct store_state *st)
+{
+    struct item *i = arg;
+    i->sweeping = false;
+    if (res->status != STORE_OK || i->state != ITEM_READY)
+        return;
+    int64_t rev = i->kind == KIND_VAR ? st->var_rev : st->list_rev;
+    bool exists = i->kind == KIND_VAR ? st->var_exists : st->list_exists;
+    if (rev == i->rev && exists == i->exists)
+        return;
+    log_info("name=\"%.*s\" the sweep found revision %lld, held %lld", (int)i->name.len, i->name.ptr, (long long)rev,
+             (long long)i->rev);
+    metric_add(METRIC_GAPS, 1);
+    item_missed(i);
+}
+
+/* A silent loss ends within one period: every item's revision is compared once in it, spread evenly. */
+static void sweep(struct items *r)
+{
+    r->sweep_credit += (double)r->all.count * ITEMS_TICK_MS / (double)r->g->opt->sweep_interval_ms;
+    if (r->sweep_credit > SWEEPS_PER_TICK_MAX)
+        r->sweep_credit = SWEEPS_PER_TICK_MAX;
+    for (size_t left = r->all.count; r->sweep_credit >= 1 && left > 0; left--, r->sweep_credit--) {
+        struct list_node *n = list_pop(&r->all);
+        list_append(&r->all, n);
+        struct item *i = container_of(n, struct item, all);
+        if (kind_of(i)->tick)
+            kind_of(i)->tick(i, gateway_now_ms());
+        if (i->state == ITEM_READY && !i->sweeping && r->g->redis_up) {
+            i->sweeping = true;
+            store_state(r->g->store, i->name, on_swept, i);
+        }
+    }
+}
+
+static void retry_refused(struct items *r, int64_t now)
+{
+    list_each(&r->refused, n)
+    {
+        struct item *i = container_of(n, struct item, refused);
+        if (i->retry_ms > now)
+            continue;
+        list_remove(&r->refused, n);
+        item_want_read(i);
+    }
+}
+
+void items_tick(struct items *r)
+{
+    int64_t now = gateway_now_ms();
+    retry_refused(r, now);
+    end_overdue_requests(r, now);
+    free_idle(r, now);
+    sweep(r);
+}

@@ -1,0 +1,144 @@
+/* Names that clients of this gateway are subscribed to: one `item` per variable or list caches what Redis holds, follows its
+ * changes, and serves any number of local subscribers from one subscription and one read. item.c holds what both kinds share
+ * (registry, life, subscriptions, requests that wait); item_var.c and item_list.c hold the rest.
+ *
+ * Life: LOADING (nothing known; changes are ignored, the read will contain them) → READY (changes are applied by revision) →
+ * STALE (something was missed: the old state is still served while it is read again) → READY … An item without users lingers
+ * for a while, subscribed, and is then freed. */
+#ifndef SYNCGATE_GATEWAY_ITEM_H
+#define SYNCGATE_GATEWAY_ITEM_H
+
+#include "gateway/conn.h"
+#include "redis/change.h"
+
+struct items; /* the registry of one gateway */
+struct view;
+struct watch;
+
+enum item_state { ITEM_LOADING, ITEM_READY, ITEM_STALE };
+
+struct item {
+    struct map_node by_key; /* in the registry: one byte of kind, then the name */
+    struct gateway *gw;
+    enum kind kind;
+    enum item_state state;
+    bool exists;   /* in Redis, as of `rev` */
+    bool reading;  /* a read is in flight and holds this item */
+    bool sweeping; /* so does the sweep's question */
+    int64_t rev;
+    int64_t retry_ms; /* when a read that Redis refused may be tried again; 0: now */
+    size_t users;     /* subscriptions and requests */
+    int64_t idle_since_ms;
+    struct hub_member member;
+    struct list requests;     /* struct request, in order of arrival */
+    struct list_node all;     /* registry: every item, in sweep order */
+    struct list_node idle;    /* registry: no users */
+    struct list_node refused; /* registry: to be read again after retry_ms */
+    struct slice name;        /* points into the key */
+};
+
+/* What a subscription follows decides who else is in its list: a variable, a view of a list, or one watched list item. */
+struct sub {
+    struct map_node by_key; /* in the registry, by `key` */
+    struct {
+        struct conn *conn;
+        const void *target; /* the item, or the watch for an item subscription */
+    } key;
+    struct list_node in_conn;
+    struct list_node in_target; /* var.subs, view.subs or watch.subs; not linked while pending */
+    struct list_node in_dirty;  /* conn->dirty: missed updates */
+    struct item *item;
+    struct watch *watch; /* NULL: of the whole variable or list */
+    struct view *view;   /* list: the window that is followed */
+    struct page *told;   /* list: what the peer holds */
+    int64_t told_rev;    /* list and watch: as of which revision */
+    bool pending;        /* not answered yet: the name may turn out to be unknown */
+};
+
+/* Something a connection asked for that takes an answer from Redis first. */
+struct request {
+    struct list_node in_item;
+    struct list_node in_conn;
+    struct list_node in_deadlines; /* registry, oldest first */
+    struct item *item;
+    struct conn *conn;
+    bool subscribe;      /* else: get */
+    struct view *view;   /* list page */
+    struct watch *watch; /* list item */
+    int64_t deadline_ms;
+};
+
+/* --- registry --- */
+
+struct items *items_new(struct gateway *g);
+void items_free(struct items *r); /* connections must be gone */
+/* items_tick: deadlines, lingering, the sweep. Call every ITEMS_TICK_MS. */
+enum { ITEMS_TICK_MS = 100 };
+void items_tick(struct items *r);
+
+enum known { KNOWN_NO, KNOWN_YES, KNOWN_ASK_REDIS };
+enum known items_known(struct items *r, enum kind kind, struct slice name);
+
+/* --- what sessions do; errors are answered inside --- */
+
+/* items_find_sub: id NULL for the variable or list itself. */
+struct sub *items_find_sub(struct conn *c, enum kind kind, struct slice name, const struct slice *id);
+void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id);
+/* items_get: the peer is subscribed (the dialect asked). page_size 0: the owner's maximum. */
+void items_get(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t page,
+               int64_t page_size);
+void items_unsubscribe(struct sub *s);
+void items_unsubscribe_all(struct conn *c);
+
+/* --- between item.c and the two kinds --- */
+
+void item_init(struct item *i, struct gateway *g, enum kind kind, struct slice name);
+/* item_declared: the configuration declares the name, so it is known even when Redis does not have it. */
+bool item_declared(const struct item *i);
+/* item_want_read reads from Redis again unless a read is in flight or the link is away (then its return does). */
+void item_want_read(struct item *i);
+/* item_read_failed: bookkeeping for a read that got no usable answer. */
+void item_read_failed(struct item *i, const struct store_result *r);
+void item_retry_later(struct item *i);
+/* item_flush_sub queues the newest state for a subscription that missed something. */
+void item_flush_sub(struct sub *s);
+/* item_missed: a change was lost; serve the old state and read again. */
+void item_missed(struct item *i);
+/* item_bad_change: bytes from Redis were not what they should be. */
+void item_bad_change(const struct item *i, const char *what);
+
+struct request *request_new(struct item *i, struct conn *c, bool subscribe, struct view *view, struct watch *watch);
+void request_free(struct request *q);
+/* request_fail answers an error and frees; a pending subscription that waited for it ends. */
+void request_fail(struct request *q, enum error_code code, const char *text);
+
+struct sub *sub_new(struct conn *c, struct item *i, struct watch *w); /* pending */
+struct sub *sub_find(const struct conn *c, const struct item *i, const void *target);
+void sub_free(struct sub *s);
+/* item_error answers an error about this item (and list item id, ptr NULL: none). */
+void item_error(struct conn *c, const struct item *i, enum error_code code, const char *text, struct slice id);
+
+/* --- what each kind provides --- */
+
+struct item_kind {
+    struct item *(*create)(struct gateway *g, struct slice name);
+    void (*destroy)(struct item *i);
+    void (*read)(struct item *i);                          /* starts the read; sets i->reading */
+    void (*apply)(struct item *i, const struct change *e); /* READY, and e->rev is newer */
+    void (*subscribe)(struct conn *c, struct item *i, const struct slice *id);
+    void (*get)(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size);
+    void (*sub_gone)(struct sub *s);                     /* unlink from its target */
+    void (*request_gone)(struct request *q);             /* drop what it held */
+    void (*flush_sub)(struct sub *s);                    /* the newest state to a connection that can take it again */
+    void (*serve)(struct item *i);                       /* try to answer what waits */
+    void (*tick)(struct item *i, int64_t now_ms);        /* NULL: nothing to do */
+    struct slice (*request_id)(const struct request *q); /* for errors; ptr NULL: none */
+};
+extern const struct item_kind item_var_kind, item_list_kind;
+
+/* item_list_find_watch: the watch of a list item (canonical id), if somebody is interested in it. */
+const struct watch *item_list_find_watch(const struct item *i, struct slice id);
+/* item_list_current: this connection was told everything about the list that the gateway knows, or follows no page of it. */
+bool item_list_current(const struct conn *c, const struct item *i);
+
+#endif

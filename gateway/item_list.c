@@ -1,0 +1,1093 @@
+/* A paged list: its windows ("views"), the single items somebody watches, and their subscribers.
+ *
+ * A change is applied to every view; where content that nobody here knows enters a view, the view has holes until one read
+ * brings what entered, for all views at once. A view without holes is compared with what its subscribers were told, once,
+ * and the steps are shared. A subscriber that was told something else (it was slow, or its page vanished) gets a comparison
+ * of its own. */
+#include <assert.h>
+
+#include "gateway/fanout.h"
+#include "gateway/item.h"
+#include "gateway/metrics.h"
+#include "gateway/ws.h"
+#include "protocol/base/alloc.h"
+#include "protocol/json.h"
+
+enum {
+    RANGES_PER_READ = 64,
+    IDS_PER_READ = 256,
+    ITEMS_PER_READ = 10000, /* a single range may be larger: a page is read whole */
+    GONE_MAX = 1024,        /* removed ids that are remembered for slow readers */
+    IDLE_VIEWS_MAX = 16,
+    ID_BYTES_MAX = 256
+};
+
+struct paged {
+    struct item base;
+    int64_t total;
+    struct map views_by_key;
+    struct list views;
+    size_t idle_views;
+    struct map watches_by_id;
+    struct list watches;
+    struct map gone;      /* struct gone: left the list after opaque_rev and did not come back */
+    int64_t opaque_rev;   /* what left the list before this revision is not known one by one */
+    int64_t replaced_rev; /* the last set_all or drop: whoever was told an older state gets its page whole */
+    struct map known; /* struct held_entry: what subscribers were told before a loss; while views are filled again */
+    struct page_steps steps;
+};
+
+struct view {
+    struct map_node by_key;
+    int64_t key[2]; /* page, size */
+    struct list_node in_list;
+    struct paged *list;
+    struct window window;
+    struct page *told; /* the version its healthy subscribers hold; NULL before the first */
+    int64_t told_rev;  /* the list's revision when told was last known to be current */
+    struct list subs;
+    size_t users; /* subs and requests */
+    bool mixed;   /* some subscribers hold another version */
+    bool asked;   /* its holes are part of the read in flight */
+    bool greedy;  /* that came too late once: read the whole window next time, which cannot */
+    int64_t idle_since_ms;
+    struct frame *page_frame; /* of `told`, for subscribers that come later */
+    const struct dialect *page_dialect;
+};
+
+struct watch {
+    struct map_node by_id;
+    struct list_node in_list;
+    struct paged *list;
+    struct entry *entry; /* NULL: not in the list */
+    bool known;          /* entry is current */
+    int64_t changed_rev;
+    int64_t flushed_rev;
+    struct list subs;
+    size_t users; /* subs (pending ones too) and requests */
+    char id[];
+};
+
+struct gone {
+    struct map_node by_id;
+    char id[];
+};
+
+struct held_entry {
+    struct map_node by_id;
+    struct entry *entry;
+};
+
+static struct paged *paged_of(const struct item *i)
+{
+    return container_of((struct item *)(uintptr_t)i, struct paged, base);
+}
+
+/* --- small maps --- */
+
+static void gone_clear(struct paged *p)
+{
+    for (struct map_node *n = map_next(&p->gone, NULL), *next; n; n = next) {
+        next = map_next(&p->gone, n);
+        map_remove(&p->gone, n);
+        free(container_of(n, struct gone, by_id));
+    }
+    p->opaque_rev = p->base.rev;
+}
+
+static void gone_add(struct paged *p, struct slice id)
+{
+    if (map_find(&p->gone, id))
+        return;
+    if (p->gone.count >= GONE_MAX)
+        gone_clear(p);
+    struct gone *g = sg_malloc(sizeof(*g) + id.len);
+    memcpy(g->id, id.ptr, id.len);
+    g->by_id.key = slice_of(g->id, id.len);
+    map_insert(&p->gone, &g->by_id);
+}
+
+static void gone_forget(struct paged *p, struct slice id)
+{
+    struct map_node *n = map_find(&p->gone, id);
+    if (!n)
+        return;
+    map_remove(&p->gone, n);
+    free(container_of(n, struct gone, by_id));
+}
+
+static void known_clear(struct paged *p)
+{
+    for (struct map_node *n = map_next(&p->known, NULL), *next; n; n = next) {
+        next = map_next(&p->known, n);
+        struct held_entry *k = container_of(n, struct held_entry, by_id);
+        map_remove(&p->known, n);
+        entry_unref(k->entry);
+        free(k);
+    }
+    map_deinit(&p->known);
+    map_init(&p->known);
+}
+
+static void known_add(struct paged *p, struct entry *e)
+{
+    if (map_find(&p->known, entry_id(e)))
+        return;
+    struct held_entry *k = sg_malloc(sizeof(*k));
+    k->entry = entry_ref(e);
+    k->by_id.key = entry_id(e);
+    map_insert(&p->known, &k->by_id);
+}
+
+/* --- entries --- */
+
+static struct entry *checked_entry(struct paged *p, struct slice id, struct slice value)
+{
+    if (json_valid(value, (int)p->base.gw->opt->max_depth - 4))
+        return entry_new(id, value);
+    item_bad_change(&p->base, "an item value that is not JSON");
+    return entry_new(id, SLICE_LIT("null"));
+}
+
+/* The entry for what a read brought: the object that subscribers were told already when nothing changed, so that nothing is reported. */
+static struct entry *read_entry(struct paged *p, const struct store_item *it)
+{
+    struct map_node *n = map_find(&p->known, it->id);
+    struct held_entry *k = n ? container_of(n, struct held_entry, by_id) : NULL;
+    if (k && slice_eq(entry_value(k->entry), it->value))
+        return entry_ref(k->entry);
+    return checked_entry(p, it->id, it->value);
+}
+
+/* --- views --- */
+
+static struct view *view_find(const struct paged *p, int64_t number, int64_t size)
+{
+    int64_t key[2] = {number, size};
+    struct map_node *n = map_find(&p->views_by_key, slice_of((const char *)key, sizeof(key)));
+    return n ? container_of(n, struct view, by_key) : NULL;
+}
+
+static struct view *view_get(struct paged *p, int64_t number, int64_t size)
+{
+    struct view *v = view_find(p, number, size);
+    if (v)
+        return v;
+    v = sg_calloc(1, sizeof(*v));
+    v->list = p;
+    v->key[0] = number;
+    v->key[1] = size;
+    v->by_key.key = slice_of((const char *)v->key, sizeof(v->key));
+    v->idle_since_ms = gateway_now_ms();
+    list_init(&v->subs);
+    window_init(&v->window, number, size);
+    window_reset(&v->window, p->total);
+    map_insert(&p->views_by_key, &v->by_key);
+    list_append(&p->views, &v->in_list);
+    p->idle_views++;
+    return v;
+}
+
+static void view_free(struct view *v)
+{
+    struct paged *p = v->list;
+    assert(v->users == 0);
+    p->idle_views--;
+    map_remove(&p->views_by_key, &v->by_key);
+    list_remove(&p->views, &v->in_list);
+    window_deinit(&v->window);
+    page_unref(v->told);
+    frame_unref(v->page_frame);
+    free(v);
+}
+
+static void view_hold(struct view *v)
+{
+    if (v->users++ == 0)
+        v->list->idle_views--;
+}
+
+/* The last user leaves the view behind for a while: churn costs nothing. */
+static void view_release(struct view *v)
+{
+    assert(v->users > 0);
+    if (--v->users > 0)
+        return;
+    v->idle_since_ms = gateway_now_ms();
+    v->list->idle_views++;
+    if (v->list->idle_views > IDLE_VIEWS_MAX)
+        view_free(v);
+}
+
+static void view_told(struct view *v, struct page *to)
+{
+    if (v->told == to)
+        return;
+    page_unref(v->told);
+    v->told = page_ref(to);
+    frame_unref(v->page_frame);
+    v->page_frame = NULL;
+}
+
+static struct frame *page_frame_of(struct view *v, const struct dialect *d)
+{
+    if (v->page_frame && v->page_dialect == d)
+        return v->page_frame;
+    struct gateway *g = v->list->base.gw;
+    buf_reset(&g->scratch);
+    uint32_t messages = d->page(&g->scratch, v->list->base.name, v->told);
+    frame_unref(v->page_frame);
+    v->page_frame = frame_new(buf_slice(&g->scratch), messages);
+    v->page_dialect = d;
+    return v->page_frame;
+}
+
+/* --- watches --- */
+
+static struct watch *watch_get(struct paged *p, struct slice id)
+{
+    struct map_node *n = map_find(&p->watches_by_id, id);
+    if (n)
+        return container_of(n, struct watch, by_id);
+    struct watch *w = sg_calloc(1, sizeof(*w) + id.len);
+    memcpy(w->id, id.ptr, id.len);
+    w->list = p;
+    w->by_id.key = slice_of(w->id, id.len);
+    list_init(&w->subs);
+    map_insert(&p->watches_by_id, &w->by_id);
+    list_append(&p->watches, &w->in_list);
+    return w;
+}
+
+static void watch_release(struct watch *w)
+{
+    assert(w->users > 0);
+    if (--w->users > 0)
+        return;
+    map_remove(&w->list->watches_by_id, &w->by_id);
+    list_remove(&w->list->watches, &w->in_list);
+    entry_unref(w->entry);
+    free(w);
+}
+
+const struct watch *item_list_find_watch(const struct item *i, struct slice id)
+{
+    struct map_node *n = map_find(&paged_of(i)->watches_by_id, id);
+    return n ? container_of(n, struct watch, by_id) : NULL;
+}
+
+/* The item changed at the current revision; e NULL: it left the list. */
+static void watch_changed(struct paged *p, struct slice id, struct entry *e)
+{
+    struct map_node *n = p->watches.count ? map_find(&p->watches_by_id, id) : NULL;
+    if (!n)
+        return;
+    struct watch *w = container_of(n, struct watch, by_id);
+    entry_unref(w->entry);
+    w->entry = e ? entry_ref(e) : NULL;
+    w->changed_rev = p->base.rev;
+}
+
+/* --- telling subscribers --- */
+
+bool item_list_current(const struct conn *c, const struct item *i)
+{
+    const struct sub *s = sub_find(c, i, i);
+    if (!s || s->pending)
+        return true;
+    return !list_linked(&s->in_dirty) && s->view->window.holes == 0 && s->told == s->view->told;
+}
+
+/* A frame for whoever was told `from` as of from_rev, or NULL when nothing differs. *whole: it is the whole page. */
+static struct frame *change_frame(struct paged *p, const struct dialect *d, const struct page *from, int64_t from_rev,
+                                  const struct page *to, bool *whole)
+{
+    struct gateway *g = p->base.gw;
+    *whole = !from || from_rev < p->replaced_rev;
+    if (!*whole && !page_compare(from, to, &p->steps))
+        return NULL;
+    if (!*whole)
+        *whole = p->steps.replace || (p->steps.deletes && from_rev < p->opaque_rev);
+    buf_reset(&g->scratch);
+    uint32_t messages;
+    if (*whole) {
+        messages = d->page(&g->scratch, p->base.name, to);
+    } else {
+        for (size_t i = 0; i < p->steps.deletes; i++)
+            p->steps.steps[i].gone = map_find(&p->gone, entry_id(p->steps.steps[i].entry)) != NULL;
+        messages = d->steps(&g->scratch, p->base.name, &g->limits, to, &p->steps);
+    }
+    return frame_new(buf_slice(&g->scratch), messages);
+}
+
+static void told_by_page(struct paged *p, struct conn *c, struct slice id, bool gone)
+{
+    const struct watch *w = item_list_find_watch(&p->base, id);
+    struct sub *s = w ? sub_find(c, &p->base, w) : NULL;
+    if (!s || s->pending)
+        return;
+    s->told_rev = p->base.rev;
+    if (gone)
+        sub_free(s);
+}
+
+/* What the page just told this connection need not be told again by its item subscriptions. */
+static void settle_watches(struct paged *p, struct conn *c, bool whole, const struct page *to)
+{
+    if (!p->watches.count || !c->watching)
+        return;
+    if (whole) {
+        for (uint32_t i = 0; i < to->count; i++)
+            told_by_page(p, c, entry_id(to->slots[i]), false);
+        return;
+    }
+    for (size_t i = 0; i < p->steps.len; i++)
+        told_by_page(p, c, entry_id(p->steps.steps[i].entry), p->steps.steps[i].gone);
+}
+
+static void sub_told(struct sub *s, struct page *to, int64_t rev)
+{
+    if (s->told != to) {
+        page_unref(s->told);
+        s->told = page_ref(to);
+    }
+    s->told_rev = rev;
+}
+
+/* The last comparison of a flush: consecutive subscribers mostly hold the same version, so it serves them all. */
+struct shared_change {
+    const struct page *from;
+    int64_t from_rev;
+    const struct dialect *dialect;
+    struct frame *frame;
+    bool whole;
+    bool made;
+};
+
+static void tell(struct view *v, struct sub *s, int64_t from_rev, struct page *to, struct shared_change *last)
+{
+    struct paged *p = v->list;
+    struct conn *c = s->key.conn;
+    bool same = last->made && last->from == s->told && last->from_rev == from_rev && last->dialect == c->dialect;
+    if (!same) {
+        frame_unref(last->frame);
+        *last = (struct shared_change){.from = s->told, .from_rev = from_rev, .dialect = c->dialect, .made = true};
+        last->frame = change_frame(p, c->dialect, s->told, from_rev, to, &last->whole);
+    }
+    if (last->frame) {
+        conn_push(c, last->frame);
+        settle_watches(p, c, last->whole, to);
+    }
+    if (c->dirty.count)
+        ws_want_write(c); /* item subscriptions that waited for this */
+}
+
+/* view_flush brings the subscribers of a view without holes to its current version. */
+static void view_flush(struct view *v)
+{
+    struct paged *p = v->list;
+    struct page *to = window_version(&v->window);
+    bool forced = v->told && v->told_rev < p->replaced_rev;
+    if (to != v->told || v->mixed || forced) {
+        struct shared_change last = {0};
+        struct page *from = v->told ? page_ref(v->told) : NULL; /* so that no new page gets its address meanwhile */
+        v->mixed = false;
+        list_each(&v->subs, n)
+        {
+            struct sub *s = container_of(n, struct sub, in_target);
+            int64_t from_rev = s->told == from ? v->told_rev : s->told_rev;
+            if (s->told == to && from_rev >= p->replaced_rev)
+                continue;
+            if (s->key.conn->congested || list_linked(&s->in_dirty)) {
+                s->told_rev = from_rev;
+                fanout_missed(s);
+                continue;
+            }
+            tell(v, s, from_rev, to, &last);
+            sub_told(s, to, p->base.rev);
+        }
+        frame_unref(last.frame);
+        page_unref(from);
+        view_told(v, to);
+    }
+    v->told_rev = p->base.rev;
+    page_unref(to);
+}
+
+static void watch_tell(struct watch *w, struct sub *s)
+{
+    struct conn *c = s->key.conn;
+    struct buf *out = &c->gw->scratch;
+    buf_reset(out);
+    s->told_rev = w->list->base.rev;
+    uint32_t messages = w->entry ? c->dialect->item_set(out, w->list->base.name, w->entry)
+                                 : c->dialect->item_delete(out, w->list->base.name, w->by_id.key, true);
+    struct frame *f = frame_new(buf_slice(out), messages);
+    conn_push(c, f);
+    frame_unref(f);
+    if (!w->entry)
+        sub_free(s);
+}
+
+static void watch_flush(struct watch *w)
+{
+    struct paged *p = w->list;
+    w->users++; /* its last subscription may end here */
+    list_each(&w->subs, n)
+    {
+        struct sub *s = container_of(n, struct sub, in_target);
+        struct conn *c = s->key.conn;
+        if (s->told_rev >= w->changed_rev)
+            continue;
+        if (c->congested || list_linked(&s->in_dirty) || !item_list_current(c, &p->base))
+            fanout_missed(s);
+        else
+            watch_tell(w, s);
+    }
+    w->flushed_rev = p->base.rev;
+    watch_release(w);
+}
+
+/* --- after anything changed --- */
+
+static bool view_vanished(const struct view *v)
+{
+    return v->window.number != page_clamp(v->window.number, v->window.size, v->list->total);
+}
+
+/* The page no longer exists: its viewers go to the last one that does. */
+static void view_move(struct view *v)
+{
+    struct paged *p = v->list;
+    struct view *to = view_get(p, page_clamp(v->window.number, v->window.size, p->total), v->window.size);
+    struct list_node *n;
+    view_hold(v);
+    while ((n = list_pop(&v->subs))) {
+        struct sub *s = container_of(n, struct sub, in_target);
+        if (s->told == v->told)
+            s->told_rev = v->told_rev;
+        list_append(&to->subs, n);
+        s->view = to;
+        view_hold(to);
+        view_release(v);
+        to->mixed = true;
+    }
+    view_release(v);
+}
+
+static void settle(struct paged *p)
+{
+    list_each(&p->views, n)
+    {
+        struct view *v = container_of(n, struct view, in_list);
+        if (v->subs.count && view_vanished(v))
+            view_move(v);
+    }
+    list_each(&p->views, n)
+    {
+        struct view *v = container_of(n, struct view, in_list);
+        if (v->users && v->window.holes == 0)
+            view_flush(v);
+    }
+    list_each(&p->watches, n)
+    {
+        struct watch *w = container_of(n, struct watch, in_list);
+        if (w->known && w->changed_rev > w->flushed_rev)
+            watch_flush(w);
+    }
+    item_list_kind.serve(&p->base);
+    if (p->base.state == ITEM_READY)
+        item_want_read(&p->base);
+}
+
+/* --- changes --- */
+
+/* A moved item whose value stayed keeps its entry, where one is known, so that only the move is told. */
+static struct entry *moved_entry(struct paged *p, const struct change *e)
+{
+    list_each(&p->views, n)
+    {
+        const struct window *w = &container_of(n, struct view, in_list)->window;
+        int64_t at = e->from - w->number * w->size;
+        struct entry *held = at >= 0 && at < (int64_t)w->count ? w->slots[at] : NULL;
+        if (held && slice_eq(entry_id(held), e->id) && slice_eq(entry_value(held), e->value))
+            return entry_ref(held);
+    }
+    return checked_entry(p, e->id, e->value);
+}
+
+static void apply_insert(struct paged *p, const struct change *e)
+{
+    struct entry *n = checked_entry(p, e->id, e->value);
+    p->base.exists = true;
+    gone_forget(p, e->id);
+    list_each(&p->views, v) window_insert(&container_of(v, struct view, in_list)->window, e->index, n, e->total);
+    watch_changed(p, e->id, n);
+    entry_unref(n);
+}
+
+static void apply_set(struct paged *p, const struct change *e)
+{
+    struct entry *n = checked_entry(p, e->id, e->value);
+    list_each(&p->views, v) window_set(&container_of(v, struct view, in_list)->window, e->index, n, e->total);
+    watch_changed(p, e->id, n);
+    entry_unref(n);
+}
+
+static void apply_delete(struct paged *p, const struct change *e)
+{
+    gone_add(p, e->id);
+    list_each(&p->views, v) window_delete(&container_of(v, struct view, in_list)->window, e->index, e->total);
+    watch_changed(p, e->id, NULL);
+}
+
+static void apply_move(struct paged *p, const struct change *e)
+{
+    struct entry *n = moved_entry(p, e);
+    const struct watch *w = item_list_find_watch(&p->base, e->id);
+    bool changed = w && (!w->entry || !slice_eq(entry_value(w->entry), entry_value(n)));
+    list_each(&p->views, v) window_move(&container_of(v, struct view, in_list)->window, e->from, e->index, n, e->total);
+    if (changed)
+        watch_changed(p, e->id, n);
+    entry_unref(n);
+}
+
+/* Everything may be different: nothing is known but the length. */
+static void forget_content(struct paged *p, int64_t total)
+{
+    p->total = total;
+    list_each(&p->views, n) window_reset(&container_of(n, struct view, in_list)->window, total);
+    list_each(&p->watches, n) container_of(n, struct watch, in_list)->known = false;
+}
+
+static void apply_all(struct paged *p, const struct change *e)
+{
+    p->base.exists = true;
+    p->replaced_rev = e->rev;
+    gone_clear(p);
+    forget_content(p, e->total);
+}
+
+static void apply_drop(struct paged *p, const struct change *e)
+{
+    p->base.exists = false;
+    p->replaced_rev = e->rev;
+    gone_clear(p);
+    forget_content(p, 0);
+    list_each(&p->watches, n)
+    {
+        struct watch *w = container_of(n, struct watch, in_list);
+        watch_changed(p, w->by_id.key, NULL);
+        w->known = true;
+    }
+}
+
+static void apply(struct item *i, const struct change *e)
+{
+    static void (*const by_op[])(struct paged *, const struct change *) = {
+        [CHANGE_LIST_INSERT] = apply_insert, [CHANGE_LIST_SET] = apply_set, [CHANGE_LIST_DELETE] = apply_delete,
+        [CHANGE_LIST_MOVE] = apply_move,     [CHANGE_LIST_ALL] = apply_all, [CHANGE_LIST_DROP] = apply_drop,
+    };
+    struct paged *p = paged_of(i);
+    bool has_id = e->op != CHANGE_LIST_ALL && e->op != CHANGE_LIST_DROP;
+    if (e->rev != i->rev + 1) {
+        metric_add(METRIC_GAPS, 1);
+        item_missed(i);
+        return;
+    }
+    if (has_id && !json_id_canonical(e->id, ID_BYTES_MAX)) {
+        item_bad_change(i, "an item id that is not canonical");
+        item_missed(i);
+        return;
+    }
+    i->rev = e->rev;
+    by_op[e->op](p, e);
+    if (has_id)
+        p->total = e->total;
+    settle(p);
+}
+
+/* --- reading --- */
+
+struct plan {
+    struct store_range ranges[RANGES_PER_READ];
+    size_t nranges;
+    struct slice ids[IDS_PER_READ];
+    size_t nids;
+    int64_t items;
+};
+
+static bool plan_view(struct plan *plan, struct view *v, bool whole)
+{
+    struct store_range r = {v->window.number * v->window.size, v->window.size};
+    if (!whole && !window_want(&v->window, &r.start, &r.count))
+        return true;
+    if (v->greedy)
+        r = (struct store_range){v->window.number * v->window.size, v->window.size};
+    if (plan->nranges == RANGES_PER_READ || (plan->items && plan->items + r.count > ITEMS_PER_READ))
+        return false; /* the rest has holes still, and comes with the next read */
+    plan->ranges[plan->nranges++] = r;
+    plan->items += r.count;
+    v->asked = true;
+    return true;
+}
+
+static void make_plan(struct plan *plan, struct paged *p)
+{
+    bool whole = p->base.state != ITEM_READY;
+    plan->nranges = plan->nids = 0;
+    plan->items = 0;
+    list_each(&p->views, n)
+    {
+        struct view *v = container_of(n, struct view, in_list);
+        if (v->users && !plan_view(plan, v, whole))
+            break;
+    }
+    list_each(&p->watches, n)
+    {
+        const struct watch *w = container_of(n, struct watch, in_list);
+        if ((whole || !w->known) && plan->nids < IDS_PER_READ)
+            plan->ids[plan->nids++] = w->by_id.key;
+    }
+}
+
+/* What Redis says is the truth, whatever was held; content comes from this read and the following ones. */
+static void adopt(struct paged *p, const struct store_list *read)
+{
+    known_clear(p);
+    list_each(&p->views, n)
+    {
+        const struct view *v = container_of(n, struct view, in_list);
+        for (uint32_t k = 0; v->users && v->told && k < v->told->count; k++)
+            known_add(p, v->told->slots[k]);
+    }
+    list_each(&p->watches, n)
+    {
+        const struct watch *w = container_of(n, struct watch, in_list);
+        if (w->entry)
+            known_add(p, w->entry);
+    }
+    /* A list that went back has lower revisions than its readers were told: begin again with everybody. */
+    bool back = read->rev < p->base.rev;
+    p->base.rev = read->rev;
+    p->base.exists = read->exists;
+    p->base.state = ITEM_READY;
+    if (back)
+        p->replaced_rev = 0;
+    list_each(&p->views, n)
+    {
+        struct view *v = container_of(n, struct view, in_list);
+        if (v->told_rev >= read->rev)
+            v->told_rev = read->rev - 1;
+        list_each(&v->subs, m)
+        {
+            struct sub *s = container_of(m, struct sub, in_target);
+            if (s->told_rev >= read->rev)
+                s->told_rev = read->rev - 1;
+        }
+    }
+    list_each(&p->watches, n)
+    {
+        struct watch *w = container_of(n, struct watch, in_list);
+        list_each(&w->subs, m)
+        {
+            struct sub *s = container_of(m, struct sub, in_target);
+            bool current = s->told_rev >= w->changed_rev;
+            s->told_rev = read->rev - (current ? 1 : 2);
+        }
+        w->flushed_rev = w->changed_rev = read->rev - 1;
+    }
+    gone_clear(p);
+    forget_content(p, read->exists ? read->total : 0);
+}
+
+static void fill_views(struct paged *p, int64_t start, struct entry *const *entries, size_t count)
+{
+    list_each(&p->views, n)
+    {
+        struct window *w = &container_of(n, struct view, in_list)->window;
+        int64_t first = w->number * w->size;
+        if (w->holes && start < first + w->size && start + (int64_t)count > first)
+            window_fill(w, start, entries, count, false);
+    }
+}
+
+static bool fill_range(struct paged *p, const struct store_range *range, const struct store_item *items)
+{
+    size_t count = (size_t)range->count;
+    for (size_t k = 0; k < count; k++)
+        if (!json_id_canonical(items[k].id, ID_BYTES_MAX))
+            return false;
+    struct entry **entries = sg_malloc((count + 1) * sizeof(*entries));
+    for (size_t k = 0; k < count; k++)
+        entries[k] = read_entry(p, &items[k]);
+    fill_views(p, range->start, entries, count);
+    for (size_t k = 0; k < count; k++)
+        entry_unref(entries[k]);
+    free(entries);
+    return true;
+}
+
+static void fill_watch(struct paged *p, const struct plan *plan, size_t k, const struct store_item *it)
+{
+    struct map_node *n = map_find(&p->watches_by_id, plan->ids[k]);
+    if (!n)
+        return;
+    struct watch *w = container_of(n, struct watch, by_id);
+    if (w->known)
+        return;
+    w->known = true;
+    struct slice held = w->entry ? entry_value(w->entry) : SLICE_NONE;
+    bool present = it->index >= 0;
+    if (present == (w->entry != NULL) && (!present || slice_eq(held, it->value)))
+        return;
+    struct entry *e = present ? read_entry(p, it) : NULL;
+    watch_changed(p, w->by_id.key, e);
+    entry_unref(e);
+}
+
+struct list_read {
+    struct paged *list;
+    struct plan plan;
+    char ids[]; /* the planned ids: watches may be gone when the answer comes */
+};
+
+static void fill(struct paged *p, const struct list_read *asked, const struct store_list *read)
+{
+    const struct store_item *items = read->items;
+    for (size_t k = 0; k < read->nranges; items += read->ranges[k].count, k++)
+        if (!fill_range(p, &read->ranges[k], items)) {
+            item_bad_change(&p->base, "an item id that is not canonical");
+            item_retry_later(&p->base);
+        }
+    for (size_t k = 0; k < read->nids && k < asked->plan.nids; k++)
+        fill_watch(p, &asked->plan, k, &read->ids[k]);
+    size_t holes = 0;
+    list_each(&p->views, n)
+    {
+        struct view *v = container_of(n, struct view, in_list);
+        v->greedy = v->asked && v->users && v->window.holes;
+        v->asked = false;
+        holes += v->users ? v->window.holes : 0;
+    }
+    if (!holes)
+        known_clear(p);
+}
+
+static void on_read(void *arg, const struct store_result *r, const struct store_list *read)
+{
+    struct list_read *asked = arg;
+    struct paged *p = asked->list;
+    p->base.reading = false;
+    if (r->status != STORE_OK) {
+        item_read_failed(&p->base, r);
+        free(asked);
+        return;
+    }
+    /* Replies and changes come in one order: a reply at another revision than ours means that changes were lost. */
+    if (p->base.state != ITEM_READY || read->rev != p->base.rev)
+        adopt(p, read);
+    fill(p, asked, read);
+    free(asked);
+    settle(p);
+}
+
+static void read(struct item *i)
+{
+    struct paged *p = paged_of(i);
+    struct plan plan;
+    make_plan(&plan, p);
+    if (i->state == ITEM_READY && !plan.nranges && !plan.nids)
+        return;
+    size_t bytes = 0;
+    for (size_t k = 0; k < plan.nids; k++)
+        bytes += plan.ids[k].len;
+    struct list_read *asked = sg_malloc(sizeof(*asked) + bytes);
+    asked->list = p;
+    asked->plan = plan;
+    char *at = asked->ids;
+    for (size_t k = 0; k < plan.nids; k++) {
+        memcpy(at, plan.ids[k].ptr, plan.ids[k].len);
+        asked->plan.ids[k].ptr = at;
+        at += plan.ids[k].len;
+    }
+    i->reading = true;
+    metric_add(METRIC_READS, 1);
+    store_list_read(i->gw->store, i->name, asked->plan.ranges, plan.nranges, asked->plan.ids, plan.nids, on_read,
+                    asked);
+}
+
+/* --- answering --- */
+
+static void follow(struct sub *s, struct view *v)
+{
+    view_hold(v);
+    if (s->view) {
+        list_remove(&s->view->subs, &s->in_target);
+        view_release(s->view);
+    }
+    s->view = v;
+    list_append(&v->subs, &s->in_target);
+}
+
+static void answer_page(struct request *q)
+{
+    struct view *v = q->view;
+    struct paged *p = v->list;
+    struct conn *c = q->conn;
+    struct sub *s = sub_find(c, q->item, q->item);
+    assert(s);
+    s->pending = false;
+    follow(s, v);
+    fanout_forget(s);
+    sub_told(s, v->told, v->told_rev);
+    conn_answer_frame(c, page_frame_of(v, c->dialect));
+    settle_watches(p, c, true, v->told);
+    request_free(q);
+}
+
+/* Both return false when the request has to wait. */
+static bool serve_page(struct request *q)
+{
+    struct paged *p = paged_of(q->item);
+    const struct sub *s = sub_find(q->conn, q->item, q->item);
+    assert(s);
+    if (s->pending && !p->base.exists && !item_declared(&p->base)) {
+        request_fail(q, ERROR_NAME, "unknown name");
+        return true;
+    }
+    if (view_vanished(q->view)) {
+        struct view *v =
+            view_get(p, page_clamp(q->view->window.number, q->view->window.size, p->total), q->view->window.size);
+        view_hold(v);
+        view_release(q->view);
+        q->view = v;
+    }
+    if (q->view->window.holes)
+        return false;
+    view_flush(q->view);
+    answer_page(q);
+    return true;
+}
+
+static void answer_item(struct request *q)
+{
+    struct conn *c = q->conn;
+    struct watch *w = q->watch;
+    struct sub *s = sub_find(c, q->item, w);
+    if (s && s->pending) {
+        s->pending = false;
+        list_append(&w->subs, &s->in_target);
+    }
+    if (s) {
+        fanout_forget(s);
+        s->told_rev = q->item->rev;
+    }
+    struct buf *out = &c->gw->scratch;
+    buf_reset(out);
+    uint32_t messages = c->dialect->item_set(out, q->item->name, w->entry);
+    conn_answer(c, buf_slice(out), messages);
+    request_free(q);
+}
+
+static bool serve_item(struct request *q)
+{
+    struct paged *p = paged_of(q->item);
+    const struct sub *s = sub_find(q->conn, q->item, q->watch);
+    bool pending = s && s->pending;
+    if (pending && !p->base.exists && !item_declared(&p->base)) {
+        request_fail(q, ERROR_NAME, "unknown name");
+        return true;
+    }
+    /* Never newer nor older than what this connection was told of the list. */
+    if (!q->watch->known || !item_list_current(q->conn, q->item))
+        return false;
+    if (!q->watch->entry)
+        request_fail(q, ERROR_ID, "no such item");
+    else
+        answer_item(q);
+    return true;
+}
+
+static void serve(struct item *i)
+{
+    static uint64_t pass;
+    if (i->state == ITEM_LOADING)
+        return;
+    pass++;
+    for (;;) { /* answering may end several requests at once, so the walk begins again after each */
+        bool served = false;
+        list_each(&i->requests, n)
+        {
+            struct request *q = container_of(n, struct request, in_item);
+            if (q->conn->held_pass == pass)
+                continue; /* answers of one connection stay in order */
+            served = q->watch ? serve_item(q) : serve_page(q);
+            if (served)
+                break;
+            q->conn->held_pass = pass;
+        }
+        if (!served)
+            return;
+    }
+}
+
+/* --- subscribing --- */
+
+static int64_t page_size_max(const struct item *i)
+{
+    const struct name_pattern *n = options_name(i->gw->opt, KIND_LIST, i->name);
+    return n && n->max_page_size ? n->max_page_size : i->gw->opt->max_page_size;
+}
+
+static void ask(struct conn *c, struct item *i, bool subscribe, struct view *v, struct watch *w)
+{
+    if (v)
+        view_hold(v);
+    if (w)
+        w->users++;
+    request_new(i, c, subscribe, v, w);
+    serve(i);
+    item_want_read(i);
+}
+
+static void subscribe(struct conn *c, struct item *i, const struct slice *id)
+{
+    struct paged *p = paged_of(i);
+    struct watch *w = id ? watch_get(p, *id) : NULL;
+    const void *target = w ? (const void *)w : (const void *)i;
+    if (!sub_find(c, i, target)) {
+        sub_new(c, i, w);
+        if (w) {
+            w->users++;
+            c->watching++;
+        }
+    }
+    ask(c, i, true, w ? NULL : view_get(p, 0, page_size_max(i)), w);
+}
+
+static void get(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size)
+{
+    struct paged *p = paged_of(i);
+    int64_t max = page_size_max(i);
+    int64_t size = page_size > 0 && page_size < max ? page_size : max;
+    if (page < 0)
+        page = 0;
+    if (page > INT64_MAX / size - 1)
+        page = INT64_MAX / size - 1;
+    if (!id && i->state == ITEM_READY)
+        page = page_clamp(page, size, p->total);
+    ask(c, i, false, id ? NULL : view_get(p, page, size), id ? watch_get(p, *id) : NULL);
+}
+
+static void sub_gone(struct sub *s)
+{
+    if (s->watch) {
+        if (list_linked(&s->in_target))
+            list_remove(&s->watch->subs, &s->in_target);
+        s->key.conn->watching--;
+        watch_release(s->watch);
+        return;
+    }
+    if (s->view) {
+        list_remove(&s->view->subs, &s->in_target);
+        view_release(s->view);
+    }
+    page_unref(s->told);
+}
+
+static void request_gone(struct request *q)
+{
+    if (q->view)
+        view_release(q->view);
+    if (q->watch)
+        watch_release(q->watch);
+}
+
+static void flush_page(struct sub *s)
+{
+    struct view *v = s->view;
+    if (v->window.holes) {
+        v->mixed = true; /* the flush of the view tells it */
+        return;
+    }
+    struct shared_change last = {0};
+    int64_t from_rev = s->told == v->told ? v->told_rev : s->told_rev;
+    tell(v, s, from_rev, v->told, &last);
+    frame_unref(last.frame);
+    sub_told(s, v->told, v->told_rev);
+}
+
+static void flush_sub(struct sub *s)
+{
+    struct item *i = s->item;
+    if (!s->watch) {
+        flush_page(s);
+        serve(i); /* questions that waited for this connection to be current */
+    } else if (!item_list_current(s->key.conn, i)) {
+        fanout_wait(s);
+    } else if (s->told_rev < s->watch->changed_rev) {
+        watch_tell(s->watch, s);
+    }
+}
+
+static struct slice request_id(const struct request *q)
+{
+    return q->watch ? q->watch->by_id.key : SLICE_NONE;
+}
+
+/* --- life --- */
+
+static struct item *create(struct gateway *g, struct slice name)
+{
+    struct paged *p = sg_calloc(1, sizeof(*p));
+    item_init(&p->base, g, KIND_LIST, name);
+    map_init(&p->views_by_key);
+    map_init(&p->watches_by_id);
+    map_init(&p->gone);
+    map_init(&p->known);
+    list_init(&p->views);
+    list_init(&p->watches);
+    page_steps_init(&p->steps);
+    return &p->base;
+}
+
+static void destroy(struct item *i)
+{
+    struct paged *p = paged_of(i);
+    list_each(&p->views, n) view_free(container_of(n, struct view, in_list));
+    assert(p->watches.count == 0);
+    gone_clear(p);
+    known_clear(p);
+    map_deinit(&p->views_by_key);
+    map_deinit(&p->watches_by_id);
+    map_deinit(&p->gone);
+    map_deinit(&p->known);
+    page_steps_deinit(&p->steps);
+    free(p);
+}
+
+static void tick(struct item *i, int64_t now_ms)
+{
+    list_each(&paged_of(i)->views, n)
+    {
+        struct view *v = container_of(n, struct view, in_list);
+        if (!v->users && now_ms - v->idle_since_ms > i->gw->opt->linger_ms)
+            view_free(v);
+    }
+}
+
+const struct item_kind item_list_kind = {
+    .create = create,
+    .destroy = destroy,
+    .read = read,
+    .apply = apply,
+    .subscribe = subscribe,
+    .get = get,
+    .sub_gone = sub_gone,
+    .request_gone = request_gone,
+    .flush_sub = flush_sub,
+    .serve = serve,
+    .tick = tick,
+    .request_id = request_id,
+};

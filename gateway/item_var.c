@@ -1,0 +1,225 @@
+/* A variable: the newest value, one frame of it for everybody, and its subscribers. Every change carries the whole value, so a
+ * lost one is healed by the next. */
+#include <assert.h>
+
+#include "gateway/fanout.h"
+#include "gateway/item.h"
+#include "gateway/metrics.h"
+#include "protocol/base/alloc.h"
+#include "protocol/json.h"
+
+struct var {
+    struct item base;
+    char *value; /* NULL: null (never set, or deleted) */
+    size_t value_len;
+    struct frame *frame; /* of the current value, made when first needed */
+    const struct dialect *frame_dialect;
+    struct list subs; /* struct sub, answered ones */
+};
+
+static struct var *var_of(struct item *i)
+{
+    return container_of(i, struct var, base);
+}
+
+static struct item *create(struct gateway *g, struct slice name)
+{
+    struct var *v = sg_calloc(1, sizeof(*v));
+    item_init(&v->base, g, KIND_VAR, name);
+    list_init(&v->subs);
+    return &v->base;
+}
+
+static void destroy(struct item *i)
+{
+    struct var *v = var_of(i);
+    frame_unref(v->frame);
+    free(v->value);
+    free(v);
+}
+
+static struct frame *frame_of(struct var *v, const struct dialect *d)
+{
+    if (v->frame && v->frame_dialect == d)
+        return v->frame;
+    struct buf *out = &v->base.gw->scratch;
+    buf_reset(out);
+    struct slice value = v->value ? slice_of(v->value, v->value_len) : SLICE_LIT("null");
+    uint32_t messages = d->var_set(out, v->base.name, value);
+    frame_unref(v->frame);
+    v->frame = frame_new(buf_slice(out), messages);
+    v->frame_dialect = d;
+    return v->frame;
+}
+
+/* value.ptr NULL: null. */
+static void hold(struct var *v, struct slice value)
+{
+    free(v->value);
+    v->value = value.ptr ? sg_memdup(value.ptr, value.len) : NULL;
+    v->value_len = value.len;
+    frame_unref(v->frame);
+    v->frame = NULL;
+}
+
+static void publish(struct var *v)
+{
+    list_each(&v->subs, n)
+    {
+        struct sub *s = container_of(n, struct sub, in_target);
+        struct conn *c = s->key.conn;
+        if (c->congested || list_linked(&s->in_dirty))
+            fanout_missed(s);
+        else
+            conn_push(c, frame_of(v, c->dialect));
+    }
+}
+
+static bool value_is_valid(const struct item *i, struct slice value)
+{
+    if (json_valid(value, (int)i->gw->opt->max_depth - 4))
+        return true;
+    item_bad_change(i, "a value that is not JSON");
+    return false;
+}
+
+static void apply(struct item *i, const struct change *e)
+{
+    struct var *v = var_of(i);
+    if (e->rev != i->rev + 1)
+        metric_add(METRIC_GAPS, 1); /* healed at once: this change is the newest state */
+    i->rev = e->rev;
+    if (e->op == CHANGE_VAR_SET && !value_is_valid(i, e->value))
+        return;
+    i->exists = e->op == CHANGE_VAR_SET;
+    hold(v, i->exists ? e->value : SLICE_NONE);
+    publish(v);
+}
+
+/* --- reading --- */
+
+static bool differs(const struct var *v, struct slice value)
+{
+    struct slice held = v->value ? slice_of(v->value, v->value_len) : SLICE_NONE;
+    return (held.ptr == NULL) != (value.ptr == NULL) || !slice_eq(held, value);
+}
+
+static void on_read(void *arg, const struct store_result *r, const struct store_var *read)
+{
+    struct item *i = arg;
+    struct var *v = var_of(i);
+    i->reading = false;
+    if (r->status != STORE_OK) {
+        item_read_failed(i, r);
+        return;
+    }
+    /* Whatever Redis holds is the truth, also when it went back (a restore, a failover that lost writes). */
+    struct slice value = read->exists && value_is_valid(i, read->value) ? read->value : SLICE_NONE;
+    i->rev = read->rev;
+    i->exists = read->exists;
+    i->state = ITEM_READY;
+    if (differs(v, value)) {
+        hold(v, value);
+        publish(v);
+    }
+    item_var_kind.serve(i);
+}
+
+static void read(struct item *i)
+{
+    i->reading = true;
+    metric_add(METRIC_READS, 1);
+    store_var_read(i->gw->store, i->name, on_read, i);
+}
+
+/* --- subscribers --- */
+
+static void answer(struct conn *c, struct var *v)
+{
+    conn_answer_frame(c, frame_of(v, c->dialect));
+}
+
+/* serve_one: the state is known. */
+static void serve_request(struct request *q)
+{
+    struct var *v = var_of(q->item);
+    struct sub *s = sub_find(q->conn, q->item, q->item);
+    assert(s);
+    if (s->pending && !v->base.exists && !item_declared(&v->base)) {
+        request_fail(q, ERROR_NAME, "unknown name");
+        return;
+    }
+    if (s->pending) {
+        s->pending = false;
+        list_append(&v->subs, &s->in_target);
+    }
+    answer(q->conn, v);
+    request_free(q);
+}
+
+static void serve(struct item *i)
+{
+    struct list_node *n;
+    while (i->state != ITEM_LOADING && (n = list_first(&i->requests)))
+        serve_request(container_of(n, struct request, in_item));
+}
+
+static void ask(struct conn *c, struct item *i, bool subscribe)
+{
+    request_new(i, c, subscribe, NULL, NULL);
+    serve(i);
+    if (i->state != ITEM_READY)
+        item_want_read(i);
+}
+
+static void subscribe(struct conn *c, struct item *i, const struct slice *id)
+{
+    (void)id; /* ignored for variables (protocol sheet 5.2) */
+    if (!sub_find(c, i, i))
+        sub_new(c, i, NULL);
+    ask(c, i, true);
+}
+
+static void get(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size)
+{
+    (void)id;
+    (void)page;
+    (void)page_size;
+    ask(c, i, false);
+}
+
+static void sub_gone(struct sub *s)
+{
+    if (list_linked(&s->in_target))
+        list_remove(&var_of(s->item)->subs, &s->in_target);
+}
+
+static void request_gone(struct request *q)
+{
+    (void)q;
+}
+
+static void flush_sub(struct sub *s)
+{
+    conn_push(s->key.conn, frame_of(var_of(s->item), s->key.conn->dialect));
+}
+
+static struct slice request_id(const struct request *q)
+{
+    (void)q;
+    return SLICE_NONE;
+}
+
+const struct item_kind item_var_kind = {
+    .create = create,
+    .destroy = destroy,
+    .read = read,
+    .apply = apply,
+    .subscribe = subscribe,
+    .get = get,
+    .sub_gone = sub_gone,
+    .request_gone = request_gone,
+    .flush_sub = flush_sub,
+    .serve = serve,
+    .request_id = request_id,
+};

@@ -1,0 +1,323 @@
+/* From actions to effects. Reads and subscriptions go to the items, calls to calls.c, writes to Redis; a write that Redis
+ * refuses is answered by the protocol's table. */
+#include "gateway/session.h"
+
+#include <assert.h>
+
+#include "gateway/calls.h"
+#include "gateway/item.h"
+#include "gateway/log.h"
+#include "gateway/metrics.h"
+#include "gateway/ws.h"
+#include "protocol/base/alloc.h"
+
+/* A peer that writes faster than Redis takes it is not read from meanwhile. */
+enum { WRITES_IN_FLIGHT_MAX = 1024, WRITE_BYTES_IN_FLIGHT_MAX = 4 * 1024 * 1024 };
+
+/* --- grants and subscriptions: the dialect's question --- */
+
+static bool visible(const struct conn *c, struct slice name)
+{
+    return grants_allow(c->grants, GRANT_SUBSCRIBE, name) || grants_allow(c->grants, GRANT_WRITE, name);
+}
+
+static enum access refused(const struct conn *c, enum kind kind, struct slice name)
+{
+    if (!visible(c, name))
+        return ACCESS_UNKNOWN;
+    switch (items_known(c->gw->items, kind, name)) {
+    case KNOWN_YES:
+        return ACCESS_UNSUBSCRIBED;
+    case KNOWN_NO:
+        return ACCESS_UNKNOWN;
+    case KNOWN_ASK_REDIS:
+        break;
+    }
+    return ACCESS_UNRESOLVED;
+}
+
+static enum access allow(bool yes)
+{
+    return yes ? ACCESS_OK : ACCESS_UNKNOWN;
+}
+
+static enum access function_access(struct conn *c, enum action_op op, struct slice name)
+{
+    switch (op) {
+    case ACTION_SUBSCRIBE:
+        return allow(grants_allow(c->grants, GRANT_SERVE, name));
+    case ACTION_UNSUBSCRIBE:
+        if (calls_serves(c, name))
+            return ACCESS_OK;
+        return calls_known(c->gw->calls, name) && grants_allow(c->grants, GRANT_SERVE, name) ? ACCESS_UNSUBSCRIBED
+                                                                                             : ACCESS_UNKNOWN;
+    case ACTION_CALL:
+        return allow(grants_allow(c->grants, GRANT_CALL, name) && calls_known(c->gw->calls, name));
+    default: /* return */
+        return allow(calls_serves(c, name) || calls_executes(c, name));
+    }
+}
+
+static enum access state_access(struct conn *c, enum action_op op, enum kind kind, struct slice name,
+                                const struct slice *id)
+{
+    if (kind == KIND_VAR)
+        id = NULL;
+    switch (op) {
+    case ACTION_SUBSCRIBE:
+        return allow(grants_allow(c->grants, GRANT_SUBSCRIBE, name));
+    case ACTION_UNSUBSCRIBE:
+        return items_find_sub(c, kind, name, id) ? ACCESS_OK : refused(c, kind, name);
+    case ACTION_GET:
+        if (items_find_sub(c, kind, name, NULL) || (id && items_find_sub(c, kind, name, id)))
+            return ACCESS_OK;
+        return refused(c, kind, name);
+    default: /* writes */
+        return grants_allow(c->grants, GRANT_WRITE, name) ? ACCESS_OK : refused(c, kind, name);
+    }
+}
+
+static enum access access_of(struct dialect_peer *peer, enum action_op op, enum kind kind, struct slice name,
+                             const struct slice *id)
+{
+    struct conn *c = container_of(peer, struct conn, peer);
+    return kind == KIND_FUNCTION ? function_access(c, op, name) : state_access(c, op, kind, name, id);
+}
+
+/* --- questions to Redis that end in an error or in nothing --- */
+
+/* What an answer from Redis needs to become an error frame. The connection may be gone by then. */
+struct pending {
+    struct gateway *g;
+    uint64_t conn;
+    enum kind kind;
+    enum error_code error; /* pending knowledge: what to answer when the name is known */
+    const char *text;
+    size_t bytes; /* counted against the connection's writes in flight; 0: not a write */
+    struct slice name, id;
+    char names[];
+};
+
+static struct pending *pending_new(struct conn *c, const struct action *a)
+{
+    struct pending *p = sg_malloc(sizeof(*p) + a->name.len + a->id.len);
+    *p = (struct pending){.g = c->gw, .conn = c->id, .kind = a->kind, .error = a->error, .text = a->text};
+    memcpy(p->names, a->name.ptr, a->name.len);
+    p->name = slice_of(p->names, a->name.len);
+    if (a->has_id) {
+        memcpy(p->names + a->name.len, a->id.ptr, a->id.len);
+        p->id = slice_of(p->names + a->name.len, a->id.len);
+    }
+    return p;
+}
+
+static void answer_error(const struct pending *p, enum error_code code, struct slice text)
+{
+    struct conn *c = conn_find(p->g, p->conn);
+    if (c)
+        conn_error(c, code, text, p->kind, p->name, p->id);
+}
+
+static void on_known(void *arg, const struct store_result *r, const struct store_state *st)
+{
+    struct pending *p = arg;
+    bool known = r->status != STORE_OK || (p->kind == KIND_VAR ? st->var_exists : st->list_exists);
+    if (known)
+        answer_error(p, p->error, slice_str(p->text));
+    else
+        answer_error(p, ERROR_NAME, SLICE_LIT("unknown name"));
+    free(p);
+}
+
+static void fault_if_known(struct conn *c, const struct action *a)
+{
+    struct pending *p = pending_new(c, a);
+    store_state(c->gw->store, a->name, on_known, p);
+}
+
+/* --- writes --- */
+
+static void count_write(struct conn *c, size_t bytes, bool begin)
+{
+    c->writes_in_flight += begin ? 1 : (size_t)-1;
+    c->write_bytes_in_flight += begin ? bytes : (size_t)0 - bytes;
+    bool full = c->writes_in_flight >= WRITES_IN_FLIGHT_MAX || c->write_bytes_in_flight >= WRITE_BYTES_IN_FLIGHT_MAX;
+    bool low =
+        c->writes_in_flight <= WRITES_IN_FLIGHT_MAX / 2 && c->write_bytes_in_flight <= WRITE_BYTES_IN_FLIGHT_MAX / 2;
+    if (c->reading_paused ? !low : !full)
+        return;
+    c->reading_paused = !c->reading_paused;
+    ws_pause_reading(c, c->reading_paused);
+}
+
+static const struct {
+    enum error_code code;
+    const char *text;
+} refusals[] = {
+    [REFUSAL_NONE] = {ERROR_OTHER, "refused by Redis"},
+    [REFUSAL_NAME] = {ERROR_NAME, "unknown name"},
+    [REFUSAL_JSON] = {ERROR_ARGUMENTS, "value is refused"},
+    [REFUSAL_ID] = {ERROR_ID, "no such item, or it is there already"},
+    [REFUSAL_ARG] = {ERROR_ARGUMENTS, "out of range, or not possible for this list"},
+    [REFUSAL_REV] = {ERROR_OTHER, "revision conflict"},
+};
+
+static void on_written(void *arg, const struct store_result *r, int64_t n)
+{
+    struct pending *p = arg;
+    (void)n; /* the revision: the change itself is the answer, and goes to every subscriber */
+    struct conn *c = conn_find(p->g, p->conn);
+    if (c)
+        count_write(c, p->bytes, false);
+    switch (r->status) {
+    case STORE_OK:
+        break;
+    case STORE_AWAY:
+        answer_error(p, ERROR_OTHER, SLICE_LIT("redis away; it is not known whether the write happened"));
+        break;
+    case STORE_REFUSED:
+        answer_error(p, refusals[r->refusal].code, slice_str(refusals[r->refusal].text));
+        break;
+    case STORE_BROKEN:
+        log_warn("a write of name=\"%.*s\" failed: %.*s", (int)p->name.len, p->name.ptr, (int)r->text.len, r->text.ptr);
+        answer_error(p, ERROR_OTHER, SLICE_LIT("redis refused the write"));
+        break;
+    }
+    free(p);
+}
+
+static void write_state(struct conn *c, const struct action *a)
+{
+    struct store *st = c->gw->store;
+    struct pending *p = pending_new(c, a);
+    p->bytes = a->value.len + a->items_json.len + 1;
+    count_write(c, p->bytes, true);
+    switch (a->op) {
+    case ACTION_SET:
+        if (a->kind == KIND_VAR)
+            store_var_set(st, a->name, a->value, on_written, p);
+        else
+            store_list_set(st, a->name, a->id, a->value, on_written, p);
+        return;
+    case ACTION_INSERT:
+        store_list_insert(st, a->name, a->index, a->id, a->value, on_written, p);
+        return;
+    case ACTION_DELETE:
+        store_list_delete(st, a->name, a->id, on_written, p);
+        return;
+    default:
+        assert(a->op == ACTION_SET_ALL);
+        store_list_set_all(st, a->name, a->items_json, on_written, p);
+        return;
+    }
+}
+
+/* --- actions --- */
+
+static const struct slice *id_of(const struct action *a)
+{
+    return a->has_id && a->kind == KIND_LIST ? &a->id : NULL;
+}
+
+static void subscribe(struct conn *c, const struct action *a)
+{
+    if (a->kind == KIND_FUNCTION)
+        calls_serve(c, a->name);
+    else
+        items_subscribe(c, a->kind, a->name, id_of(a));
+}
+
+static void unsubscribe(struct conn *c, const struct action *a)
+{
+    if (a->kind == KIND_FUNCTION)
+        calls_unserve(c, a->name);
+    else
+        items_unsubscribe(items_find_sub(c, a->kind, a->name, id_of(a)));
+}
+
+static void unsubscribe_all(struct conn *c, const struct action *a)
+{
+    (void)a;
+    items_unsubscribe_all(c);
+    calls_unserve_all(c);
+}
+
+static void get(struct conn *c, const struct action *a)
+{
+    items_get(c, a->kind, a->name, id_of(a), a->page, a->page_size);
+}
+
+static void fault(struct conn *c, const struct action *a)
+{
+    conn_error(c, a->error, slice_str(a->text), a->kind, a->name, a->has_id ? a->id : SLICE_NONE);
+}
+
+static void close_conn(struct conn *c, const struct action *a)
+{
+    conn_close(c, a->close_code, "invalid UTF-8");
+}
+
+static void nothing(struct conn *c, const struct action *a)
+{
+    (void)c;
+    (void)a;
+}
+
+static void (*const effects[])(struct conn *, const struct action *) = {
+    [ACTION_NONE] = nothing,
+    [ACTION_FAULT] = fault,
+    [ACTION_FAULT_IF_KNOWN] = fault_if_known,
+    [ACTION_CLOSE] = close_conn,
+    [ACTION_SUBSCRIBE] = subscribe,
+    [ACTION_UNSUBSCRIBE] = unsubscribe,
+    [ACTION_UNSUBSCRIBE_ALL] = unsubscribe_all,
+    [ACTION_GET] = get,
+    [ACTION_SET] = write_state,
+    [ACTION_SET_ALL] = write_state,
+    [ACTION_INSERT] = write_state,
+    [ACTION_DELETE] = write_state,
+    [ACTION_CALL] = calls_call,
+    [ACTION_RETURN] = calls_return,
+    [ACTION_CALL_FAILED] = calls_failed,
+};
+
+void session_message(struct conn *c, struct slice text, bool binary)
+{
+    struct action a;
+    c->dialect->receive(&c->gw->limits, &c->peer, text, binary, &a);
+    assert((size_t)a.op < sizeof(effects) / sizeof(effects[0]));
+    effects[a.op](c, &a);
+}
+
+/* --- life --- */
+
+/* A literal write grant makes the gateway a subscriber of that name at the peer: a strict peer waits for being told. Whether the
+ * name is a variable or a list is the peer's choice, so both are announced. */
+static void announce_writable(struct conn *c)
+{
+    const struct patterns *w = &c->grants->verbs[GRANT_WRITE];
+    struct buf *out = &c->gw->scratch;
+    buf_reset(out);
+    uint32_t messages = 0;
+    for (size_t i = 0; i < w->len; i++) {
+        if (!glob_is_literal(w->globs[i]))
+            continue;
+        messages += c->dialect->subscribe(out, KIND_VAR, slice_str(w->globs[i]));
+        messages += c->dialect->subscribe(out, KIND_LIST, slice_str(w->globs[i]));
+    }
+    if (messages)
+        conn_answer(c, buf_slice(out), messages);
+}
+
+void session_open(struct conn *c)
+{
+    c->peer.access = access_of;
+    announce_writable(c);
+    calls_conn_open(c);
+}
+
+void session_close(struct conn *c)
+{
+    items_unsubscribe_all(c);
+    calls_conn_close(c);
+}

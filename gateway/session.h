@@ -1,0 +1,15 @@
+/* What a connection means: applies the actions of its dialect to items and calls, and answers the dialect's questions about
+ * grants and subscriptions. */
+#ifndef SYNCGATE_GATEWAY_SESSION_H
+#define SYNCGATE_GATEWAY_SESSION_H
+
+#include "gateway/conn.h"
+
+/* session_open: announces the functions the peer may call and the names it may write (literal grants). */
+void session_open(struct conn *c);
+/* session_close ends everything the connection had: subscriptions, requests, calls. */
+void session_close(struct conn *c);
+/* session_message applies one whole message. */
+void session_message(struct conn *c, struct slice text, bool binary);
+
+#endif

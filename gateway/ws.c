@@ -1,0 +1,465 @@
+/* libwebsockets in one place: creates the listeners, checks upgrades before they are accepted, and passes messages, pongs
+ * and writability on to conn.c. Every callback reason is one call. */
+#include "gateway/ws.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <libwebsockets.h>
+#include <limits.h>
+#include <netdb.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/conn.h"
+#include "gateway/evlib.h"
+#include "gateway/http.h"
+#include "gateway/log.h"
+#include "gateway/session.h"
+#include "protocol/base/alloc.h"
+#include "protocol/socksync/socksync.h"
+
+/* Slots of the protocol table. libwebsockets picks one by Sec-WebSocket-Protocol; what is spoken is decided by path and
+ * sub-protocol in check_upgrade. */
+enum {
+    SLOT_DEFAULT,  /* HTTP, and clients that offer no sub-protocol */
+    SLOT_SOCKSYNC, /* "socksync.v1" */
+    SLOT_ANY,      /* clients that offer only names we do not speak: accepted, nothing is selected */
+    SLOTS
+};
+
+enum { NAME_BYTES = 128 };
+
+static const struct endpoint {
+    const char *path; /* without its trailing slash */
+    const struct dialect *dialect;
+} endpoints[] = {
+    {"/ws", &socksync_dialect},
+    {"/ws/socksync", &socksync_dialect},
+};
+
+struct listener {
+    struct lws_vhost *vhost;
+    char *address; /* as configured */
+};
+
+struct ws {
+    struct gateway *g;
+    struct evlib *evlib;
+    struct lws_context *context;
+    struct lws_protocols protocols[SLOTS + 1];
+    char any_name[NAME_BYTES]; /* SLOT_ANY's name: the offered one while the upgrade is under way, else empty */
+    struct listener *listeners;
+    size_t listeners_len;
+    /* From check_upgrade to ESTABLISHED, which follow each other in one call: */
+    const struct dialect *upgrade_dialect;
+    const struct grants *upgrade_grants;
+};
+
+static struct ws *ws_of(struct lws *wsi)
+{
+    return lws_context_user(lws_get_context(wsi));
+}
+
+/* --- checking an upgrade --- */
+
+static bool header(struct lws *wsi, enum lws_token_indexes token, char *out, int size)
+{
+    return lws_hdr_copy(wsi, out, size, token) > 0;
+}
+
+static const struct dialect *dialect_at(const char *path)
+{
+    size_t len = strlen(path);
+    if (len > 1 && path[len - 1] == '/')
+        len--;
+    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
+        if (strlen(endpoints[i].path) == len && memcmp(endpoints[i].path, path, len) == 0)
+            return endpoints[i].dialect;
+    return NULL;
+}
+
+/* RFC 6455 section 4.2.1: the base64 of 16 bytes. */
+static bool key_is_well_formed(struct lws *wsi)
+{
+    char key[32];
+    if (!header(wsi, WSI_TOKEN_KEY, key, sizeof(key)) || strlen(key) != 24 || memcmp(key + 22, "==", 2) != 0)
+        return false;
+    for (int i = 0; i < 22; i++)
+        if (!isalnum((unsigned char)key[i]) && key[i] != '+' && key[i] != '/')
+            return false;
+    return true;
+}
+
+static bool connection_says_upgrade(struct lws *wsi)
+{
+    char text[128];
+    if (!header(wsi, WSI_TOKEN_CONNECTION, text, sizeof(text)))
+        return false;
+    for (char *p = text, *word; (word = strtok_r(p, ", \t", &p));)
+        if (strcasecmp(word, "upgrade") == 0)
+            return true;
+    return false;
+}
+
+static const char *handshake_fault(struct lws *wsi)
+{
+    char text[64];
+    if (!header(wsi, WSI_TOKEN_HTTP, text, sizeof(text)) || strcmp(text, "HTTP/1.1") != 0)
+        return "WebSocket needs HTTP/1.1";
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_HOST) <= 0)
+        return "Host is missing";
+    if (!connection_says_upgrade(wsi))
+        return "Connection: Upgrade is missing";
+    if (!key_is_well_formed(wsi))
+        return "Sec-WebSocket-Key is malformed";
+    return NULL;
+}
+
+/* The grants of whoever asks: ?token=…, Authorization: Bearer …, or nobody's. NULL when the token is unknown. */
+static const struct grants *grants_of(struct lws *wsi, const struct options *opt)
+{
+    char text[1024];
+    static const char bearer[] = "bearer ";
+    if (lws_get_urlarg_by_name_safe(wsi, "token", text, sizeof(text)) > 0)
+        return options_token(opt, slice_str(text));
+    if (header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, text, sizeof(text)) &&
+        strncasecmp(text, bearer, sizeof(bearer) - 1) == 0)
+        return options_token(opt, slice_str(text + sizeof(bearer) - 1));
+    return &opt->anonymous;
+}
+
+/* libwebsockets refuses a client that offers only sub-protocols it does not know; our contract is to serve it and select none.
+ * So one slot of the table takes the first offered name for the length of the upgrade, and loses it before the answer is
+ * written, which is why the answer then names none. */
+static bool match_subprotocol(struct ws *w, struct lws *wsi)
+{
+    char offered[NAME_BYTES];
+    w->any_name[0] = '\0';
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) <= 0)
+        return true;
+    if (!header(wsi, WSI_TOKEN_PROTOCOL, offered, sizeof(offered)))
+        return false;
+    char first[NAME_BYTES] = "";
+    for (char *p = offered, *word; (word = strtok_r(p, ", \t", &p));) {
+        if (strcmp(word, socksync_dialect.subprotocol) == 0)
+            return true;
+        if (!first[0])
+            memcpy(first, word, strlen(word) + 1);
+    }
+    if (strlen(first) >= 64)
+        return false; /* longer than libwebsockets compares */
+    memcpy(w->any_name, first, sizeof(first));
+    return true;
+}
+
+static int check_upgrade(struct ws *w, struct lws *wsi)
+{
+    char path[256] = "", version[8];
+    if (!header(wsi, WSI_TOKEN_GET_URI, path, sizeof(path)))
+        return http_refuse(wsi, 405, "GET only");
+    w->upgrade_dialect = dialect_at(path);
+    if (!w->upgrade_dialect)
+        return http_refuse(wsi, 404, "no protocol is spoken here");
+    const char *fault = handshake_fault(wsi);
+    if (fault)
+        return http_refuse(wsi, 400, fault);
+    if (!header(wsi, WSI_TOKEN_VERSION, version, sizeof(version)) || strcmp(version, "13") != 0)
+        return http_refuse(wsi, 426, "Sec-WebSocket-Version must be 13");
+    if (w->g->draining)
+        return http_refuse(wsi, 503, "draining");
+    w->upgrade_grants = grants_of(wsi, w->g->opt);
+    if (!w->upgrade_grants)
+        return http_refuse(wsi, 401, "unknown token");
+    if (!match_subprotocol(w, wsi))
+        return http_refuse(wsi, 400, "Sec-WebSocket-Protocol is too long");
+    return 0;
+}
+
+/* --- connections --- */
+
+static void established(struct ws *w, struct lws *wsi)
+{
+    struct conn *c = conn_new(w->g, wsi, w->upgrade_dialect, w->upgrade_grants);
+    lws_get_peer_simple(wsi, c->remote, sizeof(c->remote));
+    lws_set_opaque_user_data(wsi, c);
+    evlib_set_optimistic(w->evlib, wsi, true);
+    conn_open(c);
+}
+
+static void closed(struct lws *wsi)
+{
+    struct conn *c = lws_get_opaque_user_data(wsi);
+    lws_set_opaque_user_data(wsi, NULL);
+    if (c)
+        conn_dead(c);
+}
+
+static int received(struct lws *wsi, const char *bytes, size_t len)
+{
+    struct conn *c = lws_get_opaque_user_data(wsi);
+    if (c)
+        conn_receive(c, slice_of(bytes, len),
+                     (struct conn_fragment){.first = lws_is_first_fragment(wsi),
+                                            .final = lws_is_final_fragment(wsi),
+                                            .binary = lws_frame_is_binary(wsi),
+                                            .remaining = lws_remaining_packet_payload(wsi)});
+    return 0;
+}
+
+/* A frame that announces more than is allowed ends the connection before its bytes come, so the check is made on the header
+ * alone, after each read, and not first when libwebsockets hands out a piece of payload. */
+static void after_read(struct lws *wsi)
+{
+    struct conn *c = lws_get_opaque_user_data(wsi);
+    if (c)
+        conn_announced(c, lws_remaining_packet_payload(wsi));
+}
+
+static int upgrade_or_request(struct ws *w, struct lws *wsi, const char *path)
+{
+    if (dialect_at(path))
+        return http_refuse(wsi, 426, "this is a WebSocket endpoint");
+    return http_request(w->g, wsi, path);
+}
+
+static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+    (void)user;
+    switch (reason) {
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        return check_upgrade(ws_of(wsi), wsi);
+    case LWS_CALLBACK_HTTP:
+        return upgrade_or_request(ws_of(wsi), wsi, in);
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        return http_writable(wsi);
+    case LWS_CALLBACK_CLOSED_HTTP:
+        http_closed(wsi);
+        return 0;
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        ws_of(wsi)->any_name[0] = '\0';
+        return 0;
+    case LWS_CALLBACK_ESTABLISHED:
+        established(ws_of(wsi), wsi);
+        return 0;
+    case LWS_CALLBACK_RECEIVE:
+        return received(wsi, in, len);
+    case LWS_CALLBACK_RECEIVE_PONG:
+        conn_pong(lws_get_opaque_user_data(wsi));
+        return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return conn_write(lws_get_opaque_user_data(wsi)) ? 0 : -1;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        return conn_peer_closed(lws_get_opaque_user_data(wsi)) ? -1 : 0;
+    case LWS_CALLBACK_CLOSED:
+        closed(wsi);
+        return 0;
+    default:
+        return lws_callback_http_dummy(wsi, reason, user, in, len);
+    }
+}
+
+void ws_want_write(struct conn *c)
+{
+    lws_callback_on_writable(c->wsi);
+}
+
+void ws_kill(struct conn *c)
+{
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+}
+
+void ws_pause_reading(struct conn *c, bool pause)
+{
+    lws_rx_flow_control(c->wsi, pause ? 0 : 1);
+}
+
+enum ws_write_result ws_write(struct conn *c, const char *bytes, size_t len)
+{
+    /* Raw mode: the frames bring their headers. libwebsockets does not change the bytes, it only lacks the const. */
+    if (lws_write(c->wsi, (unsigned char *)(uintptr_t)bytes, len, LWS_WRITE_RAW) < 0)
+        return WS_WRITE_FAILED;
+    return lws_partial_buffered(c->wsi) ? WS_WRITE_PARTIAL : WS_WRITE_ALL;
+}
+
+bool ws_buffered(const struct conn *c)
+{
+    return lws_partial_buffered(c->wsi);
+}
+
+/* --- listening --- */
+
+static void log_from_library(int level, const char *line)
+{
+    /* Its errors are mostly about peers that misbehave; what matters to us comes back as a return value. */
+    if (level & LLL_ERR)
+        log_info("libwebsockets: %.*s", (int)strcspn(line, "\n"), line);
+    else
+        log_debug("libwebsockets: %.*s", (int)strcspn(line, "\n"), line);
+}
+
+static void fill_protocols(struct ws *w)
+{
+    /* rx_buffer_size: 512 takes an idle connection from 5.5 kB to 1.9 kB. tx_packet_size: never split a write of ours. */
+    const struct lws_protocols model = {.callback = callback, .rx_buffer_size = 512, .tx_packet_size = INT_MAX / 2};
+    for (int i = 0; i < SLOTS; i++)
+        w->protocols[i] = model;
+    w->protocols[SLOT_DEFAULT].name = "";
+    w->protocols[SLOT_SOCKSYNC].name = socksync_dialect.subprotocol;
+    w->protocols[SLOT_ANY].name = w->any_name;
+}
+
+/* The parts of a listen address, as libwebsockets wants them. */
+struct address {
+    char host[256]; /* empty: every interface; or the path of a unix socket */
+    int port;
+    bool unix_socket;
+    bool v4_only;
+};
+
+static const char *parse_address(const char *text, struct address *out)
+{
+    *out = (struct address){0};
+    if (strncmp(text, "unix:", 5) == 0) {
+        out->unix_socket = true;
+        if (snprintf(out->host, sizeof(out->host), "%s", text + 5) >= 108)
+            return "path too long for a unix socket";
+        return NULL;
+    }
+    const char *colon = strrchr(text, ':');
+    if (!colon || !isdigit((unsigned char)colon[1]))
+        return "ADDR:PORT expected";
+    char *end;
+    long port = strtol(colon + 1, &end, 10);
+    if (*end || port > 65535)
+        return "bad port";
+    out->port = (int)port;
+    size_t len = (size_t)(colon - text);
+    bool bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+    snprintf(out->host, sizeof(out->host), "%.*s", (int)(bracketed ? len - 2 : len), text + (bracketed ? 1 : 0));
+    if (strcmp(out->host, "localhost") == 0)
+        memcpy(out->host, "127.0.0.1", sizeof("127.0.0.1"));
+    struct in_addr v4;
+    out->v4_only = inet_pton(AF_INET, out->host, &v4) == 1;
+    if (strcmp(out->host, "0.0.0.0") == 0 || strcmp(out->host, "::") == 0 || strcmp(out->host, "*") == 0)
+        out->host[0] = '\0';
+    return NULL;
+}
+
+static void say_url(const struct address *a, struct lws_vhost *vhost)
+{
+    if (a->unix_socket) {
+        log_info("listening on unix:%s", a->host);
+        return;
+    }
+    const char *host = a->host[0] ? a->host : "127.0.0.1";
+    bool v6 = strchr(host, ':') != NULL;
+    int port = a->port ? a->port : lws_get_vhost_listen_port(vhost);
+    printf("syncgate: http://%s%s%s:%d/\n", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    fflush(stdout);
+}
+
+static bool listen_on(struct ws *w, const char *text)
+{
+    struct address a;
+    const char *wrong = parse_address(text, &a);
+    if (wrong) {
+        log_error("cannot listen on %s: %s", text, wrong);
+        return false;
+    }
+    char name[32];
+    snprintf(name, sizeof(name), "listener-%zu", w->listeners_len);
+    struct lws_context_creation_info info = {
+        .vhost_name = name,
+        .port = a.port,
+        .iface = a.host[0] ? a.host : NULL,
+        .protocols = w->protocols,
+        .timeout_secs = 10,
+        .keepalive_timeout = 30,
+        .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | (a.v4_only ? LWS_SERVER_OPTION_DISABLE_IPV6 : 0) |
+                   (a.unix_socket ? LWS_SERVER_OPTION_UNIX_SOCK : 0) |
+                   (w->g->worker >= 0 && !a.unix_socket ? LWS_SERVER_OPTION_ALLOW_LISTEN_SHARE : 0),
+    };
+    struct lws_vhost *vhost = lws_create_vhost(w->context, &info);
+    if (!vhost) {
+        log_error("cannot listen on %s: the address is in use or not ours", text);
+        return false;
+    }
+    w->listeners = sg_realloc(w->listeners, (w->listeners_len + 1) * sizeof(*w->listeners));
+    w->listeners[w->listeners_len++] = (struct listener){vhost, sg_memdup(text, strlen(text))};
+    if (w->g->worker <= 0)
+        say_url(&a, vhost);
+    return true;
+}
+
+static struct lws_context *new_context(struct ws *w, size_t fd_limit)
+{
+    static const lws_retry_bo_t
+        no_validity_timers; /* their sorted list is walked per connection; conn.c has a ping wheel */
+    lws_set_log_level(LLL_ERR | LLL_WARN, log_from_library);
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .user = w,
+        .fd_limit_per_thread = (unsigned)fd_limit, /* below the limit of the process look-ups become linear */
+        .max_http_header_pool = 1024,              /* handshakes at the same time; memory is taken when one is used */
+        .max_http_header_data = 4096,
+        .pt_serv_buf_size = 4096,
+        .retry_and_idle_policy = &no_validity_timers,
+    };
+    evlib_install(w->evlib, &info);
+    void *loops[1] = {w->g->base};
+    info.foreign_loops = loops;
+    return lws_create_context(&info);
+}
+
+struct ws *ws_new(struct gateway *g)
+{
+    struct rlimit limit;
+    size_t fd_limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 10000000 ? limit.rlim_cur : 1024;
+    struct ws *w = sg_calloc(1, sizeof(*w));
+    w->g = g;
+    fill_protocols(w);
+    w->evlib = evlib_new(g->base, fd_limit, after_read);
+    w->context = new_context(w, fd_limit);
+    if (!w->context) {
+        log_error("libwebsockets did not start");
+        ws_free(w);
+        return NULL;
+    }
+    evlib_attach(w->evlib, w->context);
+    for (size_t i = 0; i < g->opt->listen_len; i++)
+        if (!listen_on(w, g->opt->listen[i])) {
+            ws_free(w);
+            return NULL;
+        }
+    return w;
+}
+
+void ws_end_turn(struct ws *w)
+{
+    evlib_end_turn(w->evlib);
+}
+
+void ws_stop_listening(struct ws *w)
+{
+    for (size_t i = 0; i < w->listeners_len; i++) {
+        struct listener *l = &w->listeners[i];
+        if (l->vhost)
+            lws_vhost_destroy1(l->vhost); /* closes the listening socket, keeps the connections */
+        l->vhost = NULL;
+        if (strncmp(l->address, "unix:", 5) == 0)
+            unlink(l->address + 5);
+    }
+}
+
+void ws_free(struct ws *w)
+{
+    if (w->context)
+        lws_context_destroy(w->context);
+    evlib_free(w->evlib);
+    for (size_t i = 0; i < w->listeners_len; i++)
+        free(w->listeners[i].address);
+    free(w->listeners);
+    free(w);
+}

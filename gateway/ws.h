@@ -1,0 +1,32 @@
+/* The WebSocket and HTTP server: the only part that knows libwebsockets' callbacks. It turns sockets into connections
+ * (conn.c) and hands HTTP requests to http.c. */
+#ifndef SYNCGATE_GATEWAY_WS_H
+#define SYNCGATE_GATEWAY_WS_H
+
+#include <stdbool.h>
+#include "gateway/core.h"
+
+struct conn;
+
+/* ws_new listens on every address of the options. Returns NULL (logged) when one of them cannot be had. */
+struct ws *ws_new(struct gateway *g);
+void ws_free(struct ws *w);
+/* ws_end_turn: call after each turn of the event loop. */
+void ws_end_turn(struct ws *w);
+/* ws_stop_listening refuses new connections; the existing ones stay. */
+void ws_stop_listening(struct ws *w);
+
+/* ws_want_write: the connection has something to write; conn_write will be called at the end of this turn. */
+void ws_want_write(struct conn *c);
+/* ws_kill ends the socket without further ado, from the next timer pass: safe anywhere. */
+void ws_kill(struct conn *c);
+void ws_pause_reading(struct conn *c, bool pause);
+
+enum ws_write_result { WS_WRITE_ALL, WS_WRITE_PARTIAL, WS_WRITE_FAILED };
+/* ws_write sends whole frames; what the socket does not take stays buffered there (WS_WRITE_PARTIAL) and must drain before
+ * the next call. Only from conn_write. */
+enum ws_write_result ws_write(struct conn *c, const char *bytes, size_t len);
+/* ws_buffered: something of the last write still waits. */
+bool ws_buffered(const struct conn *c);
+
+#endif
