@@ -64,6 +64,13 @@ static void warn_of_strangers(const struct options *o)
                  "beyond this machine: set `anonymous` in a file, see docs/configuration.md");
 }
 
+static void warn_of_placeholders(const struct options *o)
+{
+    size_t n = options_placeholders(o);
+    if (n > 0)
+        log_warn("tokens that begin with < are placeholders and let nobody in tokens=%zu", n);
+}
+
 /* --- running ---------------------------------------------------------------------------------------------- */
 
 struct program {
@@ -122,6 +129,7 @@ int main(int argc, char **argv)
     raise_file_limit();
     log_summary(&options);
     warn_of_strangers(&options);
+    warn_of_placeholders(&options);
 
     struct program program = {.options = &options, .redis_url = options.redis};
     int code = options.redis ? run(&program) : run_embedded(&program);

@@ -308,13 +308,21 @@ const struct grants *options_token(const struct options *o, struct slice token)
     const struct grants *found = NULL;
     if (token.len == 0)
         return &o->anonymous;
-    if (token.len >= strlen(OPTIONS_REDACTED) && memcmp(token.ptr, OPTIONS_REDACTED, strlen(OPTIONS_REDACTED)) == 0)
+    if (token.ptr[0] == OPTIONS_PLACEHOLDER)
         return NULL;
     for (size_t i = 0; i < o->tokens_len; i++) { /* to the end, so that the time does not tell which one it was */
         if (token_is(o->tokens[i].token, token))
             found = &o->tokens[i];
     }
     return found;
+}
+
+size_t options_placeholders(const struct options *o)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->tokens_len; i++)
+        n += o->tokens[i].token[0] == OPTIONS_PLACEHOLDER;
+    return n;
 }
 
 const struct name_pattern *options_name(const struct options *o, enum kind kind, struct slice name)

@@ -57,6 +57,8 @@ const char *options_version(void);
 
 /* options_token finds the grants of a token in constant time per token; NULL when there is none. An empty token is anonymous. */
 const struct grants *options_token(const struct options *o, struct slice token);
+/* options_placeholders: how many tokens are `<…>`, which nobody can present. */
+size_t options_placeholders(const struct options *o);
 /* options_name finds the first pattern of that kind which covers the name, NULL when none does. */
 const struct name_pattern *options_name(const struct options *o, enum kind kind, struct slice name);
 /* True when any listen address is reachable from beyond this machine. */

@@ -9,7 +9,8 @@
  * returns false when there was any (`o` then stays valid for options_deinit). */
 bool options_file_load(struct options *o, const char *path, FILE *err);
 
-/* A token that --print-config wrote in place of a secret. The file may hold it, but nobody can present it. */
-#define OPTIONS_REDACTED "<redacted-"
+/* A token that begins so stands for a secret that is not there: --print-config writes such, examples hold such. A file may,
+ * but nobody can present one. */
+enum { OPTIONS_PLACEHOLDER = '<' };
 
 #endif

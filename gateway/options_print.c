@@ -191,7 +191,7 @@ static void print_verbs(FILE *to, const char *margin, const struct grants *g)
 /* The number keeps redacted tokens different from one another, as tokens must be. */
 static void print_token(FILE *to, const struct grants *g, size_t number)
 {
-    fprintf(to, "  - token: \"" OPTIONS_REDACTED "%zu>\"\n    name: ", number);
+    fprintf(to, "  - token: \"%credacted-%zu>\"\n    name: ", OPTIONS_PLACEHOLDER, number);
     print_quoted(to, g->name);
     fputc('\n', to);
     print_verbs(to, "    ", g);

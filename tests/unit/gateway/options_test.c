@@ -486,7 +486,7 @@ static void test_tokens(void)
         {"longer", "backend-secrett", NULL},
         {"twice", "backend-secretbackend-secret", NULL},
         {"other case", "Backend-secret", NULL},
-        {"redacted", "<redacted-1>", NULL},
+        {"placeholder", "<redacted-1>", NULL},
     };
     struct run r = run_file(full);
     CU_ASSERT_EQUAL_FATAL(r.result, OPTIONS_RUN);
@@ -520,6 +520,7 @@ static void test_print_config(void)
     struct run third = run(ARGS("--config", "c.yaml"), NULL);
     CU_ASSERT_EQUAL_FATAL(third.result, OPTIONS_RUN);
     CU_ASSERT_EQUAL_FATAL(third.o.tokens_len, 2);
+    CU_ASSERT_EQUAL(options_placeholders(&third.o), 2);
     CU_ASSERT_PTR_NULL(options_token(&third.o, slice_str(third.o.tokens[0].token)));
     CU_ASSERT_STRING_EQUAL(third.o.tokens[0].verbs[GRANT_SERVE].globs[1], "x\\y");
     end(&first);
