@@ -1,0 +1,203 @@
+"""The program's options: what it says of them, what it takes from where, and what it refuses. No gateway runs here, except
+where tokens are shown to one."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("SYNCGATE_BIN", str(ROOT / "build/release/syncgate"))
+OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "prefix", "log-level", "max-message", "max-depth",
+           "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
+           "sweep-interval", "queue-budget", "errors-per-minute", "grace", "linger", "index-mode", "dev"]
+
+CONFIG = """\
+listen: ["0.0.0.0:8080", "unix:/run/syncgate.sock"]
+redis: redis://app:hunter22@redis:6379/1
+workers: 2
+max_message: 2MiB
+anonymous: {subscribe: ["public.*"]}
+tokens:
+  - {token: backend-secret, name: backend, write: ["*"], serve: ["job.*"]}
+  - {token: viewer-secret, name: viewer, subscribe: ["*"]}
+names:
+  - {pattern: "order:*", type: var}
+  - {pattern: "feed:*", type: list, max_page_size: 50}
+"""
+
+
+def run(*flags, cwd=None, **env):
+    """Runs the program to its end; its environment holds no option but those given."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("SYNCGATE_")}
+    return subprocess.run([PROGRAM, *flags], cwd=cwd, env={**clean, **env}, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60)
+
+
+def printed(*flags, cwd=None, **env):
+    """The effective configuration as YAML readers see it."""
+    done = run("--print-config", *flags, cwd=cwd, **env)
+    assert (done.returncode, done.stderr) == (0, "")
+    return yaml.safe_load(done.stdout)
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes the file that tests in tmp_path call c.yaml."""
+    def write(text):
+        (tmp_path / "c.yaml").write_text(text)
+        return tmp_path
+    return write
+
+
+# --- what it says -------------------------------------------------------------------------------------------
+
+
+def test_help_lists_each_option():
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.findall(r"^  --([a-z-]+)", done.stdout, re.M) == OPTIONS + [
+        "check-config", "print-config", "version", "help"]
+    assert max(map(len, done.stdout.splitlines())) <= 105
+
+
+def test_version():
+    done = run("--version")
+    assert done.returncode == 0
+    assert re.fullmatch(r"syncgate \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_document_is_current():
+    text = (ROOT / "docs/configuration.md").read_text()
+    table = run("--print-options-markdown").stdout
+    assert len(table.splitlines()) == len(OPTIONS) + 2
+    found = re.search(r"<!-- options: [^\n]*-->\n(.*?)<!-- end of options -->", text, re.S)
+    assert found and found[1] == table, "run `syncgate --print-options-markdown` and put it into docs/configuration.md"
+
+
+def test_example_is_good():
+    done = run("--check-config", "--config", str(ROOT / "deploy/syncgate.yaml"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- what it refuses ----------------------------------------------------------------------------------------
+
+
+def test_check_config_good(config):
+    done = run("--check-config", "--config", "c.yaml", cwd=config(CONFIG))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "the configuration is good\n"
+
+
+@pytest.mark.parametrize("text, message", [
+    pytest.param("workers: 1\nlisen: []\n", "c.yaml:2: unknown key `lisen`\n", id="unknown key"),
+    pytest.param("anonymous:\n  subscribe: []\n  wirte: []\n", "c.yaml:3: unknown key `wirte`\n", id="unknown verb"),
+    pytest.param("tokens:\n  - token: abcdefgh\n    name: a\n    x: 1\n", "c.yaml:4: unknown key `x`\n",
+                 id="unknown key of a token"),
+    pytest.param("\nmax_message: 1MB\n",
+                 "c.yaml:2: max_message: expected a size in B, KiB, MiB or GiB, 1KiB to 64MiB\n", id="size"),
+    pytest.param("listen:\n- '*:80'\n- '*'\n",
+                 "c.yaml:3: listen: expected ADDR:PORT with a port from 0 to 65535, or unix:PATH\n", id="address"),
+    pytest.param("dev: true\ndev: true\n", "c.yaml:2: `dev` stands here a second time\n", id="key twice"),
+    pytest.param("tokens:\n- {token: abcdefgh, name: a}\n- {token: abcdefgh, name: b}\n",
+                 "c.yaml:3: token: the same as that of line 2\n", id="token twice"),
+])
+def test_check_config_bad(config, text, message):
+    for flags in ["--check-config"], ["--print-config"], []:
+        done = run(*flags, "--config", "c.yaml", cwd=config(text))
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+
+
+def test_syntax_error_has_its_line(config):
+    done = run("--check-config", "--config", "c.yaml", cwd=config("workers: 1\nlisten: [\n\n"))
+    assert done.returncode == 1
+    assert re.fullmatch(r"c\.yaml:\d: .+\n", done.stderr)
+
+
+def test_every_fault_is_told(config):
+    done = run("--check-config", "--config", "c.yaml", "--grace", "5", cwd=config("workers: x\nlinger: y\n"),
+               SYNCGATE_DEV="perhaps")
+    assert done.returncode == 1
+    assert [line.split(" ")[0] for line in done.stderr.splitlines()] == [
+        "c.yaml:1:", "c.yaml:2:", "SYNCGATE_DEV:", "--grace:"]
+
+
+def test_no_message_holds_a_secret(config):
+    text = "redis: http://app:hunter22@r\ntokens: [{token: hunter22, name: a}, {token: hunter22, name: a}]\n"
+    done = run("--check-config", "--config", "c.yaml", cwd=config(text))
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 2
+    assert "hunter22" not in done.stderr
+
+
+# --- what it takes from where -------------------------------------------------------------------------------
+
+
+def test_defaults():
+    values = printed()
+    assert values["listen"] == ["127.0.0.1:8080"]
+    assert values["redis"] == ""
+    assert values["anonymous"] == {"subscribe": ["*"], "call": ["*"], "write": [], "serve": []}
+    assert values["tokens"] == values["names"] == []
+    assert set(values) == {name.replace("-", "_") for name in OPTIONS if name != "config"} | {
+        "anonymous", "tokens", "names"}
+
+
+def test_precedence(config):
+    folder = config("max_page_size: 7\n")
+    assert printed(cwd=folder)["max_page_size"] == 100
+    assert printed("--config", "c.yaml", cwd=folder)["max_page_size"] == 7
+    assert printed(cwd=folder, SYNCGATE_CONFIG="c.yaml")["max_page_size"] == 7
+    environment = {"SYNCGATE_CONFIG": "c.yaml", "SYNCGATE_MAX_PAGE_SIZE": "8"}
+    assert printed(cwd=folder, **environment)["max_page_size"] == 8
+    assert printed("--max-page-size=9", cwd=folder, **environment)["max_page_size"] == 9
+    assert printed("--max-page-size", "9", "--max-page-size", "10")["max_page_size"] == 10
+
+
+def test_lists_replace_one_another(config):
+    folder = config("listen: ['127.0.0.1:1', '127.0.0.1:2']\n")
+    environment = {"SYNCGATE_CONFIG": "c.yaml", "SYNCGATE_LISTEN": "127.0.0.1:3,[::1]:3"}
+    assert printed("--config", "c.yaml", cwd=folder)["listen"] == ["127.0.0.1:1", "127.0.0.1:2"]
+    assert printed(cwd=folder, **environment)["listen"] == ["127.0.0.1:3", "[::1]:3"]
+    assert printed("--listen", "*:4", cwd=folder, **environment)["listen"] == ["0.0.0.0:4"]
+
+
+@pytest.mark.parametrize("option", [name for name in OPTIONS if name not in ("config", "listen", "redis", "dev")])
+def test_each_option_from_each_place(config, option):
+    key = option.replace("-", "_")
+    value = {"data-dir": "elsewhere", "prefix": "acme:", "log-level": "debug", "max-message": "4KiB",
+             "queue-budget": "8KiB", "index-mode": "absolute", "workers": 3, "max-depth": 9, "max-page-size": 9,
+             "calls-per-connection": 9, "errors-per-minute": 9}.get(option, "700ms")
+    folder = config(f"{key}: {json.dumps(str(value))}\n")
+    assert printed()[key] != value
+    assert printed(f"--{option}={value}")[key] == value
+    assert printed(**{"SYNCGATE_" + key.upper(): str(value)})[key] == value
+    assert printed("--config=c.yaml", cwd=folder)[key] == value
+
+
+def test_dev():
+    everything = {verb: ["*"] for verb in ("subscribe", "call", "write", "serve")}
+    assert printed("--dev")["anonymous"] == everything
+    assert printed(SYNCGATE_DEV="1")["anonymous"] == everything
+
+
+def test_print_config_round_trip(config):
+    folder = config(CONFIG)
+    first = run("--print-config", "--config", "c.yaml", "--log-level", "warn", cwd=folder)
+    assert first.returncode == 0
+    for secret in "hunter22", "backend-secret", "viewer-secret":
+        assert secret not in first.stdout
+    values = yaml.safe_load(first.stdout)
+    assert values["listen"] == ["0.0.0.0:8080", "unix:/run/syncgate.sock"]
+    assert values["max_message"] == "2MiB"
+    assert values["log_level"] == "warn"
+    assert values["anonymous"] == {"subscribe": ["public.*"], "call": [], "write": [], "serve": []}
+    assert [token["name"] for token in values["tokens"]] == ["backend", "viewer"]
+    assert values["names"][1] == {"pattern": "feed:*", "type": "list", "max_page_size": 50}
+
+    (folder / "c.yaml").write_text(first.stdout)
+    second = run("--print-config", "--config", "c.yaml", cwd=folder)
+    assert (second.returncode, second.stdout, second.stderr) == (0, first.stdout, "")
