@@ -869,6 +869,8 @@ static void test_job_fails(void)
         struct conn *c = executor();
         told(c);
         fail(c, 6, "\"x\"", "\"s-7\""); /* ignored */
+        struct action other = {.error = ERROR_OTHER, .name = SLICE_LIT("div"), .id = SLICE_LIT("\"s-1\"")};
+        calls_failed(c, &other); /* likewise: that is a call of mul */
         CU_ASSERT_STRING_EQUAL(asked(), "");
         fail(c, cases[i].code, cases[i].text_json, "\"s-1\"");
         CU_ASSERT_STRING_EQUAL(asked(), cases[i].done);
