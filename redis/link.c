@@ -76,8 +76,9 @@ struct link {
     int64_t up_since_ms, heard_ms; /* heard: the last bytes from Redis */
     int64_t pinged_us;             /* 0: no ping under way */
     unsigned failures;             /* in a row */
-    bool loading_library;
-    char logged[256]; /* the last failure that was told */
+    bool loading_library;          /* while the link is up */
+    bool library_exists;           /* although sg_version is missing: the next load replaces it */
+    char logged[256];              /* the last failure that was told */
     int64_t logged_ms;
     struct link_stats stats;
 };
@@ -193,7 +194,7 @@ static void disconnect(struct link *l)
     buf_trim(&l->outbox, OUTBOX_KEEP);
     l->written = 0;
     l->pinged_us = 0;
-    l->loading_library = false;
+    l->loading_library = l->library_exists = false;
     l->doomed = NULL;
 }
 
@@ -598,39 +599,36 @@ static void ask_version(struct link *l, link_reply_fn *cb)
     ask(l, cb, 3, argv);
 }
 
-/* REPLACE is for an older library only: of several gateways that find none, each may load, and the newest must win. */
-static void load_library(struct link *l, bool replace, link_reply_fn *cb)
+/* REPLACE is for an older library, or one that is none of ours: of several gateways that find nothing, each loads, and the
+ * newest must win. */
+static void load_library(struct link *l, const struct reply *version, link_reply_fn *cb)
 {
     struct slice code = slice_of(sg_functions_lua, sg_functions_lua_len);
     struct slice argv[4] = {SLICE_LIT("FUNCTION"), SLICE_LIT("LOAD"), SLICE_LIT("REPLACE"), code};
+    bool replace = !is_missing(version) || l->library_exists;
     if (!replace)
         argv[2] = code;
     ask(l, cb, replace ? 4 : 3, argv);
 }
 
-static void on_version_again(void *arg, const struct reply *r)
+/* was_loaded: also when another gateway was quicker; the next answer shows with which version. */
+static bool was_loaded(struct link *l, const struct reply *r)
 {
-    struct link *l = arg;
-    int64_t version;
-    if (!r)
-        return;
-    if (reply_i64(r, &version) && version >= SG_FUNCTIONS_VERSION)
-        became_up(l);
-    else
-        lose(l, r->type == REPLY_ERROR ? r->text.ptr : "the function library was replaced by an older one");
+    l->library_exists = r->type == REPLY_ERROR && has_prefix(r->text, "ERR Library ");
+    return r->type != REPLY_ERROR || l->library_exists;
 }
+
+static void on_version(void *arg, const struct reply *r);
 
 static void on_loaded(void *arg, const struct reply *r)
 {
     struct link *l = arg;
     if (!r)
         return;
-    /* "already exists": another gateway was quicker; the next answer shows with which version. */
-    bool exists = r->type == REPLY_ERROR && has_prefix(r->text, "ERR Library ");
-    if (r->type == REPLY_ERROR && !exists)
-        lose(l, r->text.ptr);
+    if (was_loaded(l, r))
+        ask_version(l, on_version);
     else
-        ask_version(l, on_version_again);
+        lose(l, r->text.ptr);
 }
 
 static void on_version(void *arg, const struct reply *r)
@@ -640,7 +638,7 @@ static void on_version(void *arg, const struct reply *r)
         return;
     if (needs_library(r)) {
         say(l, LOG_INFO, "loading the function library into Redis");
-        load_library(l, !is_missing(r), on_loaded);
+        load_library(l, r, on_loaded);
     } else if (r->type == REPLY_ERROR) {
         lose(l, r->text.ptr);
     } else {
@@ -708,7 +706,7 @@ static void on_reloaded(void *arg, const struct reply *r)
 {
     struct link *l = arg;
     l->loading_library = false;
-    if (r && r->type == REPLY_ERROR)
+    if (r && !was_loaded(l, r))
         say_failure(l, LOG_ERROR, r->text.ptr);
 }
 
@@ -722,9 +720,9 @@ static void on_pong(void *arg, const struct reply *r)
     l->stats.rtt_us = now_us() - l->pinged_us;
     l->pinged_us = 0;
     if (needs_library(r) && !l->loading_library) {
-        say(l, LOG_WARN, "the function library is gone from Redis or older; loading it");
+        say_failure(l, LOG_WARN, "the function library is gone from Redis or older; loading it");
         l->loading_library = true;
-        load_library(l, !is_missing(r), on_reloaded);
+        load_library(l, r, on_reloaded);
     }
 }
 

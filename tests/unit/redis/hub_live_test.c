@@ -1,0 +1,348 @@
+/* The hub on a link to a real redis-server: who gets which message, leaving and joining inside callbacks, and resync. */
+#include "redis/hub.h"
+
+#include "tests/unit/redis/server.h"
+#include "tests/unit/unit.h"
+
+struct fixture {
+    struct server server;
+    struct event_base *base;
+    struct link *link;
+    struct hub *hub;
+    int ups, replies;
+};
+
+/* A member that notes what it is told, and does something once. */
+struct listener {
+    struct hub_member member;
+    struct fixture *f;
+    int messages, resyncs;
+    char last[64];
+    int replies_at_resync;
+    struct listener *leave, *join; /* when the next message or resync comes */
+};
+
+static const struct slice channel_a = {"t:{a}", 5}, channel_b = {"t:{b}", 5};
+
+static void on_up(void *arg)
+{
+    struct fixture *f = arg;
+    hub_on_up(f->hub);
+    f->ups++;
+}
+
+static void on_push(void *arg, const struct reply *push)
+{
+    struct fixture *f = arg;
+    CU_ASSERT_TRUE(hub_on_push(f->hub, push));
+}
+
+static void act(struct listener *l)
+{
+    struct listener *leave = l->leave, *join = l->join;
+    l->leave = l->join = NULL;
+    if (leave)
+        hub_leave(l->f->hub, &leave->member);
+    if (join)
+        hub_join(l->f->hub, channel_a, &join->member);
+}
+
+static void on_message(struct hub_member *m, struct slice payload)
+{
+    struct listener *l = container_of(m, struct listener, member);
+    l->messages++;
+    snprintf(l->last, sizeof l->last, "%.*s", (int)payload.len, payload.ptr);
+    act(l);
+}
+
+static void on_resync(struct hub_member *m)
+{
+    struct listener *l = container_of(m, struct listener, member);
+    l->resyncs++;
+    act(l);
+}
+
+static struct listener listener(struct fixture *f)
+{
+    return (struct listener){.member = {.on_message = on_message, .on_resync = on_resync}, .f = f};
+}
+
+static void setup(struct fixture *f, const char *const *options)
+{
+    static const struct link_events events = {.on_up = on_up, .on_push = on_push};
+    *f = (struct fixture){.ups = 0};
+    server_start(&f->server, options);
+    f->base = event_base_new();
+    f->link = link_new(f->base, &(struct link_config){.unix_path = f->server.socket}, &events, f);
+    f->hub = hub_new(f->link);
+    link_start(f->link);
+}
+
+static void teardown(struct fixture *f)
+{
+    CU_ASSERT_EQUAL(hub_channels(f->hub), 0);
+    link_free(f->link);
+    hub_free(f->hub);
+    event_base_loop(f->base, EVLOOP_NONBLOCK);
+    event_base_free(f->base);
+    server_stop(&f->server);
+}
+
+static void on_reply(void *arg, const struct reply *r)
+{
+    struct fixture *f = arg;
+    CU_ASSERT_PTR_NOT_NULL(r);
+    f->replies++;
+}
+
+static void publish(struct fixture *f, struct slice channel, const char *text)
+{
+    link_command(f->link, on_reply, f, 3, (struct slice[]){SLICE_LIT("SPUBLISH"), channel, slice_str(text)});
+}
+
+/* settle waits until everything that was sent is answered: pushes come before the reply of what was sent after them. */
+static void settle(struct fixture *f)
+{
+    int wanted = f->replies + 1;
+    link_command(f->link, on_reply, f, 1, (struct slice[]){SLICE_LIT("PING")});
+    while (f->replies < wanted)
+        CU_ASSERT_TRUE_FATAL(loop_until(f->base, &f->replies, f->replies + 1));
+}
+
+/* channels_of asks Redis how many shard channels somebody listens to. */
+static int channels_of(struct fixture *f)
+{
+    char answer[256];
+    settle(f);
+    must(server_say(&f->server, "PUBSUB SHARDCHANNELS\r\n", answer, sizeof answer), "PUBSUB");
+    return (int)strtol(answer + 1, NULL, 10);
+}
+
+static void test_messages_reach_their_members(void)
+{
+    struct fixture f;
+    setup(&f, NULL);
+    struct listener a1 = listener(&f), a2 = listener(&f), b = listener(&f);
+    hub_join(f.hub, channel_a, &a1.member); /* before the link is up */
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    CU_ASSERT_EQUAL(a1.resyncs, 1);
+    hub_join(f.hub, channel_a, &a2.member);
+    hub_join(f.hub, channel_b, &b.member);
+    CU_ASSERT_EQUAL(hub_channels(f.hub), 2);
+    publish(&f, channel_a, "one");
+    publish(&f, channel_b, "two");
+    publish(&f, SLICE_LIT("t:{c}"), "three");
+    settle(&f);
+    CU_ASSERT_EQUAL(a1.messages, 1);
+    CU_ASSERT_STRING_EQUAL(a1.last, "one");
+    CU_ASSERT_EQUAL(a2.messages, 1);
+    CU_ASSERT_STRING_EQUAL(a2.last, "one");
+    CU_ASSERT_EQUAL(b.messages, 1);
+    CU_ASSERT_STRING_EQUAL(b.last, "two");
+    CU_ASSERT_EQUAL(a2.resyncs + b.resyncs, 0);
+    CU_ASSERT_EQUAL(channels_of(&f), 2);
+
+    hub_leave(f.hub, &a1.member);
+    CU_ASSERT_EQUAL(channels_of(&f), 2);
+    hub_leave(f.hub, &a2.member);
+    hub_leave(f.hub, &a2.member); /* again: nothing */
+    CU_ASSERT_EQUAL(channels_of(&f), 1);
+    publish(&f, channel_a, "four");
+    settle(&f);
+    CU_ASSERT_EQUAL(a1.messages + a2.messages, 2);
+    hub_leave(f.hub, &b.member);
+    CU_ASSERT_EQUAL(channels_of(&f), 0);
+    teardown(&f);
+}
+
+static void test_leaving_and_joining_in_quick_succession(void)
+{
+    struct fixture f;
+    setup(&f, NULL);
+    struct listener a = listener(&f);
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    for (int i = 0; i < 50; i++) {
+        hub_join(f.hub, channel_a, &a.member);
+        hub_leave(f.hub, &a.member);
+    }
+    hub_join(f.hub, channel_a, &a.member);
+    publish(&f, channel_a, "here");
+    settle(&f);
+    CU_ASSERT_EQUAL(a.messages, 1);
+    CU_ASSERT_EQUAL(a.resyncs, 0); /* each SUNSUBSCRIBE was our own */
+    CU_ASSERT_EQUAL(channels_of(&f), 1);
+    hub_leave(f.hub, &a.member);
+    CU_ASSERT_EQUAL(channels_of(&f), 0);
+    teardown(&f);
+}
+
+static void test_leaving_inside_callbacks(void)
+{
+    struct fixture f;
+    setup(&f, NULL);
+    struct listener l[4], late = listener(&f);
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    for (int i = 0; i < 4; i++) {
+        l[i] = listener(&f);
+        hub_join(f.hub, channel_a, &l[i].member);
+    }
+    l[0].leave = &l[0]; /* itself */
+    l[1].leave = &l[2]; /* one that is not called yet */
+    l[3].leave = &l[1]; /* one that was called */
+    l[3].join = &late;
+    publish(&f, channel_a, "first");
+    settle(&f);
+    CU_ASSERT_EQUAL(l[0].messages, 1);
+    CU_ASSERT_EQUAL(l[1].messages, 1);
+    CU_ASSERT_EQUAL(l[2].messages, 0);
+    CU_ASSERT_EQUAL(l[3].messages, 1);
+    CU_ASSERT_EQUAL(late.messages, 0); /* joined while this message was handed round */
+    publish(&f, channel_a, "second");
+    settle(&f);
+    CU_ASSERT_EQUAL(l[0].messages, 1);
+    CU_ASSERT_EQUAL(l[1].messages, 1);
+    CU_ASSERT_EQUAL(l[3].messages, 2);
+    CU_ASSERT_STRING_EQUAL(late.last, "second");
+
+    /* The last one goes and comes back inside its own callback: one message each, no end of them. */
+    hub_leave(f.hub, &late.member);
+    l[3].leave = l[3].join = &l[3];
+    publish(&f, channel_a, "third");
+    publish(&f, channel_a, "fourth");
+    settle(&f);
+    settle(&f);
+    CU_ASSERT_TRUE(l[3].messages >= 3);
+    CU_ASSERT_TRUE(l[3].messages <= 4);
+    CU_ASSERT_EQUAL(channels_of(&f), 1);
+    l[3].leave = &l[3];
+    publish(&f, channel_a, "fifth");
+    settle(&f);
+    CU_ASSERT_EQUAL(hub_channels(f.hub), 0);
+    CU_ASSERT_EQUAL(channels_of(&f), 0);
+    teardown(&f);
+}
+
+static void test_resync_after_return(void)
+{
+    struct fixture f;
+    setup(&f, NULL);
+    struct listener a = listener(&f), b = listener(&f), gone = listener(&f), late = listener(&f);
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    hub_join(f.hub, channel_a, &a.member);
+    hub_join(f.hub, channel_b, &b.member);
+    hub_join(f.hub, SLICE_LIT("t:{gone}"), &gone.member);
+    settle(&f);
+    server_kill(&f.server);
+    while (link_state(f.link) == LINK_UP)
+        event_base_loop(f.base, EVLOOP_ONCE);
+    hub_leave(f.hub, &gone.member);
+    b.leave = &a;
+    b.join = &late;
+    server_run(&f.server, NULL);
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 2));
+    CU_ASSERT_EQUAL(a.resyncs, 1);
+    CU_ASSERT_EQUAL(b.resyncs, 1);
+    CU_ASSERT_EQUAL(gone.resyncs, 0);
+    CU_ASSERT_EQUAL(late.resyncs, 0); /* a join is no reconnect */
+    publish(&f, channel_a, "back");
+    publish(&f, channel_b, "back");
+    settle(&f);
+    CU_ASSERT_STRING_EQUAL(b.last, "back");
+    CU_ASSERT_STRING_EQUAL(late.last, "back");
+    CU_ASSERT_EQUAL(a.messages, 0);
+    CU_ASSERT_EQUAL(channels_of(&f), 2);
+    hub_leave(f.hub, &b.member);
+    hub_leave(f.hub, &late.member);
+    teardown(&f);
+}
+
+/* Members that leave all channels while those are subscribed again. */
+static void test_leaving_inside_resync(void)
+{
+    struct fixture f;
+    setup(&f, NULL);
+    struct listener l[3];
+    char name[16];
+    for (int i = 0; i < 3; i++) {
+        l[i] = listener(&f);
+        snprintf(name, sizeof name, "t:{%d}", i);
+        hub_join(f.hub, slice_str(name), &l[i].member);
+    }
+    l[0].leave = &l[1]; /* a channel that is not done yet */
+    l[2].leave = &l[0]; /* one that is */
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    CU_ASSERT_EQUAL(l[0].resyncs, 1);
+    CU_ASSERT_EQUAL(l[1].resyncs, 0);
+    CU_ASSERT_EQUAL(l[2].resyncs, 1);
+    CU_ASSERT_EQUAL(channels_of(&f), 1);
+    hub_leave(f.hub, &l[2].member);
+    teardown(&f);
+}
+
+/* Redis itself takes a subscription away when a slot moves. Here a push says so; what follows is real. */
+static void test_subscription_taken_away(void)
+{
+    struct fixture f;
+    setup(&f, NULL);
+    struct listener a = listener(&f);
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    hub_join(f.hub, channel_a, &a.member);
+    settle(&f);
+    const struct reply kind = {.type = REPLY_STRING, .text = SLICE_LIT("sunsubscribe")};
+    const struct reply name = {.type = REPLY_STRING, .text = channel_a};
+    const struct reply *const elements[] = {&kind, &name};
+    const struct reply push = {.type = REPLY_PUSH, .elements = elements, .len = 2};
+    CU_ASSERT_TRUE(hub_on_push(f.hub, &push));
+    CU_ASSERT_EQUAL(a.resyncs, 1);
+    publish(&f, channel_a, "still");
+    settle(&f);
+    CU_ASSERT_STRING_EQUAL(a.last, "still");
+    CU_ASSERT_EQUAL(a.messages, 1);
+    hub_leave(f.hub, &a.member);
+    CU_ASSERT_TRUE(hub_on_push(f.hub, &push)); /* of a channel that nobody has: nothing */
+    settle(&f);
+    teardown(&f);
+}
+
+static void test_other_pushes_are_not_ours(void)
+{
+    struct fixture f;
+    setup(&f, NULL);
+    const struct reply kind = {.type = REPLY_STRING, .text = SLICE_LIT("invalidate")};
+    const struct reply *const elements[] = {&kind};
+    const struct reply push = {.type = REPLY_PUSH, .elements = elements, .len = 1};
+    const struct reply empty = {.type = REPLY_PUSH};
+    CU_ASSERT_FALSE(hub_on_push(f.hub, &push));
+    CU_ASSERT_FALSE(hub_on_push(f.hub, &empty));
+    teardown(&f);
+}
+
+static void test_many_channels(void)
+{
+    enum { N = 2000 };
+    static struct listener l[N];
+    struct fixture f;
+    char name[32];
+    int messages = 0;
+    setup(&f, NULL);
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    for (int i = 0; i < N; i++) {
+        l[i] = listener(&f);
+        snprintf(name, sizeof name, "t:{%d}", i);
+        hub_join(f.hub, slice_str(name), &l[i].member);
+        publish(&f, slice_str(name), name);
+    }
+    settle(&f);
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "t:{%d}", i);
+        messages += l[i].messages == 1 && strcmp(l[i].last, name) == 0;
+        hub_leave(f.hub, &l[i].member);
+    }
+    CU_ASSERT_EQUAL(messages, N);
+    CU_ASSERT_EQUAL(channels_of(&f), 0);
+    teardown(&f);
+}
+
+UNIT_MAIN("redis/hub_live", UNIT(test_messages_reach_their_members), UNIT(test_leaving_and_joining_in_quick_succession),
+          UNIT(test_leaving_inside_callbacks), UNIT(test_resync_after_return), UNIT(test_leaving_inside_resync),
+          UNIT(test_subscription_taken_away), UNIT(test_other_pushes_are_not_ours), UNIT(test_many_channels))

@@ -1,0 +1,874 @@
+/* The link against a real redis-server: greeting, order, loss and return; and against servers that are none. */
+#include "redis/link.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "redis/functions.h"
+#include "tests/unit/redis/server.h"
+#include "tests/unit/unit.h"
+
+/* What the events of a link told. */
+struct seen {
+    struct event_base *base;
+    struct link *link;
+    int ups, downs, pushes, logs;
+    const int *waiting; /* callbacks that a test waits for, or NULL */
+    int waiting_at_down;
+    char why[256], log[256];
+    bool free_on_up;
+};
+
+/* What came back for commands. */
+struct answers {
+    int replies, nulls, total;
+    char text[64][256];
+    struct link *free_this; /* in the callback */
+    int *waiting;           /* counts down */
+};
+
+static void on_up(void *arg)
+{
+    struct seen *s = arg;
+    s->ups++;
+    if (s->free_on_up)
+        link_free(s->link);
+}
+
+static void on_down(void *arg, const char *why)
+{
+    struct seen *s = arg;
+    s->downs++;
+    s->waiting_at_down = s->waiting ? *s->waiting : 0;
+    snprintf(s->why, sizeof s->why, "%s", why);
+}
+
+static void on_push(void *arg, const struct reply *push)
+{
+    struct seen *s = arg;
+    CU_ASSERT_EQUAL(push->type, REPLY_PUSH);
+    s->pushes++;
+}
+
+static void on_log(void *arg, int level, const char *text)
+{
+    struct seen *s = arg;
+    if (level > 1)
+        return;
+    s->logs++;
+    snprintf(s->log, sizeof s->log, "%s", text);
+}
+
+static const struct link_events events = {on_up, on_down, on_push, on_log};
+
+static void note(struct answers *a, const char *text, size_t len)
+{
+    if (a->total < 64)
+        snprintf(a->text[a->total], sizeof a->text[0], "%.*s", (int)len, text ? text : "");
+    a->total++;
+    if (a->waiting)
+        (*a->waiting)--;
+}
+
+static void on_answer(void *arg, const struct reply *r)
+{
+    struct answers *a = arg;
+    char number[32];
+    if (!r) {
+        a->nulls++;
+        note(a, "(none)", 6);
+    } else if (r->type == REPLY_INTEGER) {
+        a->replies++;
+        snprintf(number, sizeof number, "%lld", (long long)r->integer);
+        note(a, number, strlen(number));
+    } else {
+        a->replies++;
+        note(a, r->text.ptr, r->text.len);
+    }
+    if (a->free_this) {
+        struct link *l = a->free_this;
+        a->free_this = NULL;
+        link_free(l);
+    }
+}
+
+/* command takes words that are separated by single spaces. */
+static void command(struct link *l, struct answers *a, const char *words)
+{
+    struct slice argv[16], rest = slice_str(words);
+    size_t argc = 0;
+    while (argc < 15 && slice_cut(&rest, ' ', &argv[argc]))
+        argc++;
+    argv[argc++] = rest;
+    link_command(l, a ? on_answer : NULL, a, argc, argv);
+}
+
+static void subscribe(struct link *l, const char *channel)
+{
+    link_send(l, 2, (struct slice[]){SLICE_LIT("SSUBSCRIBE"), slice_str(channel)});
+}
+
+static struct seen *open_link(const struct link_config *config)
+{
+    struct seen *s = calloc(1, sizeof *s);
+    s->base = event_base_new();
+    s->link = link_new(s->base, config, &events, s);
+    link_start(s->link);
+    return s;
+}
+
+static struct seen *open_server(const struct server *server)
+{
+    struct link_config c = {.unix_path = server->socket};
+    return open_link(&c);
+}
+
+static void close_link(struct seen *s)
+{
+    link_free(s->link);
+    event_base_loop(s->base, EVLOOP_NONBLOCK);
+    event_base_free(s->base);
+    free(s);
+}
+
+/* --- greeting --- */
+
+static void test_greets_and_loads_the_library(void)
+{
+    struct server server;
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    struct answers a = {0};
+    CU_ASSERT_EQUAL(link_state(s->link), LINK_CONNECTING);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    CU_ASSERT_EQUAL(link_state(s->link), LINK_UP);
+    command(s->link, &a, "FCALL_RO sg_version 0");
+    command(s->link, &a, "CLIENT GETNAME");
+    CU_ASSERT_TRUE(loop_until(s->base, &a.total, 2));
+    char expected[16];
+    snprintf(expected, sizeof expected, "%d", SG_FUNCTIONS_VERSION);
+    CU_ASSERT_STRING_EQUAL(a.text[0], expected);
+    CU_ASSERT_STRING_EQUAL(a.text[1], "syncgate");
+    CU_ASSERT_EQUAL(link_stats(s->link)->connects, 1);
+    close_link(s);
+    server_stop(&server);
+}
+
+static void test_many_load_at_once(void)
+{
+    enum { N = 8 };
+    struct server server;
+    struct seen *s[N];
+    server_start(&server, NULL);
+    for (int i = 0; i < N; i++)
+        s[i] = open_server(&server);
+    for (bool all = false; !all;) {
+        all = true;
+        for (int i = 0; i < N; i++) {
+            event_base_loop(s[i]->base, EVLOOP_NONBLOCK);
+            all = all && s[i]->ups;
+        }
+    }
+    for (int i = 0; i < N; i++) {
+        CU_ASSERT_EQUAL(s[i]->ups, 1);
+        CU_ASSERT_EQUAL(s[i]->logs, 0);
+        close_link(s[i]);
+    }
+    server_stop(&server);
+}
+
+static const char fake_library[] = "#!lua name=syncgate\n"
+                                   "redis.register_function{function_name='sg_version', flags={'no-writes'},"
+                                   " callback=function() return %d end}";
+
+static void load_fake(const struct server *server, int version)
+{
+    char code[512], request[1024], answer[128];
+    int len = snprintf(code, sizeof code, fake_library, version);
+    snprintf(request, sizeof request, "*4\r\n$8\r\nFUNCTION\r\n$4\r\nLOAD\r\n$7\r\nREPLACE\r\n$%d\r\n%s\r\n", len,
+             code);
+    must(server_say(server, request, answer, sizeof answer), "FUNCTION LOAD");
+    CU_ASSERT_NSTRING_EQUAL(answer, "$8\r\nsyncgate", 12);
+}
+
+static void check_version(struct seen *s, int expected)
+{
+    struct answers a = {0};
+    char text[16];
+    command(s->link, &a, "FCALL_RO sg_version 0");
+    CU_ASSERT_TRUE(loop_until(s->base, &a.total, 1));
+    snprintf(text, sizeof text, "%d", expected);
+    CU_ASSERT_STRING_EQUAL(a.text[0], text);
+}
+
+static void test_older_library_is_replaced(void)
+{
+    struct server server;
+    server_start(&server, NULL);
+    load_fake(&server, SG_FUNCTIONS_VERSION - 1);
+    struct seen *s = open_server(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    check_version(s, SG_FUNCTIONS_VERSION);
+    close_link(s);
+    server_stop(&server);
+}
+
+static void test_newer_library_stays(void)
+{
+    struct server server;
+    server_start(&server, NULL);
+    load_fake(&server, SG_FUNCTIONS_VERSION + 7);
+    struct seen *s = open_server(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    check_version(s, SG_FUNCTIONS_VERSION + 7);
+    close_link(s);
+    server_stop(&server);
+}
+
+static void test_foreign_library_is_replaced(void)
+{
+    static const char request[] =
+        "*4\r\n$8\r\nFUNCTION\r\n$4\r\nLOAD\r\n$7\r\nREPLACE\r\n$97\r\n"
+        "#!lua name=syncgate\n"
+        "redis.register_function{function_name='other', callback=function() return 1 end}\r\n";
+    struct server server;
+    char answer[64];
+    server_start(&server, NULL);
+    must(server_say(&server, request, answer, sizeof answer), "FUNCTION LOAD");
+    CU_ASSERT_NSTRING_EQUAL(answer, "$8\r\nsyncgate", 12);
+    struct seen *s = open_server(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    check_version(s, SG_FUNCTIONS_VERSION);
+    CU_ASSERT_EQUAL(s->logs, 0);
+    close_link(s);
+    server_stop(&server);
+}
+
+static void test_flushed_library_comes_back(void)
+{
+    struct server server;
+    struct link_config c = {.ping_interval_ms = 20};
+    server_start(&server, NULL);
+    c.unix_path = server.socket;
+    struct seen *s = open_link(&c);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    struct answers a = {0};
+    command(s->link, &a, "FUNCTION FLUSH");
+    CU_ASSERT_TRUE(loop_until(s->base, &a.total, 1));
+    for (a.total = 0; strcmp(a.text[0], "1") != 0;) {
+        a.total = 0;
+        command(s->link, &a, "FCALL_RO sg_version 0");
+        CU_ASSERT_TRUE_FATAL(loop_until(s->base, &a.total, 1));
+    }
+    CU_ASSERT_EQUAL(s->ups, 1);
+    CU_ASSERT_EQUAL(s->downs, 0);
+    close_link(s);
+    server_stop(&server);
+}
+
+static void test_user_password_and_database(void)
+{
+    static const char *const options[] = {"--requirepass", "topsecret", "--user", "gate",  "on",
+                                          ">pw:@/",        "~*",        "&*",     "+@all", NULL};
+    struct server server;
+    struct answers a = {0};
+    char answer[64];
+    signal(SIGPIPE, SIG_IGN);
+    server_start(&server, options);
+    CU_ASSERT_TRUE(server_say(&server, "PING\r\n", answer, sizeof answer));
+    CU_ASSERT_NSTRING_EQUAL(answer, "-NOAUTH", 7);
+
+    struct link_config plain = {.unix_path = server.socket, .password = "topsecret"};
+    struct seen *s = open_link(&plain);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    close_link(s);
+
+    struct link_config named = {.unix_path = server.socket, .user = "gate", .password = "pw:@/", .db = 5};
+    s = open_link(&named);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    command(s->link, &a, "ACL WHOAMI");
+    command(s->link, &a, "SET here 1");
+    command(s->link, &a, "MOVE here 6");
+    CU_ASSERT_TRUE(loop_until(s->base, &a.total, 3));
+    CU_ASSERT_STRING_EQUAL(a.text[0], "gate");
+    CU_ASSERT_STRING_EQUAL(a.text[2], "1");
+    close_link(s);
+    server_stop(&server);
+}
+
+/* A wrong password is tried again for ever, is told once, and never stands in the log. */
+static void test_wrong_password_keeps_trying(void)
+{
+    static const char *const options[] = {"--requirepass", "topsecret", NULL};
+    struct server server;
+    server_start(&server, options);
+    struct link_config c = {.unix_path = server.socket, .password = "hunter2", .backoff_max_ms = 5};
+    struct seen *s = open_link(&c);
+    char answer[64];
+    CU_ASSERT_TRUE(loop_until(s->base, &s->logs, 1));
+    CU_ASSERT_PTR_NOT_NULL(strstr(s->log, "WRONGPASS"));
+    CU_ASSERT_PTR_NULL(strstr(s->log, "hunter2"));
+    for (int tries = 0; tries < 10;) {
+        enum link_state before = link_state(s->link);
+        event_base_loop(s->base, EVLOOP_ONCE);
+        tries += before == LINK_WAITING && link_state(s->link) != LINK_WAITING;
+    }
+    CU_ASSERT_EQUAL(s->logs, 1);
+    CU_ASSERT_EQUAL(s->ups, 0);
+    CU_ASSERT_EQUAL(s->downs, 0);
+    CU_ASSERT_TRUE(server_say(&server, "AUTH topsecret\r\nCONFIG SET requirepass hunter2\r\n", answer, sizeof answer));
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    close_link(s);
+    server_stop(&server);
+}
+
+/* --- commands and pushes --- */
+
+static void test_commands_in_order(void)
+{
+    struct server server;
+    struct answers a = {0};
+    char word[32], expected[32];
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    for (int i = 0; i < 60; i++) {
+        snprintf(word, sizeof word, "ECHO %d", i);
+        command(s->link, &a, word);
+    }
+    command(s->link, NULL, "SET x 1");
+    command(s->link, &a, "NOSUCHCOMMAND");
+    CU_ASSERT_TRUE(link_outbox_bytes(s->link) > 0);
+    CU_ASSERT_TRUE(loop_until(s->base, &a.total, 61));
+    for (int i = 0; i < 60; i++) {
+        snprintf(expected, sizeof expected, "%d", i);
+        CU_ASSERT_STRING_EQUAL(a.text[i], expected);
+    }
+    CU_ASSERT_NSTRING_EQUAL(a.text[60], "ERR unknown command", 19);
+    CU_ASSERT_EQUAL(link_outbox_bytes(s->link), 0);
+    close_link(s);
+    server_stop(&server);
+}
+
+static void test_not_up_answers_at_once(void)
+{
+    struct link_config c = {.unix_path = "/nonexistent/redis.sock"};
+    struct seen *s = open_link(&c);
+    struct answers a = {0};
+    command(s->link, &a, "PING");
+    CU_ASSERT_EQUAL(a.nulls, 1);
+    command(s->link, NULL, "PING");
+    subscribe(s->link, "c");
+    CU_ASSERT_EQUAL(s->logs, 1);
+    CU_ASSERT_EQUAL(link_outbox_bytes(s->link), 0);
+    close_link(s);
+}
+
+static void test_pending_max_refuses(void)
+{
+    struct server server;
+    struct answers a = {0};
+    server_start(&server, NULL);
+    struct link_config c = {.unix_path = server.socket, .pending_max = 3};
+    struct seen *s = open_link(&c);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    for (int i = 0; i < 5; i++)
+        command(s->link, &a, "ECHO x");
+    CU_ASSERT_EQUAL(a.nulls, 2);
+    CU_ASSERT_TRUE(loop_until(s->base, &a.replies, 3));
+    command(s->link, &a, "ECHO x");
+    CU_ASSERT_TRUE(loop_until(s->base, &a.replies, 4));
+    CU_ASSERT_EQUAL(a.nulls, 2);
+    close_link(s);
+    server_stop(&server);
+}
+
+static void test_huge_command_is_refused(void)
+{
+    struct server server;
+    struct answers a = {0};
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    size_t size = (size_t)65 << 20;
+    char *huge = malloc(size);
+    memset(huge, 'x', size);
+    link_command(s->link, on_answer, &a, 2, (struct slice[]){SLICE_LIT("ECHO"), slice_of(huge, size)});
+    CU_ASSERT_EQUAL(a.nulls, 1);
+    /* What fits goes through whole, over many turns, and others behind it too. */
+    link_command(s->link, on_answer, &a, 2, (struct slice[]){SLICE_LIT("ECHO"), slice_of(huge, size / 2)});
+    command(s->link, &a, "ECHO behind");
+    CU_ASSERT_TRUE(loop_until(s->base, &a.replies, 2));
+    CU_ASSERT_STRING_EQUAL(a.text[2], "behind");
+    CU_ASSERT_EQUAL(s->downs, 0);
+    free(huge);
+    close_link(s);
+    server_stop(&server);
+}
+
+/* The reply of a read that follows SSUBSCRIBE comes after the subscription is in force, and messages stand in the stream
+ * before the replies of what was asked later. */
+static int pushes_at_reply;
+static void on_ordered(void *arg, const struct reply *r)
+{
+    struct seen *s = arg;
+    pushes_at_reply = r ? s->pushes : -1;
+    s->logs++;
+}
+
+static void test_pushes_in_stream_order(void)
+{
+    struct server server;
+    struct answers a = {0};
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    subscribe(s->link, "c");
+    command(s->link, &a, "SPUBLISH c one");
+    command(s->link, &a, "SPUBLISH c two");
+    link_command(s->link, on_ordered, s, 1, (struct slice[]){SLICE_LIT("PING")});
+    CU_ASSERT_TRUE(loop_until(s->base, &s->logs, 1));
+    CU_ASSERT_STRING_EQUAL(a.text[0], "1");
+    CU_ASSERT_STRING_EQUAL(a.text[1], "1");
+    CU_ASSERT_EQUAL(pushes_at_reply, 3); /* the confirmation and two messages */
+    CU_ASSERT_EQUAL(link_stats(s->link)->pushes, 3);
+    close_link(s);
+    server_stop(&server);
+}
+
+/* A subscription that is refused must not shift the answers of the commands behind it. */
+static void test_refused_subscription_rebuilds(void)
+{
+    static const char *const options[] = {"--user", "gate", "on", ">pw", "~*", "resetchannels", "&good", "+@all", NULL};
+    struct server server;
+    struct answers a = {0};
+    server_start(&server, options);
+    struct link_config c = {.unix_path = server.socket, .user = "gate", .password = "pw"};
+    struct seen *s = open_link(&c);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    subscribe(s->link, "good");
+    command(s->link, &a, "ECHO fine");
+    subscribe(s->link, "bad");
+    command(s->link, &a, "ECHO lost");
+    CU_ASSERT_TRUE(loop_until(s->base, &s->downs, 1));
+    CU_ASSERT_STRING_EQUAL(a.text[0], "fine");
+    CU_ASSERT_STRING_EQUAL(a.text[1], "(none)");
+    CU_ASSERT_PTR_NOT_NULL(strstr(s->why, "NOPERM"));
+    CU_ASSERT_EQUAL(link_stats(s->link)->protocol_errors, 1);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 2));
+    close_link(s);
+    server_stop(&server);
+}
+
+/* --- loss and return --- */
+
+static void test_killed_server(void)
+{
+    struct server server;
+    int waiting = 5;
+    struct answers a = {.waiting = &waiting};
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    s->waiting = &waiting;
+    s->waiting_at_down = -1;
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+
+    kill(server.pid, SIGSTOP);
+    for (int i = 0; i < 5; i++)
+        command(s->link, &a, "ECHO x");
+    event_base_loop(s->base, EVLOOP_NONBLOCK);
+    server_kill(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->downs, 1));
+    CU_ASSERT_EQUAL(a.nulls, 5);
+    CU_ASSERT_EQUAL(a.replies, 0);
+    CU_ASSERT_EQUAL(s->waiting_at_down, 0);
+    CU_ASSERT_NOT_EQUAL(link_state(s->link), LINK_UP);
+
+    server_run(&server, NULL);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 2));
+    CU_ASSERT_EQUAL(s->downs, 1);
+    CU_ASSERT_EQUAL(link_stats(s->link)->losses, 1);
+    command(s->link, &a, "ECHO again");
+    CU_ASSERT_TRUE(loop_until(s->base, &a.replies, 1));
+    close_link(s);
+    server_stop(&server);
+}
+
+static void test_stopped_server_is_away(void)
+{
+    struct server server;
+    struct answers a = {0};
+    server_start(&server, NULL);
+    struct link_config c = {.unix_path = server.socket, .ping_interval_ms = 20, .ping_timeout_ms = 100};
+    struct seen *s = open_link(&c);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    kill(server.pid, SIGSTOP);
+    command(s->link, &a, "ECHO x");
+    CU_ASSERT_TRUE(loop_until(s->base, &s->downs, 1));
+    CU_ASSERT_EQUAL(a.nulls, 1);
+    CU_ASSERT_STRING_EQUAL(s->why, "it does not answer");
+    kill(server.pid, SIGCONT);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 2));
+    close_link(s);
+    server_stop(&server);
+}
+
+static void test_pings_measure(void)
+{
+    struct server server;
+    server_start(&server, NULL);
+    struct link_config c = {.unix_path = server.socket, .ping_interval_ms = 5};
+    struct seen *s = open_link(&c);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    uint64_t before = link_stats(s->link)->commands;
+    while (link_stats(s->link)->commands < before + 3)
+        event_base_loop(s->base, EVLOOP_ONCE);
+    CU_ASSERT_TRUE(link_stats(s->link)->rtt_us > 0);
+    CU_ASSERT_EQUAL(s->downs, 0);
+    close_link(s);
+    server_stop(&server);
+}
+
+/* A master that became a replica refuses a write: everything pending is given up, and nothing works until a master is back. */
+static void test_replica_is_away(void)
+{
+    struct server server;
+    struct answers a = {0};
+    char answer[64];
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    CU_ASSERT_TRUE(server_say(&server, "REPLICAOF 127.0.0.1 1\r\n", answer, sizeof answer));
+    command(s->link, &a, "SET x 1");
+    command(s->link, &a, "ECHO x");
+    CU_ASSERT_TRUE(loop_until(s->base, &s->downs, 1));
+    CU_ASSERT_EQUAL(a.nulls, 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(s->why, "READONLY"));
+    int logs = s->logs;
+    CU_ASSERT_TRUE(loop_until(s->base, &s->logs, logs + 1));
+    CU_ASSERT_PTR_NOT_NULL(strstr(s->log, "it is a replica"));
+    CU_ASSERT_TRUE(server_say(&server, "REPLICAOF NO ONE\r\n", answer, sizeof answer));
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 2));
+    close_link(s);
+    server_stop(&server);
+}
+
+/* --- freeing inside of callbacks --- */
+
+static void test_free_in_reply(void)
+{
+    struct server server;
+    struct answers a = {0};
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    command(s->link, &a, "ECHO one");
+    command(s->link, &a, "ECHO two");
+    command(s->link, &a, "ECHO three");
+    a.free_this = s->link;
+    CU_ASSERT_TRUE(loop_until(s->base, &a.total, 3));
+    CU_ASSERT_EQUAL(a.replies, 1);
+    CU_ASSERT_EQUAL(a.nulls, 2);
+    CU_ASSERT_EQUAL(s->downs, 0);
+    event_base_free(s->base);
+    free(s);
+    server_stop(&server);
+}
+
+static void test_free_in_loss(void)
+{
+    struct server server;
+    struct answers a = {0};
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    kill(server.pid, SIGSTOP);
+    command(s->link, &a, "ECHO one");
+    command(s->link, &a, "ECHO two");
+    a.free_this = s->link;
+    event_base_loop(s->base, EVLOOP_NONBLOCK);
+    server_kill(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &a.nulls, 2));
+    CU_ASSERT_EQUAL(s->downs, 0);
+    event_base_free(s->base);
+    free(s);
+    server_stop(&server);
+}
+
+static void test_free_on_up(void)
+{
+    struct server server;
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    s->free_on_up = true;
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    event_base_free(s->base);
+    free(s);
+    server_stop(&server);
+}
+
+/* --- servers that are none --- */
+
+struct fake {
+    int listener;
+    int port;
+    pid_t pid;
+};
+
+/* fake_start answers every connection with the same bytes and then waits for its end. */
+static void fake_start(struct fake *f, const char *bytes, size_t len)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(bind(f->listener, (struct sockaddr *)&at, sizeof at) == 0 && listen(f->listener, 16) == 0, "listen");
+    must(getsockname(f->listener, (struct sockaddr *)&at, &size) == 0, "getsockname");
+    f->port = ntohs(at.sin_port);
+    f->pid = fork();
+    if (f->pid)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_IGN);
+    for (;;) {
+        char rest[4096];
+        int fd = accept(f->listener, NULL, NULL);
+        (void)!read(fd, rest, sizeof rest);
+        (void)!write(fd, bytes, len);
+        while (read(fd, rest, sizeof rest) > 0)
+            continue;
+        close(fd);
+    }
+}
+
+static void fake_stop(struct fake *f)
+{
+    kill(f->pid, SIGKILL);
+    waitpid(f->pid, NULL, 0);
+    close(f->listener);
+}
+
+static void test_garbage_is_survived(void)
+{
+    static const struct {
+        const char *bytes;
+        const char *why; /* part of what is logged */
+    } cases[] = {
+        {"HTTP/1.1 400 Bad Request\r\n\r\n", "as reply type byte"},
+        {"SSH-2.0-OpenSSH_9.2\r\n", "as reply type byte"},
+        {"+OK\r\n", "does not speak"},
+        {":1\r\n:2\r\n:3\r\n:4\r\n:5\r\n", "does not speak"},
+        {"-ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'default' 'hunter2'\r\n", "Redis 7.0"},
+        {"*0\r\n:1\r\n:2\r\n", "nobody asked for"},
+        {"*0\r\n-ERR go away\r\n", "ERR go away"},
+        {">2\r\n$7\r\nmessage\r\n$1\r\nx\r\nboo", "as reply type byte"},
+        {"$99999999999\r\n", "too long"},
+        {"*4294967295\r\n", "out of range"},
+        {"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n", "too deeply"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fake f;
+        fake_start(&f, cases[i].bytes, strlen(cases[i].bytes));
+        struct link_config c = {.host = "127.0.0.1", .port = f.port, .password = "hunter2", .backoff_max_ms = 1};
+        struct seen *s = open_link(&c);
+        CU_ASSERT_TRUE(loop_until(s->base, &s->logs, 1));
+        CU_ASSERT_PTR_NOT_NULL(strstr(s->log, cases[i].why));
+        if (!strstr(s->log, cases[i].why))
+            fprintf(stderr, "case %zu: %s\n", i, s->log);
+        CU_ASSERT_PTR_NULL(strstr(s->log, "hunter2"));
+        close_link(s);
+        fake_stop(&f);
+    }
+}
+
+static void test_silence_is_survived(void)
+{
+    struct fake f;
+    fake_start(&f, "", 0);
+    struct link_config c = {.host = "127.0.0.1", .port = f.port, .ping_timeout_ms = 50, .backoff_max_ms = 1};
+    struct seen *s = open_link(&c);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->logs, 1));
+    CU_ASSERT_PTR_NOT_NULL(strstr(s->log, "does not greet in time"));
+    close_link(s);
+    fake_stop(&f);
+}
+
+/* --- addresses --- */
+
+static int free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(bind(fd, (struct sockaddr *)&at, sizeof at) == 0, "bind");
+    must(getsockname(fd, (struct sockaddr *)&at, &size) == 0, "getsockname");
+    close(fd);
+    return ntohs(at.sin_port);
+}
+
+static void test_tcp_by_number_and_name(void)
+{
+    static const char *const hosts[] = {"127.0.0.1", "localhost"};
+    struct server server;
+    char port[16];
+    snprintf(port, sizeof port, "%d", free_port());
+    const char *options[] = {"--port", port, "--bind", "127.0.0.1", NULL};
+    server_start(&server, options);
+    for (size_t i = 0; i < 2; i++) {
+        struct link_config c = {.host = hosts[i], .port = (int)strtol(port, NULL, 10)};
+        struct seen *s = open_link(&c);
+        CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+        close_link(s);
+    }
+    server_stop(&server);
+}
+
+static void test_refused_port_keeps_trying(void)
+{
+    struct link_config c = {.host = "127.0.0.1", .port = free_port(), .backoff_max_ms = 2};
+    struct seen *s = open_link(&c);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->logs, 1));
+    CU_ASSERT_PTR_NOT_NULL(strstr(s->log, "Connection refused"));
+    struct server server;
+    char port[16];
+    snprintf(port, sizeof port, "%d", c.port);
+    const char *options[] = {"--port", port, "--bind", "127.0.0.1", NULL};
+    server_start(&server, options);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    close_link(s);
+    server_stop(&server);
+}
+
+/* Whether a name server says no or there is none to be reached, the link goes on trying. */
+static void test_unknown_name_keeps_trying(void)
+{
+    struct link_config c = {.host = "host.invalid", .port = 1, .ping_timeout_ms = 30, .backoff_max_ms = 1};
+    struct seen *s = open_link(&c);
+    CU_ASSERT_EQUAL(link_state(s->link), LINK_CONNECTING);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->logs, 1));
+    CU_ASSERT_PTR_NOT_NULL(strstr(s->log, "name"));
+    close_link(s); /* with a question in flight, or not */
+    s = open_link(&c);
+    close_link(s); /* with one in flight, surely */
+}
+
+/* --- TLS --- */
+
+static void make_certificate(const struct server *server, const char *file, const char *name)
+{
+    char shell[512];
+    snprintf(shell, sizeof shell,
+             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=%s "
+             "-addext subjectAltName=%s -keyout %s/%s.key -out %s/%s.crt 2>/dev/null",
+             file, name, server->dir, file, server->dir, file);
+    must(system(shell) == 0, "openssl");
+}
+
+static void secure_start(struct server *server, int port)
+{
+    char number[16], certificate[128], key[128];
+    server_start(server, NULL);
+    server_kill(server);
+    make_certificate(server, "redis", "DNS:localhost");
+    make_certificate(server, "other", "DNS:localhost");
+    snprintf(number, sizeof number, "%d", port);
+    snprintf(certificate, sizeof certificate, "%s/redis.crt", server->dir);
+    snprintf(key, sizeof key, "%s/redis.key", server->dir);
+    const char *options[] = {"--tls-port", number,           "--bind", "127.0.0.1",          "--tls-cert-file",
+                             certificate,  "--tls-key-file", key,      "--tls-auth-clients", "no",
+                             NULL};
+    server_run(server, options);
+}
+
+static void test_tls(void)
+{
+    struct server server;
+    struct answers a = {0};
+    char good[128], other[128];
+    int port = free_port();
+    size_t size = (size_t)20 << 20;
+    char *large = malloc(size);
+    memset(large, 'x', size);
+    secure_start(&server, port);
+    snprintf(good, sizeof good, "%s/redis.crt", server.dir);
+    snprintf(other, sizeof other, "%s/other.crt", server.dir);
+
+    struct link_config c = {.host = "localhost", .port = port, .tls = true, .tls_ca_file = good};
+    struct seen *s = open_link(&c);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    link_command(s->link, on_answer, &a, 2, (struct slice[]){SLICE_LIT("ECHO"), slice_of(large, size)});
+    command(s->link, &a, "ECHO behind");
+    CU_ASSERT_TRUE(loop_until(s->base, &a.replies, 2));
+    CU_ASSERT_STRING_EQUAL(a.text[1], "behind");
+    CU_ASSERT_TRUE(link_stats(s->link)->bytes_in > size);
+    server_kill(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->downs, 1));
+    close_link(s);
+    free(large);
+    const char *options[] = {
+        "--tls-port",         NULL, "--bind", "127.0.0.1", "--tls-cert-file", good, "--tls-key-file", NULL,
+        "--tls-auth-clients", "no", NULL};
+    char number[16], key[128];
+    snprintf(number, sizeof number, "%d", port);
+    snprintf(key, sizeof key, "%s/redis.key", server.dir);
+    options[1] = number;
+    options[7] = key;
+    server_run(&server, options);
+
+    /* Good authority, but the certificate is another host's; right host, but an unknown authority; no such file. */
+    const struct {
+        const char *host, *ca_file, *why;
+    } bad[] = {
+        {"127.0.0.1", good, "certificate is refused: IP address mismatch"},
+        {"localhost", other, "certificate is refused"},
+        {"localhost", NULL, "certificate is refused"},
+        {"localhost", "/nonexistent.crt", "cannot use /nonexistent.crt"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        c.host = bad[i].host;
+        c.tls_ca_file = bad[i].ca_file;
+        s = open_link(&c);
+        CU_ASSERT_TRUE(loop_until(s->base, &s->logs, 1));
+        CU_ASSERT_PTR_NOT_NULL(strstr(s->log, bad[i].why));
+        if (!strstr(s->log, bad[i].why))
+            fprintf(stderr, "case %zu: %s\n", i, s->log);
+        CU_ASSERT_EQUAL(s->ups, 0);
+        close_link(s);
+    }
+    server_stop(&server);
+}
+
+/* TLS spoken to a server that knows none. */
+static void test_tls_against_plain(void)
+{
+    struct server server;
+    char port[16];
+    snprintf(port, sizeof port, "%d", free_port());
+    const char *options[] = {"--port", port, "--bind", "127.0.0.1", NULL};
+    server_start(&server, options);
+    struct link_config c = {
+        .host = "127.0.0.1", .port = (int)strtol(port, NULL, 10), .tls = true, .ping_timeout_ms = 200};
+    struct seen *s = open_link(&c);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->logs, 1));
+    CU_ASSERT_EQUAL(s->ups, 0);
+    close_link(s);
+    server_stop(&server);
+}
+
+static void test_library_source_has_our_version(void)
+{
+    char expected[32];
+    snprintf(expected, sizeof expected, "VERSION = %d\n", SG_FUNCTIONS_VERSION);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sg_functions_lua, expected));
+    CU_ASSERT_EQUAL(strlen(sg_functions_lua), sg_functions_lua_len);
+}
+
+UNIT_MAIN("redis/link_live", UNIT(test_greets_and_loads_the_library), UNIT(test_many_load_at_once),
+          UNIT(test_older_library_is_replaced), UNIT(test_newer_library_stays), UNIT(test_foreign_library_is_replaced),
+          UNIT(test_flushed_library_comes_back), UNIT(test_user_password_and_database),
+          UNIT(test_wrong_password_keeps_trying), UNIT(test_commands_in_order), UNIT(test_not_up_answers_at_once),
+          UNIT(test_pending_max_refuses), UNIT(test_huge_command_is_refused), UNIT(test_pushes_in_stream_order),
+          UNIT(test_refused_subscription_rebuilds), UNIT(test_killed_server), UNIT(test_stopped_server_is_away),
+          UNIT(test_pings_measure), UNIT(test_replica_is_away), UNIT(test_free_in_reply), UNIT(test_free_in_loss),
+          UNIT(test_free_on_up), UNIT(test_garbage_is_survived), UNIT(test_silence_is_survived),
+          UNIT(test_tcp_by_number_and_name), UNIT(test_refused_port_keeps_trying), UNIT(test_unknown_name_keeps_trying),
+          UNIT(test_tls), UNIT(test_tls_against_plain), UNIT(test_library_source_has_our_version))
