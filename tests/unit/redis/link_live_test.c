@@ -177,18 +177,23 @@ static void test_many_load_at_once(void)
     server_stop(&server);
 }
 
-static const char fake_library[] = "#!lua name=syncgate\n"
-                                   "redis.register_function{function_name='sg_version', flags={'no-writes'},"
-                                   " callback=function() return %d end}";
-
-static void load_fake(const struct server *server, int version)
+static void load_library(const struct server *server, const char *code)
 {
-    char code[512], request[1024], answer[128];
-    int len = snprintf(code, sizeof code, fake_library, version);
-    snprintf(request, sizeof request, "*4\r\n$8\r\nFUNCTION\r\n$4\r\nLOAD\r\n$7\r\nREPLACE\r\n$%d\r\n%s\r\n", len,
-             code);
+    char request[1024], answer[128];
+    snprintf(request, sizeof request, "*4\r\n$8\r\nFUNCTION\r\n$4\r\nLOAD\r\n$7\r\nREPLACE\r\n$%zu\r\n%s\r\n",
+             strlen(code), code);
     must(server_say(server, request, answer, sizeof answer), "FUNCTION LOAD");
     CU_ASSERT_NSTRING_EQUAL(answer, "$8\r\nsyncgate", 12);
+}
+
+static void load_version(const struct server *server, int version)
+{
+    char code[512];
+    snprintf(code, sizeof code,
+             "#!lua name=syncgate\nredis.register_function{function_name='sg_version', flags={'no-writes'},"
+             " callback=function() return %d end}",
+             version);
+    load_library(server, code);
 }
 
 static void check_version(struct seen *s, int expected)
@@ -205,7 +210,7 @@ static void test_older_library_is_replaced(void)
 {
     struct server server;
     server_start(&server, NULL);
-    load_fake(&server, SG_FUNCTIONS_VERSION - 1);
+    load_version(&server, SG_FUNCTIONS_VERSION - 1);
     struct seen *s = open_server(&server);
     CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
     check_version(s, SG_FUNCTIONS_VERSION);
@@ -217,7 +222,7 @@ static void test_newer_library_stays(void)
 {
     struct server server;
     server_start(&server, NULL);
-    load_fake(&server, SG_FUNCTIONS_VERSION + 7);
+    load_version(&server, SG_FUNCTIONS_VERSION + 7);
     struct seen *s = open_server(&server);
     CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
     check_version(s, SG_FUNCTIONS_VERSION + 7);
@@ -227,15 +232,10 @@ static void test_newer_library_stays(void)
 
 static void test_foreign_library_is_replaced(void)
 {
-    static const char request[] =
-        "*4\r\n$8\r\nFUNCTION\r\n$4\r\nLOAD\r\n$7\r\nREPLACE\r\n$97\r\n"
-        "#!lua name=syncgate\n"
-        "redis.register_function{function_name='other', callback=function() return 1 end}\r\n";
     struct server server;
-    char answer[64];
     server_start(&server, NULL);
-    must(server_say(&server, request, answer, sizeof answer), "FUNCTION LOAD");
-    CU_ASSERT_NSTRING_EQUAL(answer, "$8\r\nsyncgate", 12);
+    load_library(&server, "#!lua name=syncgate\n"
+                          "redis.register_function{function_name='other', callback=function() return 1 end}");
     struct seen *s = open_server(&server);
     CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
     check_version(s, SG_FUNCTIONS_VERSION);
@@ -763,13 +763,10 @@ static void make_certificate(const struct server *server, const char *file, cons
     must(system(shell) == 0, "openssl");
 }
 
-static void secure_start(struct server *server, int port)
+/* A server with a certificate for localhost at 127.0.0.1:port. */
+static void secure_run(struct server *server, int port)
 {
     char number[16], certificate[128], key[128];
-    server_start(server, NULL);
-    server_kill(server);
-    make_certificate(server, "redis", "DNS:localhost");
-    make_certificate(server, "other", "DNS:localhost");
     snprintf(number, sizeof number, "%d", port);
     snprintf(certificate, sizeof certificate, "%s/redis.crt", server->dir);
     snprintf(key, sizeof key, "%s/redis.key", server->dir);
@@ -779,20 +776,28 @@ static void secure_start(struct server *server, int port)
     server_run(server, options);
 }
 
+static void secure_start(struct server *server, int port)
+{
+    server_start(server, NULL); /* for its folder */
+    server_kill(server);
+    make_certificate(server, "redis", "DNS:localhost");
+    make_certificate(server, "other", "DNS:localhost");
+    secure_run(server, port);
+}
+
 static void test_tls(void)
 {
     struct server server;
     struct answers a = {0};
-    char good[128], other[128];
+    char authority[128];
     int port = free_port();
     size_t size = (size_t)20 << 20;
     char *large = malloc(size);
     memset(large, 'x', size);
     secure_start(&server, port);
-    snprintf(good, sizeof good, "%s/redis.crt", server.dir);
-    snprintf(other, sizeof other, "%s/other.crt", server.dir);
+    snprintf(authority, sizeof authority, "%s/redis.crt", server.dir);
 
-    struct link_config c = {.host = "localhost", .port = port, .tls = true, .tls_ca_file = good};
+    struct link_config c = {.host = "localhost", .port = port, .tls = true, .tls_ca_file = authority};
     struct seen *s = open_link(&c);
     CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
     link_command(s->link, on_answer, &a, 2, (struct slice[]){SLICE_LIT("ECHO"), slice_of(large, size)});
@@ -802,34 +807,35 @@ static void test_tls(void)
     CU_ASSERT_TRUE(link_stats(s->link)->bytes_in > size);
     server_kill(&server);
     CU_ASSERT_TRUE(loop_until(s->base, &s->downs, 1));
+    secure_run(&server, port);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 2));
     close_link(s);
     free(large);
-    const char *options[] = {
-        "--tls-port",         NULL, "--bind", "127.0.0.1", "--tls-cert-file", good, "--tls-key-file", NULL,
-        "--tls-auth-clients", "no", NULL};
-    char number[16], key[128];
-    snprintf(number, sizeof number, "%d", port);
-    snprintf(key, sizeof key, "%s/redis.key", server.dir);
-    options[1] = number;
-    options[7] = key;
-    server_run(&server, options);
+    server_stop(&server);
+}
 
-    /* Good authority, but the certificate is another host's; right host, but an unknown authority; no such file. */
+static void test_tls_refuses_whom_it_cannot_know(void)
+{
+    struct server server;
+    char authority[128], other[128];
+    int port = free_port();
+    secure_start(&server, port);
+    snprintf(authority, sizeof authority, "%s/redis.crt", server.dir);
+    snprintf(other, sizeof other, "%s/other.crt", server.dir);
     const struct {
         const char *host, *ca_file, *why;
-    } bad[] = {
-        {"127.0.0.1", good, "certificate is refused: IP address mismatch"},
-        {"localhost", other, "certificate is refused"},
-        {"localhost", NULL, "certificate is refused"},
+    } cases[] = {
+        {"127.0.0.1", authority, "certificate is refused: IP address mismatch"}, /* it is another host's */
+        {"localhost", other, "certificate is refused"},                          /* of another authority */
+        {"localhost", NULL, "certificate is refused"},                           /* none of the system's */
         {"localhost", "/nonexistent.crt", "cannot use /nonexistent.crt"},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        c.host = bad[i].host;
-        c.tls_ca_file = bad[i].ca_file;
-        s = open_link(&c);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct link_config c = {.host = cases[i].host, .port = port, .tls = true, .tls_ca_file = cases[i].ca_file};
+        struct seen *s = open_link(&c);
         CU_ASSERT_TRUE(loop_until(s->base, &s->logs, 1));
-        CU_ASSERT_PTR_NOT_NULL(strstr(s->log, bad[i].why));
-        if (!strstr(s->log, bad[i].why))
+        CU_ASSERT_PTR_NOT_NULL(strstr(s->log, cases[i].why));
+        if (!strstr(s->log, cases[i].why))
             fprintf(stderr, "case %zu: %s\n", i, s->log);
         CU_ASSERT_EQUAL(s->ups, 0);
         close_link(s);
@@ -871,4 +877,5 @@ UNIT_MAIN("redis/link_live", UNIT(test_greets_and_loads_the_library), UNIT(test_
           UNIT(test_pings_measure), UNIT(test_replica_is_away), UNIT(test_free_in_reply), UNIT(test_free_in_loss),
           UNIT(test_free_on_up), UNIT(test_garbage_is_survived), UNIT(test_silence_is_survived),
           UNIT(test_tcp_by_number_and_name), UNIT(test_refused_port_keeps_trying), UNIT(test_unknown_name_keeps_trying),
-          UNIT(test_tls), UNIT(test_tls_against_plain), UNIT(test_library_source_has_our_version))
+          UNIT(test_tls), UNIT(test_tls_refuses_whom_it_cannot_know), UNIT(test_tls_against_plain),
+          UNIT(test_library_source_has_our_version))
