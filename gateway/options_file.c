@@ -211,6 +211,8 @@ static yaml_node_t *root_of(struct reader *r)
 
 /* --- the shape -------------------------------------------------------------------------------------------- */
 
+/* These walk document and schema together. The schema is a few levels deep, and so are they, even for an alias to itself.
+ * NOLINTBEGIN(misc-no-recursion) */
 static void check_shape(struct reader *r, yaml_node_t *node, const struct cyaml_schema_value *schema);
 
 static const struct cyaml_schema_field *field_of(const struct cyaml_schema_field *fields, const char *key)
@@ -300,7 +302,6 @@ static void check_text(struct reader *r, const yaml_node_t *node, const struct c
         complain(r, line_of(node), "the value holds a NUL character");
 }
 
-/* Walks document and schema together. The schema is a few levels deep and so is this, even for an alias to itself. */
 static void check_shape(struct reader *r, yaml_node_t *node, const struct cyaml_schema_value *schema)
 {
     static const struct {
@@ -318,6 +319,7 @@ static void check_shape(struct reader *r, yaml_node_t *node, const struct cyaml_
     else
         check_text(r, node, schema);
 }
+/* NOLINTEND(misc-no-recursion) */
 
 /* --- loading ---------------------------------------------------------------------------------------------- */
 

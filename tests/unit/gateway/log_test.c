@@ -97,7 +97,7 @@ static void test_value(void)
     memset(longest, '\x01', sizeof(longest));
     CU_ASSERT_EQUAL(strlen(log_value(slice_of(longest, 256))), 4 * 256 + 2);
     const char *cut = log_value(slice_of(longest, 257));
-    CU_ASSERT_STRING_EQUAL(cut + 4 * 256, "1…\"");
+    CU_ASSERT_STRING_EQUAL(cut + (size_t)4 * 256, "1…\"");
 }
 
 static void test_two_values_in_one_line(void)

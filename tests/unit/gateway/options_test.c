@@ -60,39 +60,74 @@ static struct run run_file(const char *text)
 
 /* --- defaults --------------------------------------------------------------------------------------------- */
 
+static const struct {
+    const char *option, *printed;
+} defaults[] = {{"listen", "127.0.0.1:8080"},
+                {"data-dir", "./syncgate-data"},
+                {"workers", "1"},
+                {"prefix", "sg:"},
+                {"log-level", "info"},
+                {"max-message", "1MiB"},
+                {"max-depth", "64"},
+                {"max-page-size", "100"},
+                {"call-timeout", "30s"},
+                {"calls-per-connection", "64"},
+                {"ping-interval", "30s"},
+                {"subscribe-timeout", "5s"},
+                {"sweep-interval", "30s"},
+                {"queue-budget", "64KiB"},
+                {"errors-per-minute", "100"},
+                {"grace", "5s"},
+                {"linger", "10s"},
+                {"index-mode", "page"},
+                {"dev", "false"}};
+
+static void expect_printed(const struct options *o, const char *name, const char *expected)
+{
+    char printed[256] = "";
+    FILE *to = fmemopen(printed, sizeof(printed), "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(to);
+    option_print(o, option_find(slice_str(name)), 0, to);
+    fclose(to);
+    CU_ASSERT_STRING_EQUAL(printed, expected);
+    if (strcmp(printed, expected) != 0)
+        printf("\n    --%s is %s", name, printed);
+}
+
 static void test_defaults(void)
 {
     struct run r = run(NOTHING, NULL);
-    const struct options *o = &r.o;
     CU_ASSERT_EQUAL_FATAL(r.result, OPTIONS_RUN);
     CU_ASSERT_STRING_EQUAL(r.err, "");
-    CU_ASSERT_EQUAL_FATAL(o->listen_len, 1);
-    CU_ASSERT_STRING_EQUAL(o->listen[0], "127.0.0.1:8080");
-    CU_ASSERT_PTR_NULL(o->redis);
-    CU_ASSERT_STRING_EQUAL(o->data_dir, "./syncgate-data");
-    CU_ASSERT_STRING_EQUAL(o->prefix, "sg:");
-    CU_ASSERT_EQUAL(o->workers, 1);
-    CU_ASSERT_EQUAL(o->log_level, LOG_LEVEL_INFO);
-    CU_ASSERT_EQUAL(o->max_message, 1048576);
-    CU_ASSERT_EQUAL(o->max_depth, 64);
-    CU_ASSERT_EQUAL(o->max_page_size, 100);
-    CU_ASSERT_EQUAL(o->call_timeout_ms, 30000);
-    CU_ASSERT_EQUAL(o->calls_per_connection, 64);
-    CU_ASSERT_EQUAL(o->ping_interval_ms, 30000);
-    CU_ASSERT_EQUAL(o->subscribe_timeout_ms, 5000);
-    CU_ASSERT_EQUAL(o->sweep_interval_ms, 30000);
-    CU_ASSERT_EQUAL(o->queue_budget, 65536);
-    CU_ASSERT_EQUAL(o->errors_per_minute, 100);
-    CU_ASSERT_EQUAL(o->grace_ms, 5000);
-    CU_ASSERT_EQUAL(o->linger_ms, 10000);
-    CU_ASSERT_FALSE(o->index_absolute);
-    CU_ASSERT_FALSE(o->dev);
-    CU_ASSERT_EQUAL(o->tokens_len, 0);
-    CU_ASSERT_EQUAL(o->names_len, 0);
-    CU_ASSERT_TRUE(grants_allow(&o->anonymous, GRANT_SUBSCRIBE, SLICE_LIT("x")));
-    CU_ASSERT_TRUE(grants_allow(&o->anonymous, GRANT_CALL, SLICE_LIT("x")));
-    CU_ASSERT_FALSE(grants_allow(&o->anonymous, GRANT_WRITE, SLICE_LIT("x")));
-    CU_ASSERT_FALSE(grants_allow(&o->anonymous, GRANT_SERVE, SLICE_LIT("x")));
+    CU_ASSERT_EQUAL(r.o.listen_len, 1);
+    CU_ASSERT_PTR_NULL(r.o.redis);
+    CU_ASSERT_PTR_NULL(r.o.config_file);
+    CU_ASSERT_EQUAL(option_count, sizeof(defaults) / sizeof(defaults[0]) + 2);
+    for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+        expect_printed(&r.o, defaults[i].option, defaults[i].printed);
+    CU_ASSERT_EQUAL(r.o.max_message, 1 << 20);
+    CU_ASSERT_EQUAL(r.o.call_timeout_ms, 30000);
+    CU_ASSERT_EQUAL(r.o.log_level, LOG_LEVEL_INFO);
+    CU_ASSERT_EQUAL(r.o.tokens_len, 0);
+    CU_ASSERT_EQUAL(r.o.names_len, 0);
+    end(&r);
+}
+
+static void test_default_grants(void)
+{
+    struct run r = run(NOTHING, NULL);
+    CU_ASSERT_EQUAL_FATAL(r.result, OPTIONS_RUN);
+    CU_ASSERT_TRUE(r.o.anonymous_default);
+    CU_ASSERT_TRUE(grants_allow(&r.o.anonymous, GRANT_SUBSCRIBE, SLICE_LIT("x")));
+    CU_ASSERT_TRUE(grants_allow(&r.o.anonymous, GRANT_CALL, SLICE_LIT("x")));
+    CU_ASSERT_FALSE(grants_allow(&r.o.anonymous, GRANT_WRITE, SLICE_LIT("x")));
+    CU_ASSERT_FALSE(grants_allow(&r.o.anonymous, GRANT_SERVE, SLICE_LIT("x")));
+    end(&r);
+    r = run(ARGS("--dev"), NULL);
+    CU_ASSERT_FALSE(r.o.anonymous_default);
+    end(&r);
+    r = run_file("anonymous: {}");
+    CU_ASSERT_FALSE(r.o.anonymous_default);
     end(&r);
 }
 
@@ -173,13 +208,7 @@ static void test_values(void)
         bool good = (r.result == OPTIONS_RUN) == (values[i].printed != NULL);
         CU_ASSERT_TRUE(good);
         if (good && values[i].printed) {
-            const struct option *row = option_find(slice_str(values[i].flag));
-            char printed[256] = "";
-            FILE *to = fmemopen(printed, sizeof(printed), "w");
-            option_print(&r.o, row, 0, to);
-            fclose(to);
-            good = strcmp(printed, values[i].printed) == 0;
-            CU_ASSERT_STRING_EQUAL(printed, values[i].printed);
+            expect_printed(&r.o, values[i].flag, values[i].printed);
         } else if (good) {
             snprintf(flag, sizeof(flag), "--%s: ", values[i].flag);
             CU_ASSERT_EQUAL(strncmp(r.err, flag, strlen(flag)), 0);
@@ -456,17 +485,14 @@ static void test_sections(void)
     CU_ASSERT_STRING_EQUAL(o->anonymous.name, "anonymous");
 
     const struct grants *backend = options_token(o, SLICE_LIT("backend-secret"));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(backend);
-    CU_ASSERT_STRING_EQUAL(backend->name, "backend");
+    CU_ASSERT_TRUE_FATAL(backend && strcmp(backend->name, "backend") == 0);
     CU_ASSERT_TRUE(grants_allow(backend, GRANT_SERVE, SLICE_LIT("job.x")));
     CU_ASSERT_FALSE(grants_allow(backend, GRANT_SUBSCRIBE, SLICE_LIT("job.x")));
 
     const struct name_pattern *feed = options_name(o, KIND_LIST, SLICE_LIT("feed:7"));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(feed);
-    CU_ASSERT_EQUAL(feed->max_page_size, 50);
+    CU_ASSERT_TRUE(feed && feed->max_page_size == 50);
     const struct name_pattern *f = options_name(o, KIND_LIST, SLICE_LIT("f"));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-    CU_ASSERT_EQUAL(f->max_page_size, 0);
+    CU_ASSERT_TRUE(f && f->max_page_size == 0);
     CU_ASSERT_PTR_NULL(options_name(o, KIND_VAR, SLICE_LIT("feed:7")));
     CU_ASSERT_PTR_NOT_NULL(options_name(o, KIND_VAR, SLICE_LIT("order:7")));
     CU_ASSERT_PTR_NULL(options_name(o, KIND_FUNCTION, SLICE_LIT("order:7")));
@@ -629,8 +655,8 @@ static void test_clean_folder(void)
     CU_ASSERT_EQUAL(rmdir(folder), 0);
 }
 
-UNIT_MAIN("gateway/options", UNIT(test_in_folder), UNIT(test_defaults), UNIT(test_values), UNIT(test_bool),
-          UNIT(test_table), UNIT(test_refused), UNIT(test_questions), UNIT(test_precedence),
+UNIT_MAIN("gateway/options", UNIT(test_in_folder), UNIT(test_defaults), UNIT(test_default_grants), UNIT(test_values),
+          UNIT(test_bool), UNIT(test_table), UNIT(test_refused), UNIT(test_questions), UNIT(test_precedence),
           UNIT(test_precedence_of_lists), UNIT(test_file_from_environment), UNIT(test_workers_per_core),
           UNIT(test_files), UNIT(test_sections), UNIT(test_tokens), UNIT(test_print_config), UNIT(test_dev),
           UNIT(test_large_file), UNIT(test_every_prefix), UNIT(test_too_many), UNIT(test_loopback),
