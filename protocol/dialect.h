@@ -56,7 +56,7 @@ struct action {
     bool has_value;
     int64_t page;
     int64_t page_size; /* 0 = not given */
-    int64_t index;
+    int64_t index;     /* not negative; INT64_MAX: out of range, but let Redis look for the id first */
     int64_t total;
     struct slice items_json; /* the array as written */
     const struct action_item *items;

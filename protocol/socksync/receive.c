@@ -473,7 +473,8 @@ static bool check_items(struct message *m)
     return !faults.missing || fault(m, ERROR_MISSING, "an item lacks id or value");
 }
 
-/* check_ranges: rows 24, 27, 30, the lengths of ids, and the items of a list. The rest takes the list itself. */
+/* check_ranges: rows 24, 27, the lengths of ids, and the items of a list. The rest takes the list itself: so does a negative
+ * index, because an id that is there already comes before it (29, 30). It goes as one that no list can have. */
 static bool check_ranges(struct message *m)
 {
     struct action *a = m->out;
@@ -481,11 +482,11 @@ static bool check_ranges(struct message *m)
         return check_items(m);
     if (a->page < 0)
         a->page = 0;
+    if (a->index < 0)
+        a->index = INT64_MAX;
     if (present(m, FIELD_PAGE_SIZE) && (m->row->optional & PAGE_SIZE) && a->page_size <= 0)
         return fault(m, ERROR_ARGUMENTS, "page_size must be positive");
-    if (m->id == JSON_ID_LENGTH)
-        return fault(m, ERROR_ID, "id is empty or too long");
-    return a->index >= 0 || fault(m, ERROR_ARGUMENTS, "index must not be negative");
+    return m->id != JSON_ID_LENGTH || fault(m, ERROR_ID, "id is empty or too long");
 }
 
 /* ---- error frames ---- */

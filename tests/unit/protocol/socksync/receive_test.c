@@ -278,8 +278,6 @@ static const struct faulty faults[] = {
      ",\"page\":0,\"total_item_count\":3,\"items\":[{\"id\":1},{\"id\":2,\"value\":1},{\"id\":2,"
      "\"value\":1}]}",
      4, "duplicate id", KIND_LIST, "a", ""},
-    {"30 index negative", "{\"func\":\"insert\"," LIST_A ",\"index\":-1,\"id\":1,\"value\":1}", 6,
-     "index must not be negative", KIND_LIST, "a", "1"},
     {"31 item without value",
      "{\"func\":\"set_all\"," LIST_A ",\"page\":0,\"total_item_count\":1,\"items\":[{\"id\":1e18}]}", 5,
      "an item lacks id or value", KIND_LIST, "a", ""},
@@ -530,6 +528,9 @@ static const struct good goods[] = {
      "\"n\"", "true", 0, 0, 4},
     {"insert far behind", "{\"func\":\"insert\"," LIST_A ",\"index\":1e30,\"id\":\"n\",\"value\":1}", ACTION_INSERT,
      KIND_LIST, "\"n\"", "1", 0, 0, INT64_MAX},
+    {"30 index negative: Redis knows whether the id is there, which comes first",
+     "{\"func\":\"insert\"," LIST_A ",\"index\":-1,\"id\":\"n\",\"value\":1}", ACTION_INSERT, KIND_LIST, "\"n\"", "1",
+     0, 0, INT64_MAX},
     {"delete", "{\"func\":\"delete\"," LIST_A ",\"id\":\"n\"}", ACTION_DELETE, KIND_LIST, "\"n\"", NULL, 0, 0, 0},
     {"call", "{\"func\":\"call\"," FUNC_A ",\"id\":\"c1\",\"args\":{\"a\":1, \"b\":[]}}", ACTION_CALL, KIND_FUNCTION,
      "\"c1\"", "{\"a\":1, \"b\":[]}", 0, 0, 0},
