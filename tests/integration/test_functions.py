@@ -7,13 +7,14 @@ import random
 import re
 import socket
 import statistics
+import subprocess
 import sys
 
 import pytest
 import redis
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from redis_server import RedisServer  # noqa: E402
+from redis_server import LIBRARY, REPOSITORY, RedisServer  # noqa: E402
 
 KEY_MAX = 32
 DAY_S = 86400
@@ -791,7 +792,7 @@ def test_random_operations(sg, listen, model, seed):
     held, channel, mirror, revision = model(rng), listen("sg:{l}"), [], 0
     for round_number in range(60):
         grow = rng.choice([0.25, 0.5, 0.7])
-        for chunk in range(2):
+        for _ in range(2):
             answers = sg.pipeline([(call[0], "l", *call[1:]) for call in (held.step(grow) for _ in range(50))])
             assert answers == list(range(revision + 1, revision + 51))
             for payload in channel.take():
@@ -1097,13 +1098,38 @@ def test_call_functions_refuse(sg):
     sg.refuses("SGARG", "sg_fn_beat", CALLS, "g", 1000, "e", "x")
 
 
+# --- the manual --------------------------------------------------------------------------------------
+
+
+def manual():
+    with open(os.path.join(REPOSITORY, "docs", "redis-api.md"), encoding="utf-8") as text:
+        return text.read()
+
+
+def test_examples_of_the_manual(server, sg):
+    """Every example was run: redis-cli says again what the manual shows."""
+    blocks = re.findall(r"^```redis\n(.*?)^```$", manual(), re.M | re.S)
+    assert len(blocks) >= 4
+    for block in blocks:
+        commands = re.findall(r"^> (.*)$", block, re.M)
+        cli = subprocess.run(["redis-cli", "--no-raw", "-s", server.socket_path], input="\n".join(commands) + "\n", text=True, capture_output=True, check=True)
+        assert cli.stdout.rstrip("\n") == re.sub(r"^> .*\n", "", block, flags=re.M).rstrip("\n")
+
+
+def test_manual_names_every_function(sg):
+    (library,) = sg.client.execute_command("FUNCTION", "LIST", "LIBRARYNAME", "syncgate")
+    library = dict(zip(library[::2], library[1::2]))
+    names = {dict(zip(row[::2], row[1::2]))[b"name"].decode() for row in library[b"functions"]}
+    assert set(re.findall(r"^\| `(sg_\w+)`", manual(), re.M)) == names
+
+
 # --- where it runs -----------------------------------------------------------------------------------
 
 
-def test_rights_of_a_writer(server, sg, listen):
+def test_rights(server, sg):
     """The rules of docs/redis-api.md suffice, and whoever may not publish changes nothing."""
-    with open(os.path.join(os.path.dirname(__file__), "../../docs/redis-api.md"), encoding="utf-8") as manual:
-        rules = dict(re.findall(r"ACL SETUSER (writer|gateway) on >secret (.+?)(?<!\\)\n", manual.read().replace("\\\n", "")))
+    rules = dict(re.findall(r"^ACL SETUSER (writer|gateway) on >secret (.+)$", manual().replace("\\\n", ""), re.M))
+    assert set(rules) == {"writer", "gateway"}
     for user, rule in rules.items():
         sg.client.execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", *rule.split())
     with server.client(username="writer", password="secret") as client:
@@ -1128,7 +1154,7 @@ def test_rights_of_a_writer(server, sg, listen):
                 client.execute_command(*command)
     with server.client(username="gateway", password="secret") as client:
         gateway = Library(client)
-        with open(os.path.join(os.path.dirname(__file__), "../../redis/functions.lua"), "rb") as source:
+        with open(LIBRARY, "rb") as source:
             client.execute_command("FUNCTION", "LOAD", "REPLACE", source.read())
         gateway("sg_fn_serve", CALLS, "g", "e", "f", 1000)
         gateway("sg_fn_beat", CALLS, "g", 1000, "e", 1)
@@ -1148,7 +1174,7 @@ def test_rights_of_a_writer(server, sg, listen):
         for call in (("sg_var_set", "a", "9"), ("sg_var_delete", "a"), ("sg_list_put", "l", "5", 1, "1"), ("sg_list_put", "l", "1", 2, "1"),
                      ("sg_list_set", "l", 1, "5"), ("sg_list_delete", "l", 1), ("sg_list_drop", "l"), ("sg_list_insert", "new", 0, 1, "1"),
                      ("sg_list_set_all", "l", '[{"id":1,"value":2,"sort":"x"}]')):
-            with pytest.raises(redis.exceptions.ResponseError, match="NOPERM|permission|access"):
+            with pytest.raises(redis.exceptions.ResponseError, match="publish|channel"):
                 client.fcall(call[0], 1, *call[1:])
         assert sg.contents() == before
     for user in (*rules, "mute"):
@@ -1165,7 +1191,7 @@ def test_reads_on_a_read_only_call(sg):
         sg.client.execute_command("FCALL_RO", "sg_var_set", 1, "a", "1")
 
 
-def test_cluster(listen):
+def test_cluster():
     """On a cluster node everything of one name lives in one slot, whether the key is the bare name or the full root."""
     with RedisServer(args=["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"]) as node, node.client() as client:
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
