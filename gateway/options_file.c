@@ -19,7 +19,7 @@ enum {
     KEYS_MAX = 1000,
     COMPLAINTS_MAX = 20, /* more are not printed */
     OPTIONS_MAX = 64,    /* rows of the option table the schema has room for */
-    TOKEN_MIN_BYTES = 8,
+    TOKEN_MIN_BYTES = 1,
     TOKEN_MAX_BYTES = 512,
     TOKEN_NAME_MAX_BYTES = 64
 };
@@ -481,7 +481,7 @@ static const char *check_token(const char *token)
 {
     size_t len = strlen(token);
     if (len < TOKEN_MIN_BYTES || len > TOKEN_MAX_BYTES)
-        return "a token has 8 to 512 characters";
+        return "a token has 1 to 512 characters";
     for (size_t i = 0; i < len; i++) {
         if (token[i] <= ' ' || token[i] >= 0x7F)
             return "a token consists of visible ASCII characters";

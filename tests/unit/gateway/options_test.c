@@ -428,7 +428,7 @@ static const struct {
     {"pattern with brace", "anonymous: {call: ['{a}']}", "c.yaml:1: call: a pattern holds no braces, no name does\n"},
     {"token without token", "tokens:\n  - name: a\n", "c.yaml:2: `token` is missing\n"},
     {"token without name", "tokens:\n  - token: abcdefgh\n", "c.yaml:2: `name` is missing\n"},
-    {"short token", "tokens:\n  - name: a\n    token: abcdefg\n", "c.yaml:3: token: a token has 8 to 512 characters\n"},
+    {"empty token", "tokens:\n  - name: a\n    token: \"\"\n", "c.yaml:3: token: a token has 1 to 512 characters\n"},
     {"token with space", "tokens: [" TOKEN("abcd efgh", "a") "]",
      "c.yaml:1: token: a token consists of visible ASCII characters\n"},
     {"token of the anonymous", "tokens: [" TOKEN("abcdefgh", "anonymous") "]",
