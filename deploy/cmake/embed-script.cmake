@@ -47,6 +47,8 @@ else()
         cmake_path(RELATIVE_PATH file BASE_DIRECTORY ${FOLDER} OUTPUT_VARIABLE path)
         if(path STREQUAL "index.html")
             set(path "")
+        elseif(path MATCHES "^\\.\\./")
+            cmake_path(GET file FILENAME path) # from elsewhere in the tree
         endif()
         bytes_of(bytes "0x\\1" ${file})
         file(SIZE ${file} size)
