@@ -248,6 +248,8 @@ static void stop(struct run *r)
         ws_free(g->ws); /* ends the connections that are left */
     if (g->calls)
         calls_free(g->calls);
+    if (g->items)
+        items_leave(g->items);
     if (g->link && link_state(g->link) == LINK_UP)
         event_base_loop(g->base, EVLOOP_NONBLOCK); /* lets the last commands out */
     if (g->link)

@@ -51,7 +51,8 @@ static void item_free(struct item *i)
 {
     struct items *r = i->gw->items;
     assert(i->users == 0 && !i->reading && !i->sweeping);
-    hub_leave(i->gw->hub, &i->member);
+    if (i->member.channel)
+        hub_leave(i->gw->hub, &i->member);
     map_remove(&r->by_key, &i->by_key);
     list_remove(&r->all, &i->all);
     if (list_linked(&i->refused))
@@ -61,6 +62,11 @@ static void item_free(struct item *i)
     free((char *)(uintptr_t)i->by_key.key.ptr);
     metric_add(METRIC_NAMES, -1);
     kind_of(i)->destroy(i);
+}
+
+void items_leave(struct items *r)
+{
+    list_each(&r->all, n) hub_leave(r->g->hub, &container_of(n, struct item, all)->member);
 }
 
 void items_free(struct items *r)

@@ -71,7 +71,10 @@ struct request {
 /* --- registry --- */
 
 struct items *items_new(struct gateway *g);
-void items_free(struct items *r); /* connections must be gone */
+/* items_leave ends all channels while the link is still there; items_free comes after link_free, when no read can come back.
+ * Connections must be gone before both. */
+void items_leave(struct items *r);
+void items_free(struct items *r);
 /* items_tick: deadlines, lingering, the sweep. Call every ITEMS_TICK_MS. */
 enum { ITEMS_TICK_MS = 100 };
 void items_tick(struct items *r);
