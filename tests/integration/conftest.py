@@ -44,6 +44,13 @@ def redis_server():
         yield server
 
 
+@pytest.fixture
+def durable():
+    """A Redis of one test that keeps its data over a crash."""
+    with RedisServer(keep_data=True) as server:
+        yield server
+
+
 class Gateways:
     """Starts gateways on one Redis and stops them all, each stop with its checks."""
 

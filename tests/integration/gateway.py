@@ -124,7 +124,8 @@ class Gateway:
             self.port = free_port()
         environment = dict(os.environ)
         environment.update(
-            ASAN_OPTIONS="detect_leaks=1:exitcode=99:detect_stack_use_after_return=1",
+            # A small quarantine, so that memory that was freed does not look like memory in use.
+            ASAN_OPTIONS="detect_leaks=1:exitcode=99:detect_stack_use_after_return=1:quarantine_size_mb=4",
             UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
         )
         environment.update(self.env)

@@ -84,9 +84,12 @@ class Observer:
         self._path = path
         self._task = None
         self._writer = None
+        self._own = f"observer {id(self)}"
+        self._drained = asyncio.Event()
         self.log = []
 
     async def start(self, *channels):
+        channels += (self._own,)
         reader, self._writer = await asyncio.open_unix_connection(self._path)
         parser = hiredis.Reader()
         self._writer.write(b"".join(_pack(("SSUBSCRIBE", channel)) for channel in channels))
@@ -107,6 +110,8 @@ class Observer:
                     confirmed += 1
                     if confirmed == len(channels):
                         subscribed.set()
+                elif reply[1] == self._own.encode():
+                    self._drained.set()
                 elif reply[0] == b"smessage":
                     self.log.append((reply[1].decode(), reply[2]))
 
@@ -114,7 +119,10 @@ class Observer:
         await subscribed.wait()
         return self
 
-    async def stop(self):
+    async def stop(self, client):
+        """Waits until everything that was published before is in the log."""
+        await client.cmd("SPUBLISH", self._own, "")
+        await self._drained.wait()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._writer.close()

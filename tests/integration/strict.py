@@ -76,8 +76,8 @@ class ListView:
         return next(iter(self.counts)) if len(self.counts) == 1 else None
 
     def held(self):
-        """What can be compared with a slice of the list: (page, counts, items)."""
-        return self.page, frozenset(self.counts), tuple((key, value) for key, value in self.items)
+        """What can be compared with a slice of the list: (page, sizes it may have, counts, items)."""
+        return self.page, tuple(self.sizes), frozenset(self.counts), tuple((key, value) for key, value in self.items)
 
 
 class Item:
@@ -116,9 +116,10 @@ class StrictState:
         self.executing = {}  # key of a call to us -> Frame
         self.excuses = []  # (type, name, key or None, codes): errors that may come
         self.errors = []  # Frames
+        self.outage = False  # Redis may be away: any request may be answered with error 8
         self.tolerant = False  # the test reads all errors itself: none is a violation
         self.observe = None  # called as observe(frame) after each frame was applied
-        self.history = {}  # list name -> [held()] after each frame that touched it, when a list is there
+        self.history = {}  # list name -> [held()] after each frame that touched it, for the names that are there
 
     # --- what we send ---
 
@@ -411,11 +412,25 @@ class StrictState:
     def _excused(self, frame, key):
         kind, name, code = frame.get("type"), frame.get("name"), frame["error_code"]
         for at, (e_kind, e_name, e_key, codes) in enumerate(self.excuses):
-            if code in codes and (kind, name, key) == (e_kind, e_name, e_key):
+            if code in codes and (kind, name) == (e_kind, e_name) and key in (None, e_key):
                 del self.excuses[at]
-                self._settle_failed(kind, name, key)
+                self._settle_failed(kind, name, e_key)
                 return True
+        if self.outage and code == 8 and name is not None:
+            self._settle_failed(kind, name, key)
+            if key is None:
+                self._settle_refused(kind, name)
+            return True
         return False
+
+    def _settle_refused(self, kind, name):
+        """The error was the answer to a request for this variable or page."""
+        subscription = self.subscriptions.get((kind, name))
+        if subscription and subscription.view and subscription.view.answers_due:
+            subscription.view.answers_due -= 1
+            fresh = subscription.view.value is None if kind == "var" else subscription.view.page is None
+            if fresh and not subscription.view.answers_due:
+                del self.subscriptions[kind, name]
 
     def _settle_failed(self, kind, name, key):
         """The error was the answer to a request for this item."""

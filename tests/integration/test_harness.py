@@ -11,6 +11,7 @@ from jsontext import Frame, NotJson, decode, elements, members
 from peer import RawPeer, dumps
 from resp import Observer, Redis, RedisError
 from strict import StrictState, Violation, key_of
+from truth import ListHistory, VarHistory, clamp, parse
 
 
 # --- JSON as text ---
@@ -227,9 +228,8 @@ async def test_redis_client(redis_server):
         await client.cmd("INCR", "k")
     observer = await Observer(redis_server.socket_path).start("a{x}", "b{x}")
     await client.pipeline([("SPUBLISH", "a{x}", b"\x001"), ("SPUBLISH", "b{x}", "2"), ("SPUBLISH", "c{x}", "3")])
-    await gateway_module.until(lambda: len(observer.log) == 2, "two messages")
+    await observer.stop(client)
     assert observer.log == [("a{x}", b"\x001"), ("b{x}", b"2")]
-    await observer.stop()
     await client.close()
 
 
@@ -291,3 +291,66 @@ def test_coroutine_tests_run_at_all(request):
 
     with pytest.raises(ZeroDivisionError):
         plugin.pytest_pyfunc_call(Item)
+
+
+# --- what really happened ---
+
+
+A, B, C = (("str", letter) for letter in "abc")
+
+
+def replay(*payloads, whole=None):
+    history = ListHistory()
+    for payload in payloads:
+        operation, revision, numbers, key, value = parse(payload)
+        history.apply(operation, revision, numbers, key, value, whole)
+    return history
+
+
+def test_events_are_read():
+    assert parse(b'vs 7 {"a": 1}') == ("vs", 7, [], None, '{"a": 1}')
+    assert parse(b"vd 8") == ("vd", 8, [], None, None)
+    assert parse('li 3 0 1 5 "é " [1, 2]'.encode()) == ("li", 3, [0, 1], ("str", "é "), "[1, 2]")
+    assert parse(b"lm 4 2 0 9 2 17 5") == ("lm", 4, [2, 0, 9], ("int", 17), "5")
+    assert parse(b'lx 5 0 0 3 "a"') == ("lx", 5, [0, 0], A, None)
+    assert parse(b"la 6 0") == ("la", 6, [0], None, None)
+
+
+def test_a_list_is_reconstructed():
+    history = replay(b'li 1 0 1 3 "a" 1', b'li 2 1 2 3 "b" 1', b'lm 3 0 1 2 3 "a" 2', b'ls 4 0 2 3 "b" 3', b'lx 5 1 1 3 "a"')
+    assert history.states == [(), ((A, "1"),), ((A, "1"), (B, "1")), ((B, "1"), (A, "2")), ((B, "3"), (A, "2")), ((B, "3"),)]
+    with pytest.raises(AssertionError, match="revision 3 after 1"):
+        replay(b'li 1 0 1 3 "a" 1', b'li 3 1 2 3 "b" 1')
+    with pytest.raises(AssertionError, match="is not at 0"):
+        replay(b'li 1 0 1 3 "a" 1', b'ls 2 0 1 3 "b" 1')
+
+
+def test_a_view_is_judged_by_the_states():
+    history = replay(b'li 1 0 1 3 "a" 1', b'li 2 1 2 3 "b" 1', b'li 3 0 3 3 "c" 1')
+    one, two, three = ((A, "1"),), ((A, "1"), (B, "1")), ((C, "1"), (A, "1"))
+    history.check([(0, (2,), frozenset({1}), one), (0, (2,), frozenset({2}), two), (0, (2,), frozenset({2}), one),
+                   (0, (2,), frozenset({2}), three), (0, (2,), frozenset({3}), three)])
+    with pytest.raises(AssertionError, match="lead to no state"):
+        history.check([(0, (2,), frozenset({2}), two), (0, (2,), frozenset({1}), one)])  # it goes back
+    with pytest.raises(AssertionError, match="without reaching"):
+        history.check([(0, (1,), frozenset({1}), ((B, "1"),))] * 5)
+    with pytest.raises(AssertionError, match="lead to no state"):
+        history.check([(0, (2,), frozenset({2, 3}), three)])  # two readings of the count
+    with pytest.raises(AssertionError, match="lead to no state"):
+        history.check([(1, (2,), frozenset({2}), ())])  # a page that does not exist
+
+
+def test_a_variable_is_judged_by_its_revisions():
+    history = VarHistory()
+    for payload in (b"vs 1 1", b"vs 2 2", b"vd 3", b"vs 4 4"):
+        operation, revision, _, _, value = parse(payload)
+        history.apply(operation, revision, value)
+    history.check(["1", "1", "2", "null", "4"])
+    for seen in (["2", "1"], ["4", "null"], ["3"], ["4", "2"]):
+        with pytest.raises(AssertionError):
+            history.check(seen)
+
+
+@pytest.mark.parametrize("page, size, total, effective", [(0, 5, 0, 0), (3, 5, 0, 0), (0, 5, 5, 0), (1, 5, 5, 0), (1, 5, 6, 1), (9, 2, 5, 2)])
+def test_pages_clamp(page, size, total, effective):
+    assert clamp(page, size, total) == effective
