@@ -619,15 +619,15 @@ register('sg_list_insert', WRITE, 3, 3, function(root, args)
   if kind == 's' then
     return refuse('SGARG', 'the list is sorted: use sg_list_put')
   end
+  if kind and call('HEXISTS', root .. ':h', id) == 1 then
+    return refuse('SGID', 'the list has this id already')
+  end
   local total = kind and call('ZCARD', root .. ':l') or 0
   if index == -1 then
     index = total
   end
   if index < 0 or index > total then
     return refuse('SGARG', 'the index is not within the list')
-  end
-  if kind and call('HEXISTS', root .. ':h', id) == 1 then
-    return refuse('SGID', 'the list has this id already')
   end
   local text = decimal(held + 1)
   call('SPUBLISH', root, item_event('li', text, index .. ' ' .. total + 1, id, value))
