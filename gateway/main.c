@@ -68,7 +68,7 @@ static void warn_of_placeholders(const struct options *o)
 {
     size_t n = options_placeholders(o);
     if (n > 0)
-        log_warn("tokens that begin with < are placeholders and let nobody in tokens=%zu", n);
+        log_warn("tokens written <...> are placeholders and let nobody in tokens=%zu", n);
 }
 
 /* --- running ---------------------------------------------------------------------------------------------- */

@@ -308,7 +308,7 @@ const struct grants *options_token(const struct options *o, struct slice token)
     const struct grants *found = NULL;
     if (token.len == 0)
         return &o->anonymous;
-    if (token.ptr[0] == OPTIONS_PLACEHOLDER)
+    if (options_file_is_placeholder(token))
         return NULL;
     for (size_t i = 0; i < o->tokens_len; i++) { /* to the end, so that the time does not tell which one it was */
         if (token_is(o->tokens[i].token, token))
@@ -321,7 +321,7 @@ size_t options_placeholders(const struct options *o)
 {
     size_t n = 0;
     for (size_t i = 0; i < o->tokens_len; i++)
-        n += o->tokens[i].token[0] == OPTIONS_PLACEHOLDER;
+        n += options_file_is_placeholder(slice_str(o->tokens[i].token));
     return n;
 }
 

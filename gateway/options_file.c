@@ -477,15 +477,20 @@ static void apply_anonymous(struct reader *r, const struct file *file, struct op
     apply_verbs(r, file->anonymous, value_under(r, root_of(r), "anonymous"), &o->anonymous);
 }
 
+bool options_file_is_placeholder(struct slice token)
+{
+    return token.len >= 2 && token.ptr[0] == '<' && token.ptr[token.len - 1] == '>';
+}
+
 static const char *check_token(const char *token)
 {
     size_t len = strlen(token);
     if (len < TOKEN_MIN_BYTES || len > TOKEN_MAX_BYTES)
-        return "a token has 1 to 512 characters";
-    for (size_t i = 0; i < len; i++) {
-        if (token[i] <= ' ' || token[i] >= 0x7F)
-            return "a token consists of visible ASCII characters";
-    }
+        return "a token has 1 to 512 bytes";
+    if (!text_is_printable(slice_str(token)))
+        return "a token holds no control characters";
+    if (token[0] == ' ' || token[len - 1] == ' ')
+        return "a token neither begins nor ends with a space, headers cannot carry it";
     return NULL;
 }
 

@@ -9,8 +9,8 @@
  * returns false when there was any (`o` then stays valid for options_deinit). */
 bool options_file_load(struct options *o, const char *path, FILE *err);
 
-/* A token that begins so stands for a secret that is not there: --print-config writes such, examples hold such. A file may,
+/* A token written `<…>` stands for a secret that is not there: --print-config writes such, examples hold such. A file may,
  * but nobody can present one. */
-enum { OPTIONS_PLACEHOLDER = '<' };
+bool options_file_is_placeholder(struct slice token);
 
 #endif

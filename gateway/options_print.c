@@ -1,7 +1,6 @@
 /* Loops over the option table that write for people and for YAML readers. */
 #include "gateway/options_print.h"
 #include "gateway/option.h"
-#include "gateway/options_file.h"
 #include "protocol/base/alloc.h"
 
 enum { HELP_COLUMN = 30, HELP_WIDTH = 100 };
@@ -191,7 +190,7 @@ static void print_verbs(FILE *to, const char *margin, const struct grants *g)
 /* The number keeps redacted tokens different from one another, as tokens must be. */
 static void print_token(FILE *to, const struct grants *g, size_t number)
 {
-    fprintf(to, "  - token: \"%credacted-%zu>\"\n    name: ", OPTIONS_PLACEHOLDER, number);
+    fprintf(to, "  - token: \"<redacted-%zu>\"\n    name: ", number);
     print_quoted(to, g->name);
     fputc('\n', to);
     print_verbs(to, "    ", g);

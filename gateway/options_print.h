@@ -6,7 +6,7 @@
 
 void options_print_help(FILE *to);
 void options_print_version(FILE *to);
-/* options_print_config writes a file that loads to the same options, except that secrets are replaced (OPTIONS_PLACEHOLDER). */
+/* options_print_config writes a file that loads to the same options, except that secrets are replaced (tokens by placeholders). */
 void options_print_config(const struct options *o, FILE *to);
 void options_print_markdown(FILE *to);
 
