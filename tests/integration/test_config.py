@@ -1,13 +1,18 @@
-"""The program's options: what it says of them, what it takes from where, and what it refuses. No gateway runs here, except
-where tokens are shown to one."""
+"""The program's options: what it says of them, what it takes from where, and what it refuses. At the end, what a
+running program makes of them."""
 import json
 import os
 import pathlib
 import re
+import resource
+import signal
+import socket
 import subprocess
 
 import pytest
 import yaml
+
+from gateway import children_of, free_port, poll
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("SYNCGATE_BIN", str(ROOT / "build/release/syncgate"))
@@ -201,3 +206,146 @@ def test_print_config_round_trip(config):
     (folder / "c.yaml").write_text(first.stdout)
     second = run("--print-config", "--config", "c.yaml", cwd=folder)
     assert (second.returncode, second.stdout, second.stderr) == (0, first.stdout, "")
+
+
+# --- what a running program makes of them -------------------------------------------------------------------
+
+
+async def test_anonymous_by_default(gateways, peers, db, name):
+    gateway = gateways.start(dev=False)
+    await db.fcall("sg_var_set", name, "1")
+    peer = await peers(gateway, tolerant=True)
+    await peer.subscribe("var", name)
+    await peer.expect(f'{{"func":"set","type":"var","name":"{name}","value":1}}')
+    await peer.send(func="set", type="var", name=name, value=2)
+    await peer.expect_error(1, type="var", name=name)
+    await peer.subscribe("function", name)
+    await peer.expect_error(3, type="function", name=name)
+
+
+async def test_a_placeholder_lets_nobody_in(gateways, peers, tmp_path):
+    (tmp_path / "c.yaml").write_text('tokens: [{token: "<secret>", name: example, write: ["*"]}]')
+    gateway = gateways.start("--config", str(tmp_path / "c.yaml"), dev=False)
+    peer = await peers.open(gateway.address)
+    await peer.upgrade("/ws/socksync/", "dGhlIHNhbXBsZSBub25jZQ==", {"Authorization": "Bearer <secret>"})
+    assert peer.status == 401
+    assert "placeholders" in gateway.stderr()
+
+
+def warnings(gateway):
+    return [line for line in gateway.stderr().splitlines() if "level=warn" in line]
+
+
+def test_warning_beyond_loopback(gateways, tmp_path):
+    (tmp_path / "open.yaml").write_text("anonymous: {subscribe: ['*'], call: ['*']}")
+    (tmp_path / "worse.yaml").write_text("anonymous: {write: [x]}")
+
+    def warned(address, *flags, dev=False):
+        gateway = gateways.new(*flags, dev=dev)
+        gateway.port = free_port()
+        gateway.listen = [f"{address}:{gateway.port}"]
+        gateway.start()
+        return [line for line in warnings(gateway) if "ANYONE" in line]
+
+    assert warned("127.0.0.1", dev=True) == []
+    assert "call everything" in warned("0.0.0.0")[0]
+    assert warned("0.0.0.0", "--config", str(tmp_path / "open.yaml")) == []  # somebody has decided so
+    assert "write or serve" in warned("0.0.0.0", "--config", str(tmp_path / "worse.yaml"))[0]
+    assert "write or serve" in warned("0.0.0.0", dev=True)[0]
+
+
+def test_log_names_the_options_without_secrets(gateways, tmp_path):
+    (tmp_path / "c.yaml").write_text("tokens: [{token: hunter22, name: a}]")
+    gateway = gateways.start("--config", str(tmp_path / "c.yaml"), "--log-level", "debug")
+    first = gateway.stderr().splitlines()[0]
+    assert re.fullmatch(r'ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=info msg="syncgate starts" version=\S+ .*', first)
+    assert f"listen=127.0.0.1:{gateway.port} " in first
+    assert "hunter22" not in gateway.stderr()
+
+
+def test_log_level(gateways):
+    assert warnings(gateways.start("--log-level", "error")) == []
+    assert "level=info" not in gateways.start("--log-level", "warn").stderr()
+
+
+def test_file_limit_is_raised(gateways):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+        gateway = gateways.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    limits = pathlib.Path(f"/proc/{gateway.process.pid}/limits").read_text()
+    assert re.search(r"Max open files\s+(\d+)", limits)[1] == str(min(hard, 1 << 20))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_port_that_is_taken(gateways, workers):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        gateway = gateways.new("--workers", workers)
+        gateway.port = taken.getsockname()[1]
+        gateway.launch()
+        assert gateway.wait_exit() == 1
+    assert "level=error" in gateway.stderr()
+
+
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=["one", "workers"])
+def test_folder_that_is_taken(gateways, tmp_path, flags):
+    first = gateways.start("--data-dir", tmp_path / "data", redis=None)
+    second = gateways.new("--data-dir", tmp_path / "data", *flags, redis=None)
+    second.launch()
+    assert second.wait_exit() == 1
+    assert "in use" in second.stderr()
+    assert first.get("/readyz").status == 200
+
+
+# --- workers ------------------------------------------------------------------------------------------------
+
+
+def test_workers_serve_and_end_together(gateways):
+    gateway = gateways.start("--workers", 3)
+    poll(lambda: len(children_of(gateway.process.pid)) == 3, "three workers")
+    workers = children_of(gateway.process.pid)
+    gateway.stop()  # which checks the exit code
+    assert [pid for pid in workers if os.path.exists(f"/proc/{pid}")] == []
+
+
+async def test_a_dead_worker_comes_back(gateways, peers, db, name):
+    gateway = gateways.start("--workers", 2)
+    await db.fcall("sg_var_set", name, "1")
+    poll(lambda: len(children_of(gateway.process.pid)) == 2, "two workers")
+    before = set(children_of(gateway.process.pid))
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    poll(lambda: len(set(children_of(gateway.process.pid)) - {victim}) == 2, "another worker")
+    assert len(before & set(children_of(gateway.process.pid))) == 1
+    gateway.wait_ready()
+    for _ in range(4):  # whoever of the two accepts
+        peer = await peers(gateway)
+        await peer.subscribed("var", name)
+    poll(lambda: "worker died" in gateway.stderr(), "the log says so")
+
+
+def test_workers_end_with_their_parent(gateways):
+    gateway = gateways.start("--workers", 2)
+    poll(lambda: len(children_of(gateway.process.pid)) == 2, "two workers")
+    workers = children_of(gateway.process.pid)
+    gateway.kill()
+    poll(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), "the workers end too")
+
+
+def test_workers_share_the_private_redis(gateways, tmp_path):
+    gateway = gateways.start("--workers", 2, "--data-dir", tmp_path / "data", redis=None)
+    poll(lambda: len(children_of(gateway.process.pid)) == 3, "two workers and redis-server")
+    sockets = list((tmp_path / "data").glob("*.sock"))
+    assert len(sockets) == 1
+    gateway.stop()
+    assert not gateway.stderr().count("worker died")
+
+
+def test_private_redis_comes_back(gateways, tmp_path):
+    gateway = gateways.start("--data-dir", tmp_path / "data", redis=None)
+    victim, = children_of(gateway.process.pid)
+    os.kill(victim, signal.SIGKILL)
+    poll(lambda: [pid for pid in children_of(gateway.process.pid) if pid != victim], "another redis-server")
+    gateway.wait_ready()
