@@ -21,14 +21,14 @@ local ARGS_MAX = 1000000
 
 -- While a library is loaded Redis shows it nothing but redis.register_function, so everything from outside is fetched
 -- by the first call, which runs prepare().
-local call, byte, char, find, format, gsub, match, rep, sub
+local call, byte, char, find, format, gsub, match, sub
 local floor, log, concat, remove, ipairs, tonumber, pcall, unpack
 local decode
 local ESCAPE
 
 local function prepare()
   byte, char, find, format = string.byte, string.char, string.find, string.format
-  gsub, match, rep, sub = string.gsub, string.match, string.rep, string.sub
+  gsub, match, sub = string.gsub, string.match, string.sub
   floor, log, concat, remove = math.floor, math.log, table.concat, table.remove
   ipairs, tonumber, pcall, unpack = _G.ipairs, _G.tonumber, _G.pcall, _G.unpack
   -- A decoder of our own: its settings must not change what other libraries of this Redis get from cjson.
@@ -53,9 +53,9 @@ local function decimal(number)
   return format('%.0f', number)
 end
 
--- An integer argument, or nil. Huge ones become huge floats, which every range check refuses or clamps.
+-- An integer argument, or nil. Huge ones become huge floats, which every range check refuses or clamps; -0 becomes 0.
 local function integer(text)
-  return find(text, '^%-?%d+$') and tonumber(text) or nil
+  return find(text, '^%-?%d+$') and tonumber(text) + 0 or nil
 end
 
 ---------------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ local function points_plain(text)
       return false
     end
   end
-  return not find(text, '%d%.%D', at) and byte(text, -1) ~= 46
+  return not find(text, '%d%.%D', at)
 end
 
 -- Plain scalars are settled by a pattern; the rest goes through cjson and through what cjson does not check.
@@ -405,9 +405,10 @@ local function key_between(low, high)
   end
   local from = digits_at(low, skip)
   while to - from < 2 do
-    -- No room in these six digits: keep those of the lower key and look behind them, where the upper end is open.
+    -- No room in these six digits, which happens only when the lower key has all of them: keep them and look behind them,
+    -- where the upper end is open.
     skip = skip + 6
-    head = sub(low, 1, skip) .. rep('\1', skip - #low)
+    head = sub(low, 1, skip)
     from, to = digits_at(low, skip), SIX
   end
   return head .. digits_of(shortest_between(from, to))
