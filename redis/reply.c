@@ -248,13 +248,12 @@ static bool bounded(struct reply_reader *r)
     struct slice part = slice_of(resp->buf + resp->pos, resp->len - resp->pos), line;
     if (task->type < 0 || part.len == 0)
         return true;
-    bool has_length = task->type == REDIS_REPLY_STRING || task->type == REDIS_REPLY_VERB;
-    if (!slice_cut(&part, '\r', &line))
-        return part.len <= (has_length ? (size_t)HEADER_MAX : (size_t)REPLY_LINE_MAX);
+    if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_VERB)
+        return part.len <= REPLY_LINE_MAX;
     int64_t announced;
-    if (has_length && slice_i64(line, &announced))
-        return announced <= REPLY_TEXT_MAX;
-    return line.len + part.len <= REPLY_LINE_MAX;
+    if (!slice_cut(&part, '\r', &line))
+        return part.len <= HEADER_MAX;
+    return slice_i64(line, &announced) && announced <= REPLY_TEXT_MAX;
 }
 
 enum reply_next reply_reader_next(struct reply_reader *r, const struct reply **out)
