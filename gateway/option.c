@@ -36,7 +36,7 @@ const struct option option_table[] = {
     {"data-dir", OPTION_STRING, "DIR", "./syncgate-data", MEMBER(data_dir),
      .help = "where the private redis-server keeps its data and its socket"},
     {"workers", OPTION_INT, "N", "1", 0, 256, MEMBER(workers),
-     .help = "processes that share the port; 0 is one per core"},
+     .help = "processes that share the port; 0 is one per core it may use"},
     {"config", OPTION_STRING, "FILE", NULL, MEMBER(config_file), .flag_only = true, .help = "the YAML file to read"},
     {"prefix", OPTION_STRING, "TEXT", "sg:", .take = take_prefix, MEMBER(prefix),
      .help = "in front of every key and channel in Redis; several prefixes can share one Redis"},

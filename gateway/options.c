@@ -7,7 +7,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <unistd.h>
+#include <sched.h>
 
 enum { WORKERS_MAX = 256 };
 
@@ -205,8 +205,9 @@ static void allow_everything(struct grants *g)
 
 static int64_t count_cores(void)
 {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : n;
+    cpu_set_t cores; /* those that we may use: a container has fewer than the machine */
+    int n = sched_getaffinity(0, sizeof(cores), &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    return n > WORKERS_MAX ? WORKERS_MAX : n;
 }
 
 static bool has_port_0(const char *address)

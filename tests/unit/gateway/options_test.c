@@ -4,6 +4,7 @@
 #include "protocol/base/alloc.h"
 #include "tests/unit/unit.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 enum { ARGS_MAX = 12 };
@@ -382,9 +383,22 @@ static void test_file_from_environment(void)
 
 static void test_workers_per_core(void)
 {
+    cpu_set_t before, one;
+    CU_ASSERT_EQUAL_FATAL(sched_getaffinity(0, sizeof(before), &before), 0);
     struct run r = run(ARGS("--workers=0"), NULL);
-    CU_ASSERT_EQUAL(r.o.workers, sysconf(_SC_NPROCESSORS_ONLN));
+    CU_ASSERT_EQUAL(r.o.workers, CPU_COUNT(&before));
     end(&r);
+
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++) {
+        if (CPU_ISSET(i, &before))
+            CPU_SET(i, &one);
+    }
+    CU_ASSERT_EQUAL_FATAL(sched_setaffinity(0, sizeof(one), &one), 0);
+    r = run(ARGS("--workers=0"), NULL);
+    CU_ASSERT_EQUAL(r.o.workers, 1);
+    end(&r);
+    sched_setaffinity(0, sizeof(before), &before);
 }
 
 /* --- the file --------------------------------------------------------------------------------------------- */
