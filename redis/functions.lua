@@ -372,17 +372,15 @@ local function digits_of(number)
   return sub(text, 1, last)
 end
 
--- A number in the middle half between low and high (at least two apart) that has as few digits as possible.
+-- A number near the middle of low and high (at least two apart) that has as few digits as possible.
 local function shortest_between(low, high)
   local middle = low + floor((high - low) / 2)
-  local slack = floor((high - low) / 4)
   for _, power in ipairs(POWERS) do
     local number = floor(middle / power + 0.5) * power
-    if number > low and number < high and number >= middle - slack and number <= middle + slack then
+    if number > low and number < high then
       return number
     end
   end
-  return middle
 end
 
 -- How many digits two keys share, low counting as followed by zeros.
@@ -519,12 +517,13 @@ local function keys_spread(low, high, count)
     from = to - (count + 1) * UNIT
   end
   local step = floor((to - from) / (count + 1))
-  if step < 4 then
+  if step < 1 then
     return nil
   end
-  local grain = 1
+  -- Short keys: multiples of the largest power that fits into a step.
+  local grain
   for _, power in ipairs(POWERS) do
-    if power * 4 <= step then
+    if power <= step then
       grain = power
       break
     end
