@@ -647,7 +647,7 @@ def test_set_all_is_linear(sg):
     """Brackets in strings that never close do not make the scanner look at the whole array for each item."""
     costs = []
     for size in (2000, 16000):
-        items = ",".join(f'{{"id":{number},"value":{{"a":"{{"}}}}' for number in range(size))
+        items = ",".join(f'{{"id":{number},"value":{{"a":"{{{{{{"}}}}' for number in range(size))
         sg.client.config_resetstat()
         sg("sg_list_set_all", "l", f"[{items}]")
         costs.append(sg.client.info("commandstats")["cmdstat_fcall"]["usec"])
@@ -929,6 +929,26 @@ def test_order_keys_at_the_edges_of_space(sg, edge):
     added = [b"%d" % count for count in range(3000)]
     assert names == (added[::-1] + [b'"start"'] if edge == "low" else [b'"start"'] + added)
     audit_positional(sg, "l")
+
+
+def test_order_keys_where_no_step_fits(sg):
+    """Items crowd together right below a digit boundary: the first window has no room at all, a wider one has."""
+    prefix = b"\x05" + b"\xff" * 5
+    keys = [prefix + bytes([10 + number]) for number in range(37)]
+    keys[21] = keys[20] + b"\1" * 24 + b"\2"  # the two that something is put between
+    keys += [b"\x06"] + [b"\x06" + bytes([2 + number]) for number in range(100)]
+    sg("sg_list_set_all", "l", json.dumps([{"id": number, "value": number} for number in range(len(keys))]))
+    sg.client.delete("sg:{l}:l")
+    for number, key in enumerate(keys):
+        sg.client.zadd("sg:{l}:l", {b"%s\0i%d" % (key, number): 0})
+        sg.client.hset("sg:{l}:h", f"i{number}", b"%s\0%d" % (key, number))
+    audit_positional(sg, "l")
+    model = [b"%d" % number for number in range(len(keys))]
+    assert [name for name, _ in sg.items("l")] == model
+    sg("sg_list_insert", "l", 21, "-1", "0")
+    model.insert(21, b"-1")
+    assert [name for name, _ in sg.items("l")] == model
+    assert len(audit_positional(sg, "l")[22]) < 24, "the crowd was spread"
 
 
 def fcall_usec(sg, calls):
