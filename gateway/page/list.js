@@ -87,7 +87,7 @@ class Pane {
     if (before !== document.activeElement && this.body.contains(before)) before.focus();
     const button = this.refocus && this.#rows.get(this.refocus.key)?.element.querySelector(`[data-action="${this.refocus.action}"]`);
     if (!button) return;
-    if (document.activeElement === document.body) button.focus();
+    if (document.activeElement === document.body || document.activeElement.closest('.leaving')) button.focus();
     this.refocus = null;
   }
 
