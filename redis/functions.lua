@@ -64,8 +64,9 @@ end
 -- One pattern call costs as much as looking at twenty bytes, and an anchored pattern that runs over one range is five
 -- times faster than one that searches. Hence the shapes below: this check runs in every write.
 
--- Well-formed sequences: first byte from, to, pattern.
+-- What may stand in UTF-8: first byte from, to, pattern.
 local SEQUENCES = {
+  { 0, 127, '[\1-\127%z]+' },
   { 194, 223, '[\194-\223][\128-\191]' },
   { 224, 224, '\224[\160-\191][\128-\191]' },
   { 225, 236, '[\225-\236][\128-\191][\128-\191]' },
@@ -75,7 +76,7 @@ local SEQUENCES = {
   { 241, 243, '[\241-\243][\128-\191][\128-\191][\128-\191]' },
   { 244, 244, '\244[\128-\143][\128-\191][\128-\191]' },
 }
--- By first byte: one sequence, and four of a kind in a row, which most scripts have many of.
+-- By first byte: one of them, and four in a row, which is what most scripts consist of.
 local UTF8_ONE, UTF8_FOUR = {}, {}
 for row = 1, #SEQUENCES do
   local from, to, sequence = SEQUENCES[row][1], SEQUENCES[row][2], SEQUENCES[row][3]
@@ -85,19 +86,26 @@ for row = 1, #SEQUENCES do
   end
 end
 
--- Is the text from position `at` on UTF-8?
-local function utf8_valid(text, at)
-  while true do
-    at = match(text, '^[\1-\127%z]*()', at)
-    local first = byte(text, at)
-    if not first then
-      return true
-    end
-    at = UTF8_ONE[first] and (match(text, UTF8_FOUR[first], at) or match(text, UTF8_ONE[first], at))
+-- Is the text UTF-8?
+local function utf8_valid(text)
+  local at, first = 1, byte(text)
+  while first do
+    local one = UTF8_ONE[first]
+    at = one and match(text, one, at)
     if not at then
       return false
     end
+    first = byte(text, at)
+    if first and UTF8_ONE[first] == one then
+      local four, behind = UTF8_FOUR[first], at
+      while behind do
+        at = behind
+        behind = match(text, four, at)
+      end
+      first = byte(text, at)
+    end
   end
+  return true
 end
 
 local LITERAL = { ['null'] = true, ['true'] = true, ['false'] = true }
@@ -154,7 +162,7 @@ local function json_valid(text)
   elseif first ~= 123 and first ~= 91 and (LITERAL[text] or number_valid(text)) then
     return true
   end
-  if not ascii and not (find(text, '^[ -\255\9\10\13]*$') and utf8_valid(text, 1)) then
+  if not ascii and not (find(text, '^[ -\255\9\10\13]*$') and utf8_valid(text)) then
     return false
   end
   if not pcall(decode, text) then
@@ -211,7 +219,7 @@ local function id_parse(text)
   end
   if byte(text) == 34 and #text > 1 and byte(text, -1) == 34 and json_valid(text) then
     text = string_bytes(text)
-  elseif not utf8_valid(text, 1) then
+  elseif not utf8_valid(text) then
     return nil
   end
   return #text > 0 and #text <= ID_MAX and 's' .. text or nil
@@ -225,7 +233,7 @@ local function name_valid(name)
   if #name < 1 or #name > NAME_MAX then
     return false
   end
-  return find(name, '^[ -z|~]*$') or (find(name, '^[ -z|~\128-\255]*$') and utf8_valid(name, 1))
+  return find(name, '^[ -z|~]*$') or (find(name, '^[ -z|~\128-\255]*$') and utf8_valid(name))
 end
 
 -- The root of a name's keys, which is its channel too: `price` means sg:{price}, `acme:{price}` is taken as it is.
