@@ -829,19 +829,21 @@ static void beat_send_all(struct calls *k)
         beat_send(k, busy, len);
 }
 
-/* Jobs need the lease too: when it ends, their callers are told that the executor is gone. */
+/* Jobs need the lease too: when it ends, their callers are told that the executor is gone. And whoever knows of a function beats,
+ * because beats are what buries a gateway that died: its functions end also where nobody else serves any. */
 static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct calls *k = arg;
-    if (!k->gw->redis_up || k->serving + k->running + k->leaves.count == 0)
+    bool involved = k->serving + k->running + k->functions.count > 0;
+    if (!k->gw->redis_up || (!involved && k->leaves.count == 0))
         return;
     bool gap = !k->reading && k->rev < k->rev_seen;
     if (gap)
         metric_add(METRIC_GAPS, 1);
     if (gap || k->register_again || k->leaves.count > 0)
         resync(k);
-    if (k->serving + k->running > 0)
+    if (involved)
         beat_send_all(k);
 }
 

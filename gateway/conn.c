@@ -54,7 +54,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
 
 void conn_open(struct conn *c)
 {
-    log_debug("conn=%llu remote=%s grants=%s opened", (unsigned long long)c->id, c->remote, c->grants->name);
+    log_debug("connection opened conn=%llu remote=%s grants=%s", (unsigned long long)c->id, c->remote, c->grants->name);
     session_open(c);
 }
 
@@ -82,8 +82,8 @@ static void drop_queue(struct conn *c)
 void conn_dead(struct conn *c)
 {
     struct gateway *g = c->gw;
-    log_debug("conn=%llu remote=%s code=%d closed why=\"%s\"", (unsigned long long)c->id, c->remote, c->close_code,
-              c->close_why ? c->close_why : "peer");
+    log_debug("connection closed conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id, c->remote,
+              c->close_code, c->close_why ? c->close_why : "peer");
     c->state = CONN_DEAD;
     detach(c);
     if (list_linked(&c->closing))
@@ -293,7 +293,8 @@ void conn_close(struct conn *c, int code, const char *why)
     c->close_why = why;
     c->close_deadline_ms = gateway_now_ms() + CLOSE_WAIT_MS;
     list_append(&c->gw->closing, &c->closing);
-    log_debug("conn=%llu remote=%s code=%d closing why=\"%s\"", (unsigned long long)c->id, c->remote, code, why);
+    log_debug("closing connection conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id, c->remote, code,
+              why);
 }
 
 bool conn_peer_closed(struct conn *c)

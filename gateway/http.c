@@ -1,7 +1,9 @@
 /* The small HTTP side. A reply is prepared whole, then written piece by piece as the socket takes it. */
 #include "gateway/http.h"
 
+#include <assert.h>
 #include <libwebsockets.h>
+#include <stdio.h>
 
 #include "gateway/assets.h"
 #include "gateway/metrics.h"
@@ -177,15 +179,33 @@ int http_request(struct gateway *g, struct lws *wsi, const char *path)
     return respond_text(wsi, 404, "not found");
 }
 
+static const char *reason_phrase(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *phrase;
+    } phrases[] = {{400, "Bad Request"},        {401, "Unauthorized"},     {404, "Not Found"},
+                   {405, "Method Not Allowed"}, {426, "Upgrade Required"}, {503, "Service Unavailable"}};
+    for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
+        if (phrases[i].status == status)
+            return phrases[i].phrase;
+    return "Error";
+}
+
 int http_refuse(struct lws *wsi, unsigned status, const char *why)
 {
-    char body[256];
-    int n = snprintf(body, sizeof(body), "%s\n", why);
-    struct answer page = {status, "text/plain; charset=utf-8", NULL, NULL, (size_t)n};
-    if (send_headers(wsi, &page))
-        return -1;
-    unsigned char piece[LWS_PRE + sizeof(body)];
-    memcpy(piece + LWS_PRE, body, (size_t)n);
+    /* Written by hand: libwebsockets would call it HTTP/1.0, because it has not looked at the version yet. */
+    char text[512];
+    const char *extra = status == 426   ? "sec-websocket-version: 13\r\n"
+                        : status == 401 ? "www-authenticate: Bearer\r\n"
+                                        : "";
+    int n = snprintf(text, sizeof(text),
+                     "HTTP/1.1 %u %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\n%s"
+                     "connection: close\r\n\r\n%s\n",
+                     status, reason_phrase(status), strlen(why) + 1, extra, why);
+    assert(n > 0 && (size_t)n < sizeof(text));
+    unsigned char piece[LWS_PRE + sizeof(text)];
+    memcpy(piece + LWS_PRE, text, (size_t)n);
     lws_write(wsi, piece + LWS_PRE, (size_t)n, LWS_WRITE_HTTP_FINAL);
     return -1; /* a refused upgrade ends the connection: what follows would not be HTTP */
 }

@@ -168,14 +168,12 @@ bool item_declared(const struct item *i)
     return options_name(i->gw->opt, i->kind, i->name) != NULL;
 }
 
-enum known items_known(struct items *r, enum kind kind, struct slice name)
+bool items_known(struct items *r, enum kind kind, struct slice name)
 {
     if (options_name(r->g->opt, kind, name))
-        return KNOWN_YES;
+        return true;
     const struct item *i = find(r, kind, name);
-    if (!i || i->state != ITEM_READY)
-        return r->g->redis_up ? KNOWN_ASK_REDIS : (i && i->exists ? KNOWN_YES : KNOWN_ASK_REDIS);
-    return i->exists ? KNOWN_YES : KNOWN_NO;
+    return i && i->exists;
 }
 
 /* --- reading --- */
@@ -187,11 +185,31 @@ void item_want_read(struct item *i)
     kind_of(i)->read(i);
 }
 
+void item_read_begins(struct item *i)
+{
+    i->reading = true;
+    i->confirm = false;
+    i->reads++;
+    metric_add(METRIC_READS, 1);
+}
+
+void item_read_ends(struct item *i, bool answered)
+{
+    i->reading = false;
+    if (answered)
+        i->reads_done = i->reads;
+}
+
+bool item_unknown(const struct item *i)
+{
+    return !i->exists && !item_declared(i);
+}
+
 void item_read_failed(struct item *i, const struct store_result *r)
 {
     if (r->status == STORE_AWAY)
         return; /* on_resync reads again */
-    log_warn("name=\"%.*s\" read failed: %.*s", (int)i->name.len, i->name.ptr, (int)r->text.len, r->text.ptr);
+    log_warn("read failed name=%s error=%s", log_value(i->name), log_value(r->text));
     item_retry_later(i);
 }
 
@@ -212,7 +230,7 @@ void item_missed(struct item *i)
 void item_bad_change(const struct item *i, const char *what)
 {
     metric_add(METRIC_BAD_CHANGES, 1);
-    log_warn("name=\"%.*s\" dropped bytes from Redis: %s", (int)i->name.len, i->name.ptr, what);
+    log_warn("dropped bytes from Redis name=%s what=\"%s\"", log_value(i->name), what);
 }
 
 void item_flush_sub(struct sub *s)
@@ -227,6 +245,7 @@ struct request *request_new(struct item *i, struct conn *c, bool subscribe, stru
     struct request *q = sg_calloc(1, sizeof(*q));
     q->item = i;
     q->conn = c;
+    q->reads = i->reads;
     q->subscribe = subscribe;
     q->view = view;
     q->watch = watch;
@@ -277,6 +296,16 @@ void request_fail(struct request *q, enum error_code code, const char *text)
     }
     item_error(q->conn, q->item, code, text, kind_of(q->item)->request_id(q));
     request_free(q);
+}
+
+bool request_fail_unknown(struct request *q)
+{
+    if (q->item->reads_done <= q->reads) {
+        q->item->confirm = true;
+        return false;
+    }
+    request_fail(q, ERROR_NAME, "unknown name");
+    return true;
 }
 
 void item_error(struct conn *c, const struct item *i, enum error_code code, const char *text, struct slice id)
@@ -413,7 +442,7 @@ static void on_swept(void *arg, const struct store_result *res, const struct sto
     bool exists = i->kind == KIND_VAR ? st->var_exists : st->list_exists;
     if (rev == i->rev && exists == i->exists)
         return;
-    log_info("name=\"%.*s\" the sweep found revision %lld, held %lld", (int)i->name.len, i->name.ptr, (long long)rev,
+    log_info("the sweep found another revision name=%s found=%lld held=%lld", log_value(i->name), (long long)rev,
              (long long)i->rev);
     metric_add(METRIC_GAPS, 1);
     item_missed(i);

@@ -22,9 +22,12 @@ struct item {
     struct gateway *gw;
     enum kind kind;
     enum item_state state;
-    bool exists;   /* in Redis, as of `rev` */
-    bool reading;  /* a read is in flight and holds this item */
-    bool sweeping; /* so does the sweep's question */
+    bool exists;         /* in Redis, as of `rev` */
+    bool reading;        /* a read is in flight and holds this item */
+    bool sweeping;       /* so does the sweep's question */
+    bool confirm;        /* somebody asks for a name that is not there as far as we know: read before that is said */
+    uint64_t reads;      /* begun; the one in flight has this number */
+    uint64_t reads_done; /* number of the last one that was answered */
     int64_t rev;
     int64_t retry_ms; /* when a read that Redis refused may be tried again; 0: now */
     size_t users;     /* subscriptions and requests */
@@ -62,6 +65,7 @@ struct request {
     struct list_node in_deadlines; /* registry, oldest first */
     struct item *item;
     struct conn *conn;
+    uint64_t reads;      /* of the item, begun before this request */
     bool subscribe;      /* else: get */
     struct view *view;   /* list page */
     struct watch *watch; /* list item */
@@ -79,8 +83,8 @@ void items_free(struct items *r);
 enum { ITEMS_TICK_MS = 100 };
 void items_tick(struct items *r);
 
-enum known { KNOWN_NO, KNOWN_YES, KNOWN_ASK_REDIS };
-enum known items_known(struct items *r, enum kind kind, struct slice name);
+/* items_known: the name is known here. False: only Redis can tell, even if it did not have the name a moment ago. */
+bool items_known(struct items *r, enum kind kind, struct slice name);
 
 /* --- what sessions do; errors are answered inside --- */
 
@@ -100,6 +104,11 @@ void item_init(struct item *i, struct gateway *g, enum kind kind, struct slice n
 bool item_declared(const struct item *i);
 /* item_want_read reads from Redis again unless a read is in flight or the link is away (then its return does). */
 void item_want_read(struct item *i);
+/* item_read_begins, item_read_ends: bookkeeping around a read. */
+void item_read_begins(struct item *i);
+void item_read_ends(struct item *i, bool answered);
+/* item_unknown: not in Redis and not declared, as far as is known here. */
+bool item_unknown(const struct item *i);
 /* item_read_failed: bookkeeping for a read that got no usable answer. */
 void item_read_failed(struct item *i, const struct store_result *r);
 void item_retry_later(struct item *i);
@@ -114,6 +123,9 @@ struct request *request_new(struct item *i, struct conn *c, bool subscribe, stru
 void request_free(struct request *q);
 /* request_fail answers an error and frees; a pending subscription that waited for it ends. */
 void request_fail(struct request *q, enum error_code code, const char *text);
+/* request_fail_unknown answers error 3, but only on the strength of a read that began after the request: somebody may have created
+ * the name just before asking, and that change may be on its way still. Returns false when such a read has to come first. */
+bool request_fail_unknown(struct request *q);
 
 struct sub *sub_new(struct conn *c, struct item *i, struct watch *w); /* pending */
 struct sub *sub_find(const struct conn *c, const struct item *i, const void *target);

@@ -35,6 +35,7 @@ struct paged {
     int64_t replaced_rev; /* the last set_all or drop: whoever was told an older state gets its page whole */
     struct map known; /* struct held_entry: what subscribers were told before a loss; while views are filled again */
     struct page_steps steps;
+    bool total_unsure; /* the connection at hand was just told a delete of an item off its page */
 };
 
 struct view {
@@ -306,6 +307,7 @@ static struct frame *change_frame(struct paged *p, const struct dialect *d, cons
     *whole = !from || from_rev < p->replaced_rev;
     if (!*whole && !page_compare(from, to, &p->steps))
         return NULL;
+    p->steps.set_count = p->steps.set_count || p->total_unsure;
     if (!*whole)
         *whole = p->steps.replace || (p->steps.deletes && from_rev < p->opaque_rev);
     buf_reset(&g->scratch);
@@ -334,7 +336,7 @@ static void told_by_page(struct paged *p, struct conn *c, struct slice id, bool 
 /* What the page just told this connection need not be told again by its item subscriptions. */
 static void settle_watches(struct paged *p, struct conn *c, bool whole, const struct page *to)
 {
-    if (!p->watches.count || !c->watching)
+    if (!c->watching)
         return;
     if (whole) {
         for (uint32_t i = 0; i < to->count; i++)
@@ -364,22 +366,69 @@ struct shared_change {
     bool made;
 };
 
+static bool page_holds(const struct page *p, struct slice id)
+{
+    for (uint32_t i = 0; p && i < p->count; i++)
+        if (slice_eq(entry_id(p->slots[i]), id))
+            return true;
+    return false;
+}
+
+static void watch_tell(struct watch *w, struct sub *s, bool counted);
+
+/* A peer that follows a page and, on its own, an item off that page is told by a `delete` when that item leaves the list.
+ * Peers may or may not count that in their total, so the total is said right behind it. */
+static bool tell_gone_off_page(struct paged *p, struct conn *c, const struct page *from)
+{
+    bool any = false;
+    list_each(&p->watches, n)
+    {
+        struct watch *w = container_of(n, struct watch, in_list);
+        struct sub *s = w->known && !w->entry ? sub_find(c, &p->base, w) : NULL;
+        if (!s || s->pending || page_holds(from, w->by_id.key))
+            continue;
+        w->users++;
+        watch_tell(w, s, true);
+        watch_release(w);
+        any = true;
+    }
+    return any;
+}
+
+/* For a connection that also watches items: what it is told depends on them, so nothing is shared. */
+static void tell_watcher(struct view *v, struct sub *s, int64_t from_rev, struct page *to)
+{
+    struct paged *p = v->list;
+    struct conn *c = s->key.conn;
+    bool whole;
+    p->total_unsure = tell_gone_off_page(p, c, s->told);
+    struct frame *f = change_frame(p, c->dialect, s->told, from_rev, to, &whole);
+    p->total_unsure = false;
+    if (f) {
+        conn_push(c, f);
+        settle_watches(p, c, whole, to);
+    }
+    frame_unref(f);
+}
+
 static void tell(struct view *v, struct sub *s, int64_t from_rev, struct page *to, struct shared_change *last)
 {
     struct paged *p = v->list;
     struct conn *c = s->key.conn;
+    if (p->watches.count && c->watching) {
+        tell_watcher(v, s, from_rev, to);
+        if (c->dirty.count)
+            ws_want_write(c); /* item subscriptions that waited for this */
+        return;
+    }
     bool same = last->made && last->from == s->told && last->from_rev == from_rev && last->dialect == c->dialect;
     if (!same) {
         frame_unref(last->frame);
         *last = (struct shared_change){.from = s->told, .from_rev = from_rev, .dialect = c->dialect, .made = true};
         last->frame = change_frame(p, c->dialect, s->told, from_rev, to, &last->whole);
     }
-    if (last->frame) {
+    if (last->frame)
         conn_push(c, last->frame);
-        settle_watches(p, c, last->whole, to);
-    }
-    if (c->dirty.count)
-        ws_want_write(c); /* item subscriptions that waited for this */
 }
 
 /* view_flush brings the subscribers of a view without holes to its current version. */
@@ -414,7 +463,8 @@ static void view_flush(struct view *v)
     page_unref(to);
 }
 
-static void watch_tell(struct watch *w, struct sub *s)
+/* counted: the page's own steps will say the total; otherwise it is said here, right behind a delete. */
+static void watch_tell(struct watch *w, struct sub *s, bool counted)
 {
     struct conn *c = s->key.conn;
     struct buf *out = &c->gw->scratch;
@@ -422,6 +472,11 @@ static void watch_tell(struct watch *w, struct sub *s)
     s->told_rev = w->list->base.rev;
     uint32_t messages = w->entry ? c->dialect->item_set(out, w->list->base.name, w->entry)
                                  : c->dialect->item_delete(out, w->list->base.name, w->by_id.key, true);
+    const struct sub *page = w->entry || counted ? NULL : sub_find(c, &w->list->base, &w->list->base);
+    if (page && page->told) {
+        struct page_steps count_only = {.set_count = true};
+        messages += c->dialect->steps(out, w->list->base.name, &c->gw->limits, page->told, &count_only);
+    }
     struct frame *f = frame_new(buf_slice(out), messages);
     conn_push(c, f);
     frame_unref(f);
@@ -442,7 +497,7 @@ static void watch_flush(struct watch *w)
         if (c->congested || list_linked(&s->in_dirty) || !item_list_current(c, &p->base))
             fanout_missed(s);
         else
-            watch_tell(w, s);
+            watch_tell(w, s, false);
     }
     w->flushed_rev = p->base.rev;
     watch_release(w);
@@ -778,7 +833,7 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
 {
     struct list_read *asked = arg;
     struct paged *p = asked->list;
-    p->base.reading = false;
+    item_read_ends(&p->base, r->status == STORE_OK);
     if (r->status != STORE_OK) {
         item_read_failed(&p->base, r);
         free(asked);
@@ -797,7 +852,7 @@ static void read(struct item *i)
     struct paged *p = paged_of(i);
     struct plan plan;
     make_plan(&plan, p);
-    if (i->state == ITEM_READY && !plan.nranges && !plan.nids)
+    if (i->state == ITEM_READY && !plan.nranges && !plan.nids && !i->confirm)
         return;
     size_t bytes = 0;
     for (size_t k = 0; k < plan.nids; k++)
@@ -811,8 +866,7 @@ static void read(struct item *i)
         asked->plan.ids[k].ptr = at;
         at += plan.ids[k].len;
     }
-    i->reading = true;
-    metric_add(METRIC_READS, 1);
+    item_read_begins(i);
     store_list_read(i->gw->store, i->name, asked->plan.ranges, plan.nranges, asked->plan.ids, plan.nids, on_read,
                     asked);
 }
@@ -852,10 +906,8 @@ static bool serve_page(struct request *q)
     struct paged *p = paged_of(q->item);
     const struct sub *s = sub_find(q->conn, q->item, q->item);
     assert(s);
-    if (s->pending && !p->base.exists && !item_declared(&p->base)) {
-        request_fail(q, ERROR_NAME, "unknown name");
-        return true;
-    }
+    if (s->pending && item_unknown(&p->base))
+        return request_fail_unknown(q);
     if (view_vanished(q->view)) {
         struct view *v =
             view_get(p, page_clamp(q->view->window.number, q->view->window.size, p->total), q->view->window.size);
@@ -895,10 +947,8 @@ static bool serve_item(struct request *q)
     struct paged *p = paged_of(q->item);
     const struct sub *s = sub_find(q->conn, q->item, q->watch);
     bool pending = s && s->pending;
-    if (pending && !p->base.exists && !item_declared(&p->base)) {
-        request_fail(q, ERROR_NAME, "unknown name");
-        return true;
-    }
+    if (pending && item_unknown(&p->base))
+        return request_fail_unknown(q);
     /* Never newer nor older than what this connection was told of the list. */
     if (!q->watch->known || !item_list_current(q->conn, q->item))
         return false;
@@ -1027,7 +1077,7 @@ static void flush_sub(struct sub *s)
     } else if (!item_list_current(s->key.conn, i)) {
         fanout_wait(s);
     } else if (s->told_rev < s->watch->changed_rev) {
-        watch_tell(s->watch, s);
+        watch_tell(s->watch, s, false);
     }
 }
 

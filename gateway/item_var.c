@@ -108,7 +108,7 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
 {
     struct item *i = arg;
     struct var *v = var_of(i);
-    i->reading = false;
+    item_read_ends(i, r->status == STORE_OK);
     if (r->status != STORE_OK) {
         item_read_failed(i, r);
         return;
@@ -123,12 +123,13 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
         publish(v);
     }
     item_var_kind.serve(i);
+    if (i->confirm)
+        item_want_read(i);
 }
 
 static void read(struct item *i)
 {
-    i->reading = true;
-    metric_add(METRIC_READS, 1);
+    item_read_begins(i);
     store_var_read(i->gw->store, i->name, on_read, i);
 }
 
@@ -139,36 +140,36 @@ static void answer(struct conn *c, struct var *v)
     conn_answer_frame(c, frame_of(v, c->dialect));
 }
 
-/* serve_one: the state is known. */
-static void serve_request(struct request *q)
+/* The state is known. False: this request has to wait. */
+static bool serve_request(struct request *q)
 {
     struct var *v = var_of(q->item);
     struct sub *s = sub_find(q->conn, q->item, q->item);
     assert(s);
-    if (s->pending && !v->base.exists && !item_declared(&v->base)) {
-        request_fail(q, ERROR_NAME, "unknown name");
-        return;
-    }
+    if (s->pending && item_unknown(&v->base))
+        return request_fail_unknown(q);
     if (s->pending) {
         s->pending = false;
         list_append(&v->subs, &s->in_target);
     }
     answer(q->conn, v);
     request_free(q);
+    return true;
 }
 
 static void serve(struct item *i)
 {
     struct list_node *n;
     while (i->state != ITEM_LOADING && (n = list_first(&i->requests)))
-        serve_request(container_of(n, struct request, in_item));
+        if (!serve_request(container_of(n, struct request, in_item)))
+            return;
 }
 
 static void ask(struct conn *c, struct item *i, bool subscribe)
 {
     request_new(i, c, subscribe, NULL, NULL);
     serve(i);
-    if (i->state != ITEM_READY)
+    if (i->state != ITEM_READY || i->confirm)
         item_want_read(i);
 }
 

@@ -25,15 +25,7 @@ static enum access refused(const struct conn *c, enum kind kind, struct slice na
 {
     if (!visible(c, name))
         return ACCESS_UNKNOWN;
-    switch (items_known(c->gw->items, kind, name)) {
-    case KNOWN_YES:
-        return ACCESS_UNSUBSCRIBED;
-    case KNOWN_NO:
-        return ACCESS_UNKNOWN;
-    case KNOWN_ASK_REDIS:
-        break;
-    }
-    return ACCESS_UNRESOLVED;
+    return items_known(c->gw->items, kind, name) ? ACCESS_UNSUBSCRIBED : ACCESS_UNRESOLVED;
 }
 
 static enum access allow(bool yes)
@@ -179,7 +171,7 @@ static void on_written(void *arg, const struct store_result *r, int64_t n)
         answer_error(p, refusals[r->refusal].code, slice_str(refusals[r->refusal].text));
         break;
     case STORE_BROKEN:
-        log_warn("a write of name=\"%.*s\" failed: %.*s", (int)p->name.len, p->name.ptr, (int)r->text.len, r->text.ptr);
+        log_warn("a write failed name=%s error=%s", log_value(p->name), log_value(r->text));
         answer_error(p, ERROR_OTHER, SLICE_LIT("redis refused the write"));
         break;
     }
