@@ -231,24 +231,24 @@ static void test_prefixes(void)
         CU_ASSERT_EQUAL(check(slice_of(text.ptr, len), 64), JSON_INVALID);
 }
 
+static enum json_status status_with(char special, size_t at)
+{
+    char text[42];
+    memset(text, 'x', sizeof text);
+    text[0] = text[sizeof text - 1] = '"';
+    text[at] = special;
+    return json_check(slice_of(text, sizeof text), 1);
+}
+
 /* Eight bytes are looked at together: every special byte must be seen at every place. */
 static void test_special_bytes_at_every_place(void)
 {
-    char text[42];
-    for (size_t at = 1; at < sizeof text - 1; at++) {
+    for (size_t at = 1; at < 41; at++) {
         for (int c = 0; c < 256; c++) {
-            memset(text, 'x', sizeof text);
-            text[0] = text[sizeof text - 1] = '"';
-            text[at] = (char)(unsigned char)c;
             bool good = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-            enum json_status status = json_check(slice_of(text, sizeof text), 1);
-            if (status != (good ? JSON_OK : JSON_INVALID)) {
-                printf("\n    byte %d at %zu\n", c, at);
-                CU_FAIL("wrong");
-            }
+            CU_ASSERT_EQUAL(status_with((char)(unsigned char)c, at), good ? JSON_OK : JSON_INVALID);
         }
     }
-    CU_PASS("all places");
 }
 
 static struct slice nested(char *room, size_t depth, bool objects)

@@ -97,15 +97,27 @@ static struct slice model_keep(struct slice s)
 
 /* ---- rules ---- */
 
+/* glob: at a mismatch the last `*` takes one byte more. */
 static bool glob(struct slice pattern, struct slice name)
 {
-    if (pattern.len == 0)
-        return name.len == 0;
-    struct slice rest = slice_of(pattern.ptr + 1, pattern.len - 1);
-    if (*pattern.ptr == '*')
-        return glob(rest, name) || (name.len && glob(pattern, slice_of(name.ptr + 1, name.len - 1)));
-    return name.len && (*pattern.ptr == '?' || *pattern.ptr == *name.ptr) &&
-           glob(rest, slice_of(name.ptr + 1, name.len - 1));
+    size_t p = 0, n = 0, star = SIZE_MAX, taken = 0;
+    while (n < name.len) {
+        if (p < pattern.len && pattern.ptr[p] == '*') {
+            star = p++;
+            taken = n;
+        } else if (p < pattern.len && (pattern.ptr[p] == '?' || pattern.ptr[p] == name.ptr[n])) {
+            p++;
+            n++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            n = ++taken;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.len && pattern.ptr[p] == '*')
+        p++;
+    return p == pattern.len;
 }
 
 static bool rule_is(const struct model_rule *r, const struct model_conn *c, enum verb verb)

@@ -346,7 +346,6 @@ static void test_invalid_utf8(void)
         "{\"\xf5\":1}",
         "{{ \xe2\x82",
         "[1,\"\x80\"]",
-        "{} \xfe",
         "{\"func\":\"error\",\"message\":\"\xff\"}",
         "{\"func\":\"unsubscribe_all\"} \xc3",
     };
@@ -568,6 +567,11 @@ static void test_goods(void)
     CU_PASS("all right");
 }
 
+static bool refused_as_json(const struct action *a)
+{
+    return a->op == ACTION_CLOSE || (a->op == ACTION_FAULT && a->error == ERROR_JSON);
+}
+
 /* Every proper prefix of a good message is refused as JSON (or closes, when it cuts a character). */
 static void test_prefixes(void)
 {
@@ -577,10 +581,7 @@ static void test_prefixes(void)
             end--;
         for (size_t len = 0; len < end; len++) {
             struct action a = receive_bytes(slice_of(goods[i].message, len), false);
-            if (a.op != ACTION_CLOSE && !(a.op == ACTION_FAULT && a.error == ERROR_JSON)) {
-                printf("\n    %s: %zu bytes\n", goods[i].title, len);
-                CU_FAIL("accepted");
-            }
+            CU_ASSERT_TRUE(refused_as_json(&a));
         }
     }
     struct action a = receive("{\"func\":\"set\"," VAR_A ",\"value\":\"\xc3");

@@ -272,9 +272,9 @@ static void change(const struct slice *words, size_t n)
     else if (n == 3 && word_is(words[1], "sg_list_drop"))
         refusal = list_drop(name);
     else
-        complain("unknown change", words[1]);
+        complain("unknown change", n > 1 ? words[1] : SLICE_NONE);
     if (refusal)
-        complain("refused", words[1]);
+        complain("refused", name);
 }
 
 static struct slice unhex(struct slice hex)
@@ -323,7 +323,7 @@ static void expect_line(struct model_conn *c, struct slice text)
 /* play_line: `name` is what stands before > or <. */
 static void play_line(struct slice line)
 {
-    struct slice words[WORDS_MAX], name = SLICE_NONE, text = line;
+    struct slice words[WORDS_MAX] = {SLICE_NONE};
     if (line.len == 0 || *line.ptr == '#')
         return;
     if (*line.ptr == '@' || *line.ptr == '!') {
@@ -339,9 +339,9 @@ static void play_line(struct slice line)
     while (mark < line.len && line.ptr[mark] != '>' && line.ptr[mark] != '<')
         mark++;
     CU_ASSERT_FATAL(mark < line.len);
-    name = slice_of(line.ptr, mark);
+    struct slice name = slice_of(line.ptr, mark);
     size_t skip = mark + 1 < line.len ? mark + 2 : mark + 1;
-    text = slice_of(line.ptr + skip, line.len - skip);
+    struct slice text = slice_of(line.ptr + skip, line.len - skip);
     if (line.ptr[mark] == '>') {
         nothing_left();
         send_line(model_conn_of(name), text);
