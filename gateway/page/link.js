@@ -10,28 +10,32 @@ function showRetry() {
 
 function describe(gate, host) {
   if (gate.state === 'open') return `Connected to ${host}`;
-  if (gate.state === 'connecting') return `Connecting to ${host}`;
-  const seconds = Math.max(0, Math.ceil((gate.retryAt - Date.now()) / 1000));
-  return `No connection to ${host}, trying again in ${seconds} s`;
+  return gate.state === 'connecting' ? `Connecting to ${host}` : `No connection to ${host}, trying again`;
+}
+
+function wait(gate) {
+  return gate.state === 'waiting' ? ` in ${Math.max(0, Math.ceil((gate.retryAt - Date.now()) / 1000))} s` : '';
 }
 
 /** showLink follows a connection and returns what ends that. */
 export function showLink(element, gate, host) {
   const text = element.querySelector('.link-text');
+  const countdown = element.querySelector('.link-wait'); // hidden from what is read aloud
   const show = () => {
     element.dataset.state = gate.state;
     const words = describe(gate, host);
     if (text.textContent !== words) text.textContent = words;
+    countdown.textContent = wait(gate);
     showRetry();
   };
   open.add(gate);
   element.hidden = false;
   const off = gate.on('state', show);
-  const countdown = setInterval(() => gate.state === 'waiting' && show(), 1000);
+  const timer = setInterval(() => gate.state === 'waiting' && show(), 1000);
   show();
   return () => {
     off();
-    clearInterval(countdown);
+    clearInterval(timer);
     open.delete(gate);
     element.hidden = true;
     showRetry();

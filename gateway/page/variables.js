@@ -63,6 +63,7 @@ class Row {
   #problem = h('p', { class: 'quiet problem' });
   #show = batch(() => this.#render());
   #changed = false;
+  #known = false; // what is there at first did not change
   #other = null;
 
   constructor(gate, name, kind) {
@@ -73,7 +74,8 @@ class Row {
       h('div', { class: 'variable-head' }, h('code', {}, name), this.#badge.element),
       this.#output, h('div', { class: 'variable-controls' }, ...this.kind.controls), this.#problem);
     this.variable.on('change', () => {
-      this.#changed = true;
+      this.#changed = this.#known;
+      this.#known = true;
       this.#show();
     });
     this.variable.on('state', this.#show);
