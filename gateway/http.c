@@ -171,8 +171,6 @@ int http_request(struct gateway *g, struct lws *wsi, const char *path)
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
         if (strcmp(path, endpoints[i].path) == 0)
             return endpoints[i].get(g, wsi);
-    if (strcmp(path, "/") == 0)
-        path = "/index.html";
     for (size_t i = 0; i < sg_assets_len; i++)
         if (strcmp(path, sg_assets[i].path) == 0)
             return get_asset(wsi, &sg_assets[i]);

@@ -83,12 +83,23 @@ void items_free(struct items *r)
     free(r);
 }
 
+static struct item *find(struct items *r, enum kind kind, struct slice name)
+{
+    char key[1 + NAME_BYTES_MAX];
+    assert(name.len <= NAME_BYTES_MAX);
+    key[0] = (char)kind;
+    memcpy(key + 1, name.ptr, name.len);
+    struct map_node *n = map_find(&r->by_key, slice_of(key, 1 + name.len));
+    return n ? container_of(n, struct item, by_key) : NULL;
+}
+
 static void on_message(struct hub_member *m, struct slice payload)
 {
     struct item *i = container_of(m, struct item, member);
     struct change e;
     if (!change_parse(payload, &e)) {
-        item_bad_change(i, "not an event");
+        if (i->kind == KIND_VAR || !find(i->gw->items, KIND_VAR, i->name)) /* both listen here; one counts it */
+            item_bad_change(i, "not an event");
         return;
     }
     if (change_is_var(&e) != (i->kind == KIND_VAR))
@@ -119,16 +130,6 @@ void item_init(struct item *i, struct gateway *g, enum kind kind, struct slice n
     i->member.on_message = on_message;
     i->member.on_resync = on_resync;
     list_init(&i->requests);
-}
-
-static struct item *find(struct items *r, enum kind kind, struct slice name)
-{
-    char key[1 + NAME_BYTES_MAX];
-    assert(name.len <= NAME_BYTES_MAX);
-    key[0] = (char)kind;
-    memcpy(key + 1, name.ptr, name.len);
-    struct map_node *n = map_find(&r->by_key, slice_of(key, 1 + name.len));
-    return n ? container_of(n, struct item, by_key) : NULL;
 }
 
 static struct item *find_or_create(struct items *r, enum kind kind, struct slice name)

@@ -142,12 +142,9 @@ static void known_add(struct paged *p, struct entry *e)
 
 /* --- entries --- */
 
-static struct entry *checked_entry(struct paged *p, struct slice id, struct slice value)
+static bool value_is_valid(const struct paged *p, struct slice value)
 {
-    if (json_valid(value, (int)p->base.gw->opt->max_depth - 4))
-        return entry_new(id, value);
-    item_bad_change(&p->base, "an item value that is not JSON");
-    return entry_new(id, SLICE_LIT("null"));
+    return json_valid(value, (int)p->base.gw->opt->max_depth - 4);
 }
 
 /* The entry for what a read brought: the object that subscribers were told already when nothing changed, so that nothing is reported. */
@@ -157,7 +154,10 @@ static struct entry *read_entry(struct paged *p, const struct store_item *it)
     struct held_entry *k = n ? container_of(n, struct held_entry, by_id) : NULL;
     if (k && slice_eq(entry_value(k->entry), it->value))
         return entry_ref(k->entry);
-    return checked_entry(p, it->id, it->value);
+    if (value_is_valid(p, it->value))
+        return entry_new(it->id, it->value);
+    item_bad_change(&p->base, "an item value that is not JSON");
+    return entry_new(it->id, SLICE_LIT("null")); /* its place in the page is true still */
 }
 
 /* --- views --- */
@@ -568,12 +568,12 @@ static struct entry *moved_entry(struct paged *p, const struct change *e)
         if (held && slice_eq(entry_id(held), e->id) && slice_eq(entry_value(held), e->value))
             return entry_ref(held);
     }
-    return checked_entry(p, e->id, e->value);
+    return entry_new(e->id, e->value);
 }
 
 static void apply_insert(struct paged *p, const struct change *e)
 {
-    struct entry *n = checked_entry(p, e->id, e->value);
+    struct entry *n = entry_new(e->id, e->value);
     p->base.exists = true;
     gone_forget(p, e->id);
     list_each(&p->views, v) window_insert(&container_of(v, struct view, in_list)->window, e->index, n, e->total);
@@ -583,7 +583,7 @@ static void apply_insert(struct paged *p, const struct change *e)
 
 static void apply_set(struct paged *p, const struct change *e)
 {
-    struct entry *n = checked_entry(p, e->id, e->value);
+    struct entry *n = entry_new(e->id, e->value);
     list_each(&p->views, v) window_set(&container_of(v, struct view, in_list)->window, e->index, n, e->total);
     watch_changed(p, e->id, n);
     entry_unref(n);
@@ -645,13 +645,14 @@ static void apply(struct item *i, const struct change *e)
     };
     struct paged *p = paged_of(i);
     bool has_id = e->op != CHANGE_LIST_ALL && e->op != CHANGE_LIST_DROP;
-    if (e->rev != i->rev + 1) {
-        metric_add(METRIC_GAPS, 1);
-        item_missed(i);
+    bool has_value = has_id && e->op != CHANGE_LIST_DELETE;
+    if ((has_id && !json_id_canonical(e->id, ID_BYTES_MAX)) || (has_value && !value_is_valid(p, e->value))) {
+        item_bad_change(i, "a change with an id or value that is not JSON");
+        item_missed(i); /* what is true, Redis knows */
         return;
     }
-    if (has_id && !json_id_canonical(e->id, ID_BYTES_MAX)) {
-        item_bad_change(i, "an item id that is not canonical");
+    if (e->rev != i->rev + 1) {
+        metric_add(METRIC_GAPS, 1);
         item_missed(i);
         return;
     }

@@ -86,11 +86,13 @@ static bool value_is_valid(const struct item *i, struct slice value)
 static void apply(struct item *i, const struct change *e)
 {
     struct var *v = var_of(i);
+    if (e->op == CHANGE_VAR_SET && !value_is_valid(i, e->value)) {
+        item_missed(i); /* what is true, Redis knows */
+        return;
+    }
     if (e->rev != i->rev + 1)
         metric_add(METRIC_GAPS, 1); /* healed at once: this change is the newest state */
     i->rev = e->rev;
-    if (e->op == CHANGE_VAR_SET && !value_is_valid(i, e->value))
-        return;
     i->exists = e->op == CHANGE_VAR_SET;
     hold(v, i->exists ? e->value : SLICE_NONE);
     publish(v);
