@@ -10,17 +10,21 @@
 struct hub;
 struct hub_channel;
 
-/* Embedded in whoever listens. */
+/* Embedded in whoever listens. Both callbacks may leave and join, themselves and others; nobody is called about a message or a
+ * reconnect twice. */
 struct hub_member {
     struct list_node node;       /* private to hub */
     struct hub_channel *channel; /* private to hub; NULL when not joined */
-    void (*on_message)(struct hub_member *m, struct slice payload); /* payload valid during the call; may leave, itself or others */
-    void (*on_resync)(struct hub_member *m); /* the link came (back) up and the channel was subscribed again just now, in the same
-                                                pipeline: a read sent from here sees everything the channel may have missed */
+
+    /* The payload is valid during the call. */
+    void (*on_message)(struct hub_member *m, struct slice payload);
+    /* The link came (back) up and the channel was subscribed again just now, in the same pipeline: a read sent from here sees
+     * everything that the channel may have missed. */
+    void (*on_resync)(struct hub_member *m);
 };
 
 struct hub *hub_new(struct link *l);
-void hub_free(struct hub *h); /* members must have left */
+void hub_free(struct hub *h); /* members must have left; not from inside a callback */
 /* hub_join: subscribes at once when the link is up (a read command sent after this call is answered after the subscription is
  * in force); otherwise when it comes up. on_resync is called for link (re)connects only, not for the join itself. */
 void hub_join(struct hub *h, struct slice channel, struct hub_member *m);

@@ -1,5 +1,5 @@
 /* Names of keys and channels. Everything of a name hangs on its root, `<prefix>{<name>}`, which is the channel too and what
- * the functions get as KEYS[1]; redis/KEYS.md lists what lies below it. */
+ * the functions get as KEYS[1]; docs/redis-api.md lists what lies below it. */
 #ifndef SYNCGATE_REDIS_KEYS_H
 #define SYNCGATE_REDIS_KEYS_H
 

@@ -28,7 +28,7 @@ enum {
     PING_INTERVAL_MS = 1000,
     PING_TIMEOUT_MS = 5000,
     BACKOFF_FIRST_MS = 20,
-    BACKOFF_MAX_MS = 1000,
+    BACKOFF_MAX_MS = 500,
     SAME_LOG_MS = 30 * 1000, /* a failure that repeats is told this often */
     STEADY_MS = 5000         /* a link that lasted this long starts its backoff anew */
 };
@@ -128,7 +128,8 @@ static bool has_prefix(struct slice text, const char *prefix)
     return text.len >= len && memcmp(text.ptr, prefix, len) == 0;
 }
 
-/* enter and leave stand around everything that may call back: what link_free leaves over is freed by the outermost leave. */
+/* enter and leave stand around everything that the loop calls: when a callback calls link_free, the link is freed at the end
+ * of the outermost. */
 static void enter(struct link *l)
 {
     l->depth++;
@@ -222,14 +223,14 @@ static int64_t backoff(struct link *l)
     return (delay_ms * (256 + random) + 511) / 512;
 }
 
-/* lose ends the connection or the attempt and schedules the next. Callers must return at once: the link itself may be gone.
- * `why` may lie in the reader or the wire. */
+/* lose ends the connection or the attempt and schedules the next. Callers stand between enter and leave and should return:
+ * the link may be closed. `why` may lie in the reader or the wire. */
 static void lose(struct link *l, const char *why)
 {
     char text[256], copy[200];
     bool was_up = l->state == LINK_UP;
+    assert(l->depth > 0);
     snprintf(copy, sizeof copy, "%s", why);
-    enter(l);
     disconnect(l);
     if (was_up && now_ms() - l->up_since_ms >= STEADY_MS)
         l->failures = 0;
@@ -247,7 +248,6 @@ static void lose(struct link *l, const char *why)
         snprintf(text, sizeof text, "cannot reach Redis: %s", copy);
         say_failure(l, LOG_WARN, text);
     }
-    leave(l);
 }
 
 static void lose_protocol(struct link *l, const char *why)
@@ -295,10 +295,12 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
     struct link *l = arg;
     (void)fd;
     (void)what;
+    enter(l);
     if (l->doomed)
         lose(l, l->doomed);
     else if (l->wire.fd >= 0)
         write_out(l);
+    leave(l);
 }
 
 static size_t decimal_len(size_t n)
@@ -508,10 +510,12 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
     struct link *l = arg;
     (void)fd;
     (void)what;
+    enter(l);
     if (wire_connected(&l->wire))
         connected(l);
     else
         connect_next(l);
+    leave(l);
 }
 
 /* connect_next tries the addresses one after the other, within the deadline of the attempt. */
@@ -530,19 +534,25 @@ static void connect_next(struct link *l)
     lose(l, l->wire.why);
 }
 
+static void take_addresses(struct link *l, const struct address *list, size_t count)
+{
+    memcpy(l->addresses, list, count * sizeof *list);
+    l->naddresses = count;
+    l->next_address = 0;
+    connect_next(l);
+}
+
 static void on_addresses(void *arg, const struct address *list, size_t count, const char *why)
 {
     struct link *l = arg;
     if (l->state != LINK_CONNECTING || l->wire.fd >= 0)
         return; /* the attempt that asked gave up */
-    if (count == 0) {
+    enter(l);
+    if (count > 0)
+        take_addresses(l, list, count);
+    else
         lose(l, why);
-        return;
-    }
-    memcpy(l->addresses, list, count * sizeof *list);
-    l->naddresses = count;
-    l->next_address = 0;
-    connect_next(l);
+    leave(l);
 }
 
 static void use_unix_path(struct link *l)
@@ -555,7 +565,7 @@ static void use_unix_path(struct link *l)
     }
     memcpy(at.sun_path, l->config.unix_path, strlen(l->config.unix_path));
     memcpy(&a.at, &at, sizeof at);
-    on_addresses(l, &a, 1, NULL);
+    take_addresses(l, &a, 1);
 }
 
 static void attempt(struct link *l)
@@ -755,6 +765,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     struct link *l = arg;
     (void)fd;
     (void)what;
+    enter(l);
     switch (l->state) {
     case LINK_WAITING:
         attempt(l);
@@ -771,6 +782,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     case LINK_CLOSED:
         break;
     }
+    leave(l);
 }
 
 /* --- life --- */
@@ -820,7 +832,9 @@ struct link *link_new(struct event_base *base, const struct link_config *config,
 void link_start(struct link *l)
 {
     assert(l->state == LINK_WAITING);
+    enter(l);
     attempt(l);
+    leave(l);
 }
 
 static void destroy(struct link *l)

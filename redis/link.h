@@ -16,21 +16,21 @@ enum link_state {
     LINK_CONNECTING, /* TCP, unix or TLS handshake under way */
     LINK_GREETING,   /* HELLO, SELECT, library check */
     LINK_UP,
-    LINK_CLOSED      /* link_free was called from inside a callback; freed at the end of it */
+    LINK_CLOSED /* link_free was called from inside a callback; freed at the end of it */
 };
 
 struct link_config {
-    const char *host;       /* NULL with unix_path */
+    const char *host; /* NULL with unix_path */
     int port;
-    const char *unix_path;  /* NULL with host */
-    const char *user;       /* NULL = default user */
-    const char *password;   /* NULL = none */
+    const char *unix_path; /* NULL with host */
+    const char *user;      /* NULL = default user */
+    const char *password;  /* NULL = none */
     int db;
     bool tls;
-    const char *tls_ca_file; /* NULL = system store */
+    const char *tls_ca_file;  /* NULL = system store */
     int64_t ping_interval_ms; /* 1000 when 0; a link that does not answer a ping within ping_timeout_ms is away */
     int64_t ping_timeout_ms;  /* 5000 when 0 */
-    int64_t backoff_max_ms;   /* 1000 when 0; first retry after ~20 ms, doubling, with jitter */
+    int64_t backoff_max_ms;   /* 500 when 0; first retry after ~20 ms, doubling, with jitter */
     size_t pending_max;       /* commands in flight at most, 100 000 when 0; more are refused (callback with NULL) */
 };
 
@@ -44,11 +44,17 @@ void link_config_deinit(struct link_config *c);
  * may or may not have run. The reply is valid during the call only. */
 typedef void link_reply_fn(void *arg, const struct reply *reply);
 
+/* Any of them may be NULL. All but on_log may call link_free. */
 struct link_events {
-    void (*on_up)(void *arg);                     /* after every successful greeting: subscribe and read again now */
-    void (*on_down)(void *arg, const char *why);  /* once per loss of LINK_UP, after all pending callbacks got NULL */
-    void (*on_push)(void *arg, const struct reply *push); /* REPLY_PUSH, in stream order with command replies */
-    void (*on_log)(void *arg, int level, const char *text); /* 0 error, 1 warn, 2 info, 3 debug; connect failures etc., already rate-limited */
+    /* After every successful greeting: subscribe and read again now. */
+    void (*on_up)(void *arg);
+    /* Once per loss of LINK_UP, after all pending callbacks got NULL. */
+    void (*on_down)(void *arg, const char *why);
+    /* A REPLY_PUSH, in stream order with command replies. */
+    void (*on_push)(void *arg, const struct reply *push);
+    /* Failures to connect and so on, rate-limited already. Levels: 0 error, 1 warn, 2 info, 3 debug. The text is one line, but
+     * may quote what the server said. */
+    void (*on_log)(void *arg, int level, const char *text);
 };
 
 struct link_stats {
@@ -56,7 +62,7 @@ struct link_stats {
     int64_t rtt_us; /* of the last ping */
 };
 
-/* link_new does not connect yet. `config` is copied. */
+/* link_new does not connect yet. `config` is copied. The process must ignore SIGPIPE. */
 struct link *link_new(struct event_base *base, const struct link_config *config, const struct link_events *events,
                       void *arg);
 void link_start(struct link *l);
@@ -67,7 +73,8 @@ const struct link_stats *link_stats(const struct link *l);
 size_t link_outbox_bytes(const struct link *l);
 
 /* link_command queues one command (argv copied) and writes at the end of the loop turn (all commands of a turn leave in one
- * write). When the link is not up, cb gets NULL at once, from inside this call. cb may be NULL. */
+ * write). When the link is not up, or too much waits already (pending_max commands, or 64 MiB to be written), cb gets NULL at
+ * once, from inside this call. cb may be NULL. */
 void link_command(struct link *l, link_reply_fn *cb, void *arg, size_t argc, const struct slice *argv);
 /* link_send is for commands whose answer is a push (SSUBSCRIBE, SUNSUBSCRIBE): nothing is put into the reply queue, unless
  * Redis answers with an error, which counts as a protocol error and rebuilds the link. No-op when the link is not up. */

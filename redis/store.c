@@ -70,8 +70,7 @@ void store_free(struct store *s)
 {
     if (!s)
         return;
-    for (struct list_node *n; (n = list_pop(&s->spare));)
-        free(container_of(n, struct op, node));
+    list_each(&s->spare, n) free(container_of(n, struct op, node));
     free((char *)s->prefix.ptr);
     free(s->calls_root);
     free(s->key);

@@ -12,7 +12,7 @@ enum store_status {
     STORE_OK,
     STORE_AWAY,    /* the link was or went down: a write may or may not have happened */
     STORE_REFUSED, /* the function refused: see `refusal` */
-    STORE_BROKEN   /* the answer has not the promised shape, or Redis said something else (OOM, NOPERM, …): see `text` */
+    STORE_BROKEN /* the answer has not the promised shape, or Redis said something else (OOM, NOPERM, …): see `text` */
 };
 
 enum store_refusal { REFUSAL_NONE, REFUSAL_NAME, REFUSAL_JSON, REFUSAL_ID, REFUSAL_ARG, REFUSAL_REV };
@@ -26,14 +26,15 @@ struct store_result {
 struct store *store_new(struct link *l, const char *prefix); /* prefix copied */
 void store_free(struct store *s);                            /* after link_free, so that no callback is pending */
 
-/* store_channel writes the channel (= root key) of a name, e.g. "sg:{price}", into out (size >= prefix + 520). */
+/* store_channel writes the channel (= root key) of a name, e.g. "sg:{price}", into out (size >= prefix + 520) and returns its
+ * length; 0 when the name cannot be one (see redis/keys.h) or the room is too small. */
 size_t store_channel(const struct store *s, struct slice name, char *out, size_t size);
 /* The root of the calls, "sg:@{calls}", borrowed for the life of the store. */
 struct slice store_calls_root(const struct store *s);
 
 /* --- variables --- */
 struct store_var {
-    int64_t rev;        /* 0: never existed (or gone for more than a day) */
+    int64_t rev; /* 0: never existed (or gone for more than a day) */
     bool exists;
     struct slice value; /* when it exists; not checked yet */
 };
@@ -56,7 +57,7 @@ struct store_list {
     const struct store_range *ranges; /* as asked, counts cut to what there was */
     const struct store_item *items;   /* of all ranges, one after the other */
     size_t nids;
-    const struct store_item *ids;     /* one per asked id, in order */
+    const struct store_item *ids; /* one per asked id, in order */
 };
 typedef void store_list_fn(void *arg, const struct store_result *r, const struct store_list *l);
 /* One snapshot of any number of ranges and ids (canonical JSON text) of one list. */
@@ -75,14 +76,16 @@ typedef void store_write_fn(void *arg, const struct store_result *r, int64_t n);
 void store_var_set(struct store *s, struct slice name, struct slice value, store_write_fn *cb, void *arg);
 void store_list_insert(struct store *s, struct slice name, int64_t index, struct slice id, struct slice value,
                        store_write_fn *cb, void *arg);
-void store_list_set(struct store *s, struct slice name, struct slice id, struct slice value, store_write_fn *cb, void *arg);
+void store_list_set(struct store *s, struct slice name, struct slice id, struct slice value, store_write_fn *cb,
+                    void *arg);
 void store_list_delete(struct store *s, struct slice name, struct slice id, store_write_fn *cb, void *arg);
 void store_list_set_all(struct store *s, struct slice name, struct slice items_json, store_write_fn *cb, void *arg);
 
 /* --- calls (sg_fn_*) --- */
 void store_fn_serve(struct store *s, struct slice gw, struct slice exec, struct slice name, int64_t lease_ms,
                     store_write_fn *cb, void *arg);
-void store_fn_leave(struct store *s, struct slice gw, struct slice exec, struct slice name, store_write_fn *cb, void *arg);
+void store_fn_leave(struct store *s, struct slice gw, struct slice exec, struct slice name, store_write_fn *cb,
+                    void *arg);
 void store_fn_gone(struct store *s, struct slice gw, store_write_fn *cb, void *arg);
 struct store_busy {
     struct slice exec;
@@ -104,7 +107,7 @@ typedef void store_fn_call_fn(void *arg, const struct store_result *r, const str
 /* args.ptr NULL = none. */
 void store_fn_call(struct store *s, struct slice name, struct slice corr, struct slice gw, int64_t timeout_ms,
                    struct slice args, store_fn_call_fn *cb, void *arg);
-void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec, struct slice corr, struct slice caller_gw,
-                   struct slice result, store_write_fn *cb, void *arg);
+void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec, struct slice corr,
+                   struct slice caller_gw, struct slice result, store_write_fn *cb, void *arg);
 
 #endif

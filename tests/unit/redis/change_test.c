@@ -1,5 +1,6 @@
 #include "redis/change.h"
 
+#include "protocol/base/alloc.h"
 #include "tests/unit/unit.h"
 
 #define INT64_MAX_TEXT "9223372036854775807"
@@ -53,24 +54,27 @@ static bool lies_within(struct slice inner, struct slice outer)
     return inner.len == 0 || (inner.ptr >= outer.ptr && inner.ptr + inner.len <= outer.ptr + outer.len);
 }
 
+static void check_prefix(const char *payload, size_t n)
+{
+    char *copy = sg_malloc(n); /* exactly as large, for the sanitizer */
+    struct slice prefix = slice_of(copy, n);
+    struct change c;
+    struct call_event e;
+    memcpy(copy, payload, n);
+    if (change_parse(prefix, &c)) {
+        CU_ASSERT_TRUE(lies_within(c.id, prefix));
+        CU_ASSERT_TRUE(lies_within(c.value, prefix));
+        CU_ASSERT_TRUE(n >= 4);
+    }
+    CU_ASSERT_FALSE(call_event_parse(prefix, &e));
+    free(copy);
+}
+
 static void test_prefixes_stay_within(void)
 {
     for (size_t i = 0; i < GOOD; i++) {
-        size_t len = strlen(good[i].payload);
-        for (size_t n = 0; n < len; n++) {
-            char *copy = malloc(n ? n : 1); /* exactly as large, for the sanitizer */
-            struct change c;
-            struct call_event e;
-            memcpy(copy, good[i].payload, n);
-            struct slice prefix = slice_of(copy, n);
-            if (change_parse(prefix, &c)) {
-                CU_ASSERT_TRUE(lies_within(c.id, prefix));
-                CU_ASSERT_TRUE(lies_within(c.value, prefix));
-                CU_ASSERT_TRUE(n >= 4);
-            }
-            CU_ASSERT_FALSE(call_event_parse(prefix, &e));
-            free(copy);
-        }
+        for (size_t n = 0; n < strlen(good[i].payload); n++)
+            check_prefix(good[i].payload, n);
     }
 }
 

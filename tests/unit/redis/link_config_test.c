@@ -90,8 +90,6 @@ static void test_bad(void)
         "redis://a b",
         "redis://:x@",
         "redis://::1",
-        "unix:/"
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     };
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
         struct link_config c;
@@ -104,6 +102,20 @@ static void test_bad(void)
     }
 }
 
+static void test_socket_paths_have_a_length(void)
+{
+    struct link_config c;
+    char url[256];
+    memset(url, 'a', sizeof url);
+    memcpy(url, "unix:", 5);
+    url[5 + 107] = '\0';
+    CU_ASSERT_PTR_NULL(link_config_parse(url, &c));
+    link_config_deinit(&c);
+    url[5 + 107] = 'a';
+    url[5 + 108] = '\0';
+    CU_ASSERT_PTR_NOT_NULL(link_config_parse(url, &c));
+}
+
 static void test_password_is_never_told(void)
 {
     static const char *const urls[] = {"redis://me:hunter2@h:x", "redis://:hunter2%@h", "redis://me:hunter2@",
@@ -111,8 +123,7 @@ static void test_password_is_never_told(void)
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
         struct link_config c;
         const char *wrong = link_config_parse(urls[i], &c);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(wrong);
-        CU_ASSERT_PTR_NULL(strstr(wrong, "hunter2"));
+        CU_ASSERT_TRUE(wrong && !strstr(wrong, "hunter2"));
         CU_ASSERT_PTR_NULL(c.password);
         CU_ASSERT_PTR_NULL(c.host);
     }
@@ -127,5 +138,5 @@ static void test_deinit_twice(void)
     CU_ASSERT_PTR_NULL(c.host);
 }
 
-UNIT_MAIN("redis/link_config", UNIT(test_good), UNIT(test_bad), UNIT(test_password_is_never_told),
-          UNIT(test_deinit_twice))
+UNIT_MAIN("redis/link_config", UNIT(test_good), UNIT(test_bad), UNIT(test_socket_paths_have_a_length),
+          UNIT(test_password_is_never_told), UNIT(test_deinit_twice))

@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 
 /* show spells a reply: what kind, and what is inside. */
+/* NOLINTNEXTLINE(misc-no-recursion): at most REPLY_DEPTH_MAX levels */
 static void show(const struct reply *r, char *out, size_t size)
 {
     size_t len = strlen(out);

@@ -43,6 +43,12 @@ static inline int64_t server_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* A look at something that tells nobody when it happens, every few milliseconds. */
+static inline void server_look_later(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
 /* server_connect returns a blocking connection, or -1. */
 static inline int server_connect(const struct server *s)
 {
@@ -94,7 +100,7 @@ static inline void server_run(struct server *s, const char *const *more)
     int64_t until = server_now_ms() + PATIENCE_MS;
     while (!server_say(s, "PING\r\n", answer, sizeof answer) || strncmp(answer, "-LOADING", 8) == 0) {
         must(server_now_ms() < until && waitpid(s->pid, NULL, WNOHANG) == 0, "redis-server did not start");
-        nanosleep(&(struct timespec){.tv_nsec = 5 * 1000 * 1000}, NULL);
+        server_look_later();
     }
 }
 

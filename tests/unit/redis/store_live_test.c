@@ -59,7 +59,7 @@ static void setup(struct fixture *f)
     server_start(&f->server, NULL);
     f->base = event_base_new();
     /* No ping: it would put back the library that a test replaces. */
-    struct link_config c = {.unix_path = f->server.socket, .ping_interval_ms = 10 * PATIENCE_MS};
+    struct link_config c = {.unix_path = f->server.socket, .ping_interval_ms = INT32_MAX};
     f->link = link_new(f->base, &c, &events, f);
     f->hub = hub_new(f->link);
     f->store = store_new(f->link, "t:");
@@ -154,14 +154,37 @@ static void on_executor(void *arg, const struct store_result *r, const struct st
 }
 
 #define TEXT(literal) SLICE_LIT(literal)
-/* Runs one call of the store with &g as its argument and waits for its answer. */
-#define ASK(f, g, call)                                                                                                \
-    do {                                                                                                               \
-        (g).answers = 0;                                                                                               \
-        (call);                                                                                                        \
-        CU_ASSERT_TRUE_FATAL(loop_until((f).base, &(g).answers, 1));                                                   \
-        CU_ASSERT_EQUAL((g).answers, 1);                                                                               \
-    } while (0)
+
+/* await waits for the one answer of the call before it. */
+static void await(struct fixture *f, struct got *g)
+{
+    CU_ASSERT_TRUE_FATAL(loop_until(f->base, &g->answers, 1));
+    CU_ASSERT_EQUAL(g->answers, 1);
+    g->answers = 0;
+}
+
+static void await_number(struct fixture *f, struct got *g, int64_t n)
+{
+    await(f, g);
+    CU_ASSERT_EQUAL(g->status, STORE_OK);
+    CU_ASSERT_EQUAL(g->n, n);
+}
+
+static void await_refusal(struct fixture *f, struct got *g, enum store_refusal refusal)
+{
+    await(f, g);
+    CU_ASSERT_EQUAL(g->status, STORE_REFUSED);
+    CU_ASSERT_EQUAL(g->refusal, refusal);
+    CU_ASSERT_EQUAL(g->n, 0);
+}
+
+static void await_broken(struct fixture *f, struct got *g, const char *what)
+{
+    await(f, g);
+    CU_ASSERT_EQUAL(g->status, STORE_BROKEN);
+    if (g->status != STORE_BROKEN)
+        fprintf(stderr, "taken for good: %s\n", what);
+}
 
 static void test_channels_and_roots(void)
 {
@@ -179,27 +202,46 @@ static void test_variables(void)
     struct fixture f;
     struct got g = {0};
     setup(&f);
-    ASK(f, g, store_var_read(f.store, TEXT("price"), on_var, &g));
+    store_var_read(f.store, TEXT("price"), on_var, &g);
+    await(&f, &g);
     CU_ASSERT_EQUAL(g.status, STORE_OK);
     CU_ASSERT_EQUAL(g.var.rev, 0);
     CU_ASSERT_FALSE(g.var.exists);
-    ASK(f, g, store_var_set(f.store, TEXT("price"), TEXT("{\"usd\":5}"), on_write, &g));
-    CU_ASSERT_EQUAL(g.status, STORE_OK);
-    CU_ASSERT_EQUAL(g.n, 1);
-    ASK(f, g, store_var_set(f.store, TEXT("price"), TEXT("{\"usd\":6}"), on_write, &g));
-    CU_ASSERT_EQUAL(g.n, 2);
-    ASK(f, g, store_var_read(f.store, TEXT("price"), on_var, &g));
+    store_var_set(f.store, TEXT("price"), TEXT("{\"usd\":5}"), on_write, &g);
+    await_number(&f, &g, 1);
+    store_var_set(f.store, TEXT("price"), TEXT("{\"usd\":6}"), on_write, &g);
+    await_number(&f, &g, 2);
+    store_var_read(f.store, TEXT("price"), on_var, &g);
+    await(&f, &g);
     CU_ASSERT_TRUE(g.var.exists);
     CU_ASSERT_EQUAL(g.var.rev, 2);
     CU_ASSERT_STRING_EQUAL(g.value, "{\"usd\":6}");
-    ASK(f, g, store_state(f.store, TEXT("price"), on_state, &g));
-    CU_ASSERT_EQUAL(g.state.var_rev, 2);
+    store_var_set(f.store, TEXT("price"), TEXT("7"), NULL, NULL); /* nobody wants to know */
+    store_var_read(f.store, TEXT("price"), on_var, &g);
+    await(&f, &g);
+    CU_ASSERT_STRING_EQUAL(g.value, "7");
+    teardown(&f);
+}
+
+static void test_state(void)
+{
+    struct fixture f;
+    struct got g = {0};
+    setup(&f);
+    store_var_set(f.store, TEXT("x"), TEXT("1"), NULL, NULL);
+    store_state(f.store, TEXT("x"), on_state, &g);
+    await(&f, &g);
+    CU_ASSERT_EQUAL(g.state.var_rev, 1);
     CU_ASSERT_TRUE(g.state.var_exists);
     CU_ASSERT_EQUAL(g.state.list_rev, 0);
     CU_ASSERT_FALSE(g.state.list_exists);
-    store_var_set(f.store, TEXT("price"), TEXT("7"), NULL, NULL); /* nobody wants to know */
-    ASK(f, g, store_var_read(f.store, TEXT("price"), on_var, &g));
-    CU_ASSERT_STRING_EQUAL(g.value, "7");
+    store_list_set_all(f.store, TEXT("x"), TEXT("[]"), NULL, NULL);
+    store_list_set_all(f.store, TEXT("x"), TEXT("[]"), NULL, NULL);
+    store_state(f.store, TEXT("x"), on_state, &g);
+    await(&f, &g);
+    CU_ASSERT_TRUE(g.state.var_exists);
+    CU_ASSERT_EQUAL(g.state.list_rev, 2);
+    CU_ASSERT_TRUE(g.state.list_exists);
     teardown(&f);
 }
 
@@ -207,72 +249,98 @@ static void test_refusals(void)
 {
     struct fixture f;
     struct got g = {0};
-    char name[520];
     setup(&f);
-    memset(name, 'n', sizeof name);
-    ASK(f, g, store_var_set(f.store, TEXT("x"), TEXT("{"), on_write, &g));
-    CU_ASSERT_EQUAL(g.status, STORE_REFUSED);
-    CU_ASSERT_EQUAL(g.refusal, REFUSAL_JSON);
+    store_var_set(f.store, TEXT("x"), TEXT("{"), on_write, &g);
+    await_refusal(&f, &g, REFUSAL_JSON);
     CU_ASSERT_NSTRING_EQUAL(g.text, "SGJSON ", 7);
-    CU_ASSERT_EQUAL(g.n, 0);
-    ASK(f, g, store_var_set(f.store, slice_of(name, 513), TEXT("1"), on_write, &g)); /* refused before Redis sees it */
-    CU_ASSERT_EQUAL(g.refusal, REFUSAL_NAME);
-    ASK(f, g, store_var_read(f.store, TEXT("a{b"), on_var, &g));
-    CU_ASSERT_EQUAL(g.refusal, REFUSAL_NAME);
-    ASK(f, g, store_list_read(f.store, TEXT(""), NULL, 0, NULL, 0, on_list, &g));
-    CU_ASSERT_EQUAL(g.refusal, REFUSAL_NAME);
-    ASK(f, g, store_var_set(f.store, TEXT("a\tb"), TEXT("1"), on_write, &g)); /* by the library */
-    CU_ASSERT_EQUAL(g.refusal, REFUSAL_NAME);
-    ASK(f, g, store_list_set(f.store, TEXT("x"), TEXT("1"), TEXT("2"), on_write, &g));
-    CU_ASSERT_EQUAL(g.refusal, REFUSAL_ID);
-    ASK(f, g, store_list_insert(f.store, TEXT("x"), 5, TEXT("1"), TEXT("2"), on_write, &g));
-    CU_ASSERT_EQUAL(g.refusal, REFUSAL_ARG);
-    ASK(f, g, store_fn_call(f.store, TEXT("nobody"), TEXT("c1"), TEXT("g1"), 1000, SLICE_NONE, on_executor, &g));
-    CU_ASSERT_EQUAL(g.refusal, REFUSAL_NAME);
+    store_var_set(f.store, TEXT("a\tb"), TEXT("1"), on_write, &g);
+    await_refusal(&f, &g, REFUSAL_NAME);
+    store_list_set(f.store, TEXT("x"), TEXT("1"), TEXT("2"), on_write, &g);
+    await_refusal(&f, &g, REFUSAL_ID);
+    store_list_insert(f.store, TEXT("x"), 5, TEXT("1"), TEXT("2"), on_write, &g);
+    await_refusal(&f, &g, REFUSAL_ARG);
+    store_fn_call(f.store, TEXT("nobody"), TEXT("c1"), TEXT("g1"), 1000, SLICE_NONE, on_executor, &g);
+    await_refusal(&f, &g, REFUSAL_NAME);
     CU_ASSERT_STRING_EQUAL(g.executor, "/");
     teardown(&f);
 }
 
-static void test_lists(void)
+/* Refused before Redis sees them, from inside the call. */
+static void test_names_that_do_not_fit(void)
+{
+    struct fixture f;
+    struct got g = {0};
+    char name[513];
+    memset(name, 'n', sizeof name);
+    setup(&f);
+    uint64_t commands = link_stats(f.link)->commands;
+    store_var_set(f.store, slice_of(name, sizeof name), TEXT("1"), on_write, &g);
+    await_refusal(&f, &g, REFUSAL_NAME);
+    store_var_read(f.store, TEXT("a{b"), on_var, &g);
+    await_refusal(&f, &g, REFUSAL_NAME);
+    store_list_read(f.store, TEXT(""), NULL, 0, NULL, 0, on_list, &g);
+    await_refusal(&f, &g, REFUSAL_NAME);
+    store_state(f.store, TEXT("}"), on_state, &g);
+    await_refusal(&f, &g, REFUSAL_NAME);
+    store_list_insert(f.store, TEXT("}"), 0, TEXT("1"), TEXT("1"), on_write, &g);
+    await_refusal(&f, &g, REFUSAL_NAME);
+    CU_ASSERT_EQUAL(link_stats(f.link)->commands, commands);
+    teardown(&f);
+}
+
+static void test_list_writes(void)
 {
     struct fixture f;
     struct got g = {0};
     setup(&f);
-    ASK(f, g, store_list_read(f.store, TEXT("l"), NULL, 0, NULL, 0, on_list, &g));
+    store_list_insert(f.store, TEXT("l"), 0, TEXT("\"a\""), TEXT("\"A\""), on_write, &g);
+    await_number(&f, &g, 1);
+    store_list_insert(f.store, TEXT("l"), -1, TEXT("2"), TEXT("{\"n\": 2}"), on_write, &g);
+    await_number(&f, &g, 2);
+    store_list_set(f.store, TEXT("l"), TEXT("2"), TEXT("7"), on_write, &g);
+    await_number(&f, &g, 3);
+    store_list_delete(f.store, TEXT("l"), TEXT("\"a\""), on_write, &g);
+    await_number(&f, &g, 4);
+    store_list_read(f.store, TEXT("l"), &(struct store_range){0, 9}, 1, NULL, 0, on_list, &g);
+    await(&f, &g);
+    CU_ASSERT_STRING_EQUAL(g.items, "0:2=7 | ");
+    store_list_set_all(f.store, TEXT("l"), TEXT("[{\"id\":\"z\",\"value\":1}]"), on_write, &g);
+    await_number(&f, &g, 5);
+    store_list_read(f.store, TEXT("l"), &(struct store_range){0, 9}, 1, NULL, 0, on_list, &g);
+    await(&f, &g);
+    CU_ASSERT_EQUAL(g.list.total, 1);
+    CU_ASSERT_STRING_EQUAL(g.items, "0:\"z\"=1 | ");
+    teardown(&f);
+}
+
+static void test_list_snapshots(void)
+{
+    const struct store_range ranges[] = {{0, 2}, {1, 10}, {3, 5}};
+    const struct slice ids[] = {TEXT("\"b\""), TEXT("\"nobody\""), TEXT("2")};
+    struct fixture f;
+    struct got g = {0};
+    setup(&f);
+    store_list_read(f.store, TEXT("l"), ranges, 3, ids, 3, on_list, &g);
+    await(&f, &g);
     CU_ASSERT_EQUAL(g.status, STORE_OK);
     CU_ASSERT_EQUAL(g.list.rev, 0);
     CU_ASSERT_FALSE(g.list.exists);
-    ASK(f, g, store_list_insert(f.store, TEXT("l"), 0, TEXT("\"a\""), TEXT("\"A\""), on_write, &g));
-    CU_ASSERT_EQUAL(g.n, 1);
-    ASK(f, g, store_list_insert(f.store, TEXT("l"), -1, TEXT("2"), TEXT("{\"n\": 2}"), on_write, &g));
-    ASK(f, g, store_list_insert(f.store, TEXT("l"), 1, TEXT("\"b\""), TEXT("null"), on_write, &g));
-    CU_ASSERT_EQUAL(g.n, 3);
-
-    const struct store_range ranges[] = {{0, 2}, {1, 10}, {3, 5}};
-    const struct slice ids[] = {TEXT("\"b\""), TEXT("\"nobody\""), TEXT("2")};
-    ASK(f, g, store_list_read(f.store, TEXT("l"), ranges, 3, ids, 3, on_list, &g));
-    CU_ASSERT_EQUAL(g.status, STORE_OK);
+    CU_ASSERT_STRING_EQUAL(g.items, "| | | ");
+    CU_ASSERT_STRING_EQUAL(g.found, "- - - ");
+    store_list_insert(f.store, TEXT("l"), 0, TEXT("\"a\""), TEXT("\"A\""), NULL, NULL);
+    store_list_insert(f.store, TEXT("l"), 1, TEXT("\"b\""), TEXT("null"), NULL, NULL);
+    store_list_insert(f.store, TEXT("l"), 2, TEXT("2"), TEXT("{\"n\": 2}"), NULL, NULL);
+    store_list_read(f.store, TEXT("l"), ranges, 3, ids, 3, on_list, &g);
+    await(&f, &g);
     CU_ASSERT_EQUAL(g.list.rev, 3);
     CU_ASSERT_TRUE(g.list.exists);
     CU_ASSERT_EQUAL(g.list.total, 3);
     CU_ASSERT_STRING_EQUAL(g.items, "0:\"a\"=\"A\" 1:\"b\"=null | 1:\"b\"=null 2:2={\"n\": 2} | | ");
     CU_ASSERT_STRING_EQUAL(g.found, "1:\"b\"=null - 2:2={\"n\": 2} ");
-
-    ASK(f, g, store_list_set(f.store, TEXT("l"), TEXT("\"b\""), TEXT("7"), on_write, &g));
-    CU_ASSERT_EQUAL(g.n, 4);
-    ASK(f, g, store_list_delete(f.store, TEXT("l"), TEXT("\"a\""), on_write, &g));
-    CU_ASSERT_EQUAL(g.n, 5);
-    ASK(f, g, store_list_read(f.store, TEXT("l"), ranges, 1, NULL, 0, on_list, &g));
-    CU_ASSERT_STRING_EQUAL(g.items, "0:\"b\"=7 1:2={\"n\": 2} | ");
-    ASK(f, g, store_list_set_all(f.store, TEXT("l"), TEXT("[{\"id\":\"z\",\"value\":1}]"), on_write, &g));
-    CU_ASSERT_EQUAL(g.n, 6);
-    ASK(f, g, store_list_read(f.store, TEXT("l"), ranges, 1, ids, 1, on_list, &g));
-    CU_ASSERT_EQUAL(g.list.total, 1);
-    CU_ASSERT_STRING_EQUAL(g.items, "0:\"z\"=1 | ");
-    CU_ASSERT_STRING_EQUAL(g.found, "- ");
-    ASK(f, g, store_state(f.store, TEXT("l"), on_state, &g));
-    CU_ASSERT_EQUAL(g.state.list_rev, 6);
-    CU_ASSERT_TRUE(g.state.list_exists);
+    store_list_read(f.store, TEXT("l"), NULL, 0, NULL, 0, on_list, &g);
+    await(&f, &g);
+    CU_ASSERT_EQUAL(g.status, STORE_OK);
+    CU_ASSERT_EQUAL(g.list.total, 3);
     teardown(&f);
 }
 
@@ -291,8 +359,9 @@ static void test_long_lists(void)
         store_list_insert(f.store, TEXT("l"), -1, ids[i], ids[i], NULL, NULL);
     }
     for (int i = 0; i < 500; i++)
-        ranges[i] = (struct store_range){i * 6, 100};
-    ASK(f, g, store_list_read(f.store, TEXT("l"), ranges, 500, ids, N, on_list, &g));
+        ranges[i] = (struct store_range){(int64_t)i * 6, 100};
+    store_list_read(f.store, TEXT("l"), ranges, 500, ids, N, on_list, &g);
+    await(&f, &g);
     CU_ASSERT_EQUAL(g.status, STORE_OK);
     CU_ASSERT_EQUAL(g.list.rev, N);
     CU_ASSERT_EQUAL(g.list.total, N);
@@ -330,50 +399,59 @@ static struct mailbox mailbox(void)
     return (struct mailbox){.member = {.on_message = on_mail, .on_resync = on_mail_resync}};
 }
 
+static void test_catalogue(void)
+{
+    struct fixture f;
+    struct got g = {0};
+    struct mailbox catalogue = mailbox();
+    setup(&f);
+    hub_join(f.hub, store_calls_root(f.store), &catalogue.member);
+    store_fn_serve(f.store, TEXT("gw1"), TEXT("x1"), TEXT("add"), 60000, on_write, &g);
+    await_number(&f, &g, 1);
+    CU_ASSERT_STRING_EQUAL(catalogue.last, "f+ 1 add");
+    store_fn_list(f.store, on_functions, &g);
+    await_number(&f, &g, 1);
+    CU_ASSERT_STRING_EQUAL(g.names, "add ");
+    store_fn_beat(f.store, TEXT("gw1"), 60000, &(struct store_busy){TEXT("x1"), 1}, 1, on_write, &g);
+    await_number(&f, &g, 1);
+    store_fn_leave(f.store, TEXT("gw1"), TEXT("x1"), TEXT("add"), on_write, &g);
+    await_number(&f, &g, 2);
+    CU_ASSERT_STRING_EQUAL(catalogue.last, "f- 2 add");
+    store_fn_serve(f.store, TEXT("gw1"), TEXT("x1"), TEXT("add"), 60000, on_write, &g);
+    await_number(&f, &g, 3);
+    store_fn_gone(f.store, TEXT("gw1"), on_write, &g);
+    await(&f, &g);
+    CU_ASSERT_EQUAL(g.status, STORE_OK);
+    CU_ASSERT_NSTRING_EQUAL(catalogue.last, "g- ", 3);
+    store_fn_list(f.store, on_functions, &g);
+    await(&f, &g);
+    CU_ASSERT_STRING_EQUAL(g.names, "");
+    hub_leave(f.hub, &catalogue.member);
+    teardown(&f);
+}
+
 static void test_calls(void)
 {
     struct fixture f;
     struct got g = {0};
-    struct mailbox executor = mailbox(), caller = mailbox(), catalogue = mailbox();
+    struct mailbox executor = mailbox(), caller = mailbox();
     setup(&f);
     hub_join(f.hub, TEXT("t:@{calls}:gw1"), &executor.member);
     hub_join(f.hub, TEXT("t:@{calls}:gw2"), &caller.member);
-    hub_join(f.hub, store_calls_root(f.store), &catalogue.member);
-
-    ASK(f, g, store_fn_serve(f.store, TEXT("gw1"), TEXT("x1"), TEXT("add"), 60000, on_write, &g));
-    CU_ASSERT_EQUAL(g.status, STORE_OK);
-    CU_ASSERT_EQUAL(g.n, 1);
-    CU_ASSERT_STRING_EQUAL(catalogue.last, "f+ 1 add");
-    ASK(f, g, store_fn_list(f.store, on_functions, &g));
-    CU_ASSERT_EQUAL(g.n, 1);
-    CU_ASSERT_STRING_EQUAL(g.names, "add ");
-
-    ASK(f, g, store_fn_call(f.store, TEXT("add"), TEXT("c1"), TEXT("gw2"), 1500, TEXT("[1,2]"), on_executor, &g));
+    store_fn_serve(f.store, TEXT("gw1"), TEXT("x1"), TEXT("add"), 60000, NULL, NULL);
+    store_fn_call(f.store, TEXT("add"), TEXT("c1"), TEXT("gw2"), 1500, TEXT("[1,2]"), on_executor, &g);
+    await(&f, &g);
     CU_ASSERT_EQUAL(g.status, STORE_OK);
     CU_ASSERT_STRING_EQUAL(g.executor, "gw1/x1");
     CU_ASSERT_STRING_EQUAL(executor.last, "c c1 gw2 x1 1500 3 add [1,2]");
-    ASK(f, g, store_fn_call(f.store, TEXT("add"), TEXT("c2"), TEXT("gw2"), 1500, SLICE_NONE, on_executor, &g));
+    store_fn_call(f.store, TEXT("add"), TEXT("c2"), TEXT("gw2"), 1500, SLICE_NONE, on_executor, &g);
+    await(&f, &g);
     CU_ASSERT_STRING_EQUAL(executor.last, "c c2 gw2 x1 1500 3 add ");
-    ASK(f, g, store_fn_done(f.store, TEXT("gw1"), TEXT("x1"), TEXT("c1"), TEXT("gw2"), TEXT("v 3"), on_write, &g));
-    CU_ASSERT_EQUAL(g.n, 1);
+    store_fn_done(f.store, TEXT("gw1"), TEXT("x1"), TEXT("c1"), TEXT("gw2"), TEXT("v 3"), on_write, &g);
+    await_number(&f, &g, 1);
     CU_ASSERT_STRING_EQUAL(caller.last, "r c1 v 3");
-
-    const struct store_busy busy[] = {{TEXT("x1"), 1}};
-    ASK(f, g, store_fn_beat(f.store, TEXT("gw1"), 60000, busy, 1, on_write, &g));
-    CU_ASSERT_EQUAL(g.status, STORE_OK);
-    CU_ASSERT_EQUAL(g.n, 1);
-    ASK(f, g, store_fn_leave(f.store, TEXT("gw1"), TEXT("x1"), TEXT("add"), on_write, &g));
-    CU_ASSERT_EQUAL(g.n, 2);
-    CU_ASSERT_STRING_EQUAL(catalogue.last, "f- 2 add");
-    ASK(f, g, store_fn_serve(f.store, TEXT("gw1"), TEXT("x1"), TEXT("add"), 60000, on_write, &g));
-    ASK(f, g, store_fn_gone(f.store, TEXT("gw1"), on_write, &g));
-    CU_ASSERT_EQUAL(g.status, STORE_OK);
-    CU_ASSERT_NSTRING_EQUAL(catalogue.last, "g- ", 3);
-    ASK(f, g, store_fn_list(f.store, on_functions, &g));
-    CU_ASSERT_STRING_EQUAL(g.names, "");
     hub_leave(f.hub, &executor.member);
     hub_leave(f.hub, &caller.member);
-    hub_leave(f.hub, &catalogue.member);
     teardown(&f);
 }
 
@@ -421,6 +499,23 @@ static void load_nonsense(struct fixture *f, const char *code)
     CU_ASSERT_NSTRING_EQUAL(answer, "$8\r\nsyncgate", 12);
 }
 
+static void check_nonsense(struct fixture *f, const char *code)
+{
+    struct got g = {0};
+    const struct slice id = TEXT("1");
+    load_nonsense(f, code);
+    store_list_read(f->store, TEXT("x"), &(struct store_range){0, 1}, 1, &id, 1, on_list, &g);
+    await_broken(f, &g, code);
+    CU_ASSERT_EQUAL(g.list.nranges + g.list.nids, 0);
+    store_state(f->store, TEXT("x"), on_state, &g);
+    await_broken(f, &g, code);
+    store_var_read(f->store, TEXT("x"), on_var, &g);
+    await_broken(f, &g, code);
+    CU_ASSERT_FALSE(g.var.exists);
+    store_var_set(f->store, TEXT("x"), TEXT("1"), on_write, &g); /* what a write answers is not looked into */
+    await_number(f, &g, strcmp(code, "1") == 0 ? 1 : 0);
+}
+
 static void test_nonsense_is_broken(void)
 {
     static const char *const codes[] = {
@@ -448,40 +543,49 @@ static void test_nonsense_is_broken(void)
         "{1, {}, 1, {{'i', 'v'}}, {false}}",
     };
     struct fixture f;
-    struct got g = {0};
-    const struct store_range range = {0, 1};
-    const struct slice id = TEXT("1");
     setup(&f);
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
-        load_nonsense(&f, codes[i]);
-        ASK(f, g, store_list_read(f.store, TEXT("x"), &range, 1, &id, 1, on_list, &g));
-        CU_ASSERT_EQUAL(g.status, STORE_BROKEN);
-        CU_ASSERT_EQUAL(g.list.nranges + g.list.nids, 0);
-        if (g.status != STORE_BROKEN)
-            fprintf(stderr, "list: %s\n", codes[i]);
-        ASK(f, g, store_state(f.store, TEXT("x"), on_state, &g));
-        CU_ASSERT_EQUAL(g.status, STORE_BROKEN);
-        if (strcmp(codes[i], "{'x', 'y'}") != 0) { /* two words are an executor */
-            ASK(f, g, store_fn_call(f.store, TEXT("f"), TEXT("c"), TEXT("g"), 1, SLICE_NONE, on_executor, &g));
-            CU_ASSERT_EQUAL(g.status, STORE_BROKEN);
-        }
-        ASK(f, g, store_var_read(f.store, TEXT("x"), on_var, &g));
-        CU_ASSERT_EQUAL(g.status, STORE_BROKEN);
-        CU_ASSERT_FALSE(g.var.exists);
-        ASK(f, g,
-            store_var_set(f.store, TEXT("x"), TEXT("1"), on_write, &g)); /* what a write answers is not looked into */
-        CU_ASSERT_EQUAL(g.status, STORE_OK);
-        CU_ASSERT_EQUAL(g.n, i == 0 ? 1 : 0);
-    }
-    load_nonsense(&f, "{1, 'x', 2}");
-    ASK(f, g, store_fn_list(f.store, on_functions, &g));
-    CU_ASSERT_EQUAL(g.status, STORE_BROKEN);
-    load_nonsense(&f, "redis.error_reply('OOM command not allowed')");
-    ASK(f, g, store_var_set(f.store, TEXT("x"), TEXT("1"), on_write, &g));
-    CU_ASSERT_EQUAL(g.status, STORE_BROKEN);
-    CU_ASSERT_NSTRING_EQUAL(g.text, "OOM ", 4);
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        check_nonsense(&f, codes[i]);
     teardown(&f);
 }
 
-UNIT_MAIN("redis/store_live", UNIT(test_channels_and_roots), UNIT(test_variables), UNIT(test_refusals),
-          UNIT(test_lists), UNIT(test_long_lists), UNIT(test_calls), UNIT(test_away), UNIT(test_nonsense_is_broken))
+static void test_nonsense_of_calls_is_broken(void)
+{
+    static const char *const lists[] = {"1", "{}", "{'x'}", "{-1}", "{1, 'x', 2}", "{1, {}}", "false"};
+    static const char *const calls[] = {"1", "{}", "{'x'}", "{1, 'x'}", "{'x', 1}", "{'x', 'y', 'z'}", "false"};
+    struct fixture f;
+    struct got g = {0};
+    setup(&f);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        load_nonsense(&f, lists[i]);
+        store_fn_list(f.store, on_functions, &g);
+        await_broken(&f, &g, lists[i]);
+        CU_ASSERT_STRING_EQUAL(g.names, "");
+    }
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        load_nonsense(&f, calls[i]);
+        store_fn_call(f.store, TEXT("f"), TEXT("c"), TEXT("g"), 1, SLICE_NONE, on_executor, &g);
+        await_broken(&f, &g, calls[i]);
+        CU_ASSERT_STRING_EQUAL(g.executor, "/");
+    }
+    teardown(&f);
+}
+
+static void test_other_errors_are_broken(void)
+{
+    struct fixture f;
+    struct got g = {0};
+    setup(&f);
+    load_nonsense(&f, "redis.error_reply('OOM command not allowed')");
+    store_var_set(f.store, TEXT("x"), TEXT("1"), on_write, &g);
+    await_broken(&f, &g, "OOM");
+    CU_ASSERT_NSTRING_EQUAL(g.text, "OOM ", 4);
+    store_list_insert(f.store, TEXT("x"), 0, TEXT("1"), TEXT("1"), on_write, &g); /* a function that is not there */
+    await_broken(&f, &g, "missing");
+    teardown(&f);
+}
+
+UNIT_MAIN("redis/store_live", UNIT(test_channels_and_roots), UNIT(test_variables), UNIT(test_state),
+          UNIT(test_refusals), UNIT(test_names_that_do_not_fit), UNIT(test_list_writes), UNIT(test_list_snapshots),
+          UNIT(test_long_lists), UNIT(test_catalogue), UNIT(test_calls), UNIT(test_away), UNIT(test_nonsense_is_broken),
+          UNIT(test_nonsense_of_calls_is_broken), UNIT(test_other_errors_are_broken))
