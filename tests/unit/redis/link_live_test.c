@@ -406,6 +406,34 @@ static void test_huge_command_is_refused(void)
     server_stop(&server);
 }
 
+/* A subscription that does not fit into the outbox must not be missed silently: the link is lost, and all is made anew. */
+static void test_full_outbox_rebuilds(void)
+{
+    struct server server;
+    struct answers a = {0};
+    size_t size = (size_t)32 << 20;
+    char *large = malloc(size), channel[1024];
+    memset(large, 'x', size);
+    memset(channel, 'c', sizeof channel);
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    const struct slice fill[] = {SLICE_LIT("ECHO"), slice_of(large, size - 512)};
+    const struct slice send[] = {SLICE_LIT("SSUBSCRIBE"), slice_of(channel, sizeof channel)};
+    link_command(s->link, on_answer, &a, 2, fill);
+    link_command(s->link, on_answer, &a, 2, fill);
+    CU_ASSERT_EQUAL(a.nulls, 0);
+    link_send(s->link, 2, send);
+    CU_ASSERT_EQUAL(s->downs, 0); /* not from inside the call */
+    CU_ASSERT_TRUE(loop_until(s->base, &s->downs, 1));
+    CU_ASSERT_EQUAL(a.nulls, 2);
+    CU_ASSERT_STRING_EQUAL(s->why, "its outbox is full");
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 2));
+    free(large);
+    close_link(s);
+    server_stop(&server);
+}
+
 /* The reply of a read that follows SSUBSCRIBE comes after the subscription is in force, and messages stand in the stream
  * before the replies of what was asked later. */
 static int pushes_at_reply;
@@ -872,10 +900,10 @@ UNIT_MAIN("redis/link_live", UNIT(test_greets_and_loads_the_library), UNIT(test_
           UNIT(test_older_library_is_replaced), UNIT(test_newer_library_stays), UNIT(test_foreign_library_is_replaced),
           UNIT(test_flushed_library_comes_back), UNIT(test_user_password_and_database),
           UNIT(test_wrong_password_keeps_trying), UNIT(test_commands_in_order), UNIT(test_not_up_answers_at_once),
-          UNIT(test_pending_max_refuses), UNIT(test_huge_command_is_refused), UNIT(test_pushes_in_stream_order),
-          UNIT(test_refused_subscription_rebuilds), UNIT(test_killed_server), UNIT(test_stopped_server_is_away),
-          UNIT(test_pings_measure), UNIT(test_replica_is_away), UNIT(test_free_in_reply), UNIT(test_free_in_loss),
-          UNIT(test_free_on_up), UNIT(test_garbage_is_survived), UNIT(test_silence_is_survived),
-          UNIT(test_tcp_by_number_and_name), UNIT(test_refused_port_keeps_trying), UNIT(test_unknown_name_keeps_trying),
-          UNIT(test_tls), UNIT(test_tls_refuses_whom_it_cannot_know), UNIT(test_tls_against_plain),
-          UNIT(test_library_source_has_our_version))
+          UNIT(test_pending_max_refuses), UNIT(test_huge_command_is_refused), UNIT(test_full_outbox_rebuilds),
+          UNIT(test_pushes_in_stream_order), UNIT(test_refused_subscription_rebuilds), UNIT(test_killed_server),
+          UNIT(test_stopped_server_is_away), UNIT(test_pings_measure), UNIT(test_replica_is_away),
+          UNIT(test_free_in_reply), UNIT(test_free_in_loss), UNIT(test_free_on_up), UNIT(test_garbage_is_survived),
+          UNIT(test_silence_is_survived), UNIT(test_tcp_by_number_and_name), UNIT(test_refused_port_keeps_trying),
+          UNIT(test_unknown_name_keeps_trying), UNIT(test_tls), UNIT(test_tls_refuses_whom_it_cannot_know),
+          UNIT(test_tls_against_plain), UNIT(test_library_source_has_our_version))
