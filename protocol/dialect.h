@@ -67,7 +67,7 @@ struct action {
     int close_code;
 };
 
-/* The answers to "may this peer do this to that name" (sheet 5.1, rows 19 and 20, asked as one question). */
+/* The answers to "may this peer do this to that name" (docs/protocol.md, rows 19 and 20, asked as one question). */
 enum access {
     ACCESS_OK,
     ACCESS_UNKNOWN,      /* not registered or hidden: error 3 */

@@ -1,5 +1,6 @@
 /* Receiving: a chain of steps, each of which checks one part of the message, fills in the action, and says whether to go on.
- * The first that fails has made the action the answer. The order is part of the contract (docs/protocol.md). */
+ * The first that fails has made the action the answer. The order is part of the contract:
+ * "row" is a row of docs/protocol.md, "What is checked". */
 #include "protocol/socksync/receive.h"
 
 #include <assert.h>
