@@ -411,7 +411,7 @@ static void enter_chain(struct middle *m, uint32_t pos, uint32_t j)
 }
 
 /* match finds the heaviest increasing chain of old positions. An item that stays saves a delete and an insert
- * (2) and costs a set when its value changed (1), so the heaviest chain leaves the fewest steps. */
+ * (2) and costs a set when it is another entry (1), so the heaviest chain leaves the fewest steps. */
 static void match(struct middle *m)
 {
     memset(m->best, 0xff, (m->nold + (size_t)1) * sizeof(uint32_t));

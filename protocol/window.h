@@ -63,7 +63,7 @@ void window_deinit(struct window *w);
  * the event. A window whose page no longer exists (number > page_clamp) keeps count 0: its owner moves its
  * viewers. Entries are referenced, not taken. An event that cannot follow the state the window is in (an
  * index outside, another total, another id in the slot) resets it, so that everything is read again. A value
- * set again with equal bytes changes nothing and returns false. */
+ * set again is a change even when its bytes are equal, unless it is the very entry. */
 bool window_insert(struct window *w, int64_t index, struct entry *e, int64_t total);
 bool window_set(struct window *w, int64_t index, struct entry *e, int64_t total);
 bool window_delete(struct window *w, int64_t index, int64_t total);

@@ -48,6 +48,18 @@ static struct entry *parse_entry(struct slice text)
     return entry_new(id, SLICE_LIT("0"));
 }
 
+/* shared_with returns the entry of `other` that is equal to e, in place of e. */
+static struct entry *shared_with(const struct page *other, struct entry *e)
+{
+    for (uint32_t i = 0; other != NULL && i < other->count; i++) {
+        if (entry_equal(other->slots[i], e)) {
+            entry_unref(e);
+            return entry_ref(other->slots[i]);
+        }
+    }
+    return e;
+}
+
 static struct page *page_new(int64_t number, int64_t size, int64_t total, uint32_t room)
 {
     struct page *p = sg_malloc(sizeof(*p) + room * sizeof(struct entry *));
@@ -55,13 +67,18 @@ static struct page *page_new(int64_t number, int64_t size, int64_t total, uint32
     return p;
 }
 
-static struct page *parse_page(const char *text, int64_t number, int64_t size, int64_t total)
+/* parse_page: an item that is written alike in `other` (may be NULL) is the same entry there and here; "a!" is not, but has
+ * the same value. */
+static struct page *parse_page(const char *text, int64_t number, int64_t size, int64_t total, const struct page *other)
 {
     struct page *p = page_new(number, size, total, (uint32_t)strlen(text));
     while (*text != '\0') {
         size_t len = strcspn(text, " ");
-        if (len > 0)
-            p->slots[p->count++] = parse_entry(slice_of(text, len));
+        bool again = len > 0 && text[len - 1] == '!';
+        if (len > 0) {
+            struct entry *e = parse_entry(slice_of(text, len - again));
+            p->slots[p->count++] = again ? e : shared_with(other, e);
+        }
         text += len + (text[len] == ' ');
     }
     return p;
@@ -118,10 +135,12 @@ static const struct {
     {"last item goes", "a", 1, "", 0, 4, "-a"},
     {"set", "a b c", 3, "a b=1 c", 3, 4, "b=1"},
     {"set at both ends", "a b c", 3, "a=1 b c=2", 3, 4, "a=1 c=2"},
+    {"set again to an equal value", "a b c", 3, "a b! c", 3, 3, "b=0"},
+    {"set again in what slid", "a b c d", 6, "b c! d e", 5, 4, "-a +3:e c=0 #5"},
     {"set in what slid", "a b c d", 6, "b c=5 d e", 5, 4, "-a +3:e c=5 #5"},
     {"move to the end", "a b c d", 4, "b c d a", 4, 4, "-a +3:a"},
     {"move to the head", "a b c d", 4, "d a b c", 4, 4, "-d +0:d"},
-    {"swap of neighbours", "a b c d", 4, "a c b d", 4, 4, "-b +2:b"},
+    {"swap of neighbours", "a b c d", 4, "a c b d", 4, 4, "-c +1:c"},
     {"move inside, with a new value", "a b c d e", 5, "a c d b=1 e", 5, 5, "-b +3:b"},
     {"move out of the page", "a b c d", 9, "b c d e", 9, 4, "-a +3:e"},
     {"one changed item against one unchanged: the unchanged stays", "a b", 2, "b a=1", 2, 4, "-a +1:a"},
@@ -138,8 +157,8 @@ static void test_compare_cases(void)
     struct page_steps steps;
     page_steps_init(&steps);
     for (size_t i = 0; i < sizeof(comparisons) / sizeof(comparisons[0]); i++) {
-        struct page *from = parse_page(comparisons[i].from, 0, comparisons[i].size, comparisons[i].from_total);
-        struct page *to = parse_page(comparisons[i].to, 0, comparisons[i].size, comparisons[i].to_total);
+        struct page *from = parse_page(comparisons[i].from, 0, comparisons[i].size, comparisons[i].from_total, NULL);
+        struct page *to = parse_page(comparisons[i].to, 0, comparisons[i].size, comparisons[i].to_total, from);
         bool differs = page_compare(from, to, &steps);
         char got[256];
         describe(&steps, to, got, sizeof(got));
@@ -157,9 +176,9 @@ static void test_compare_other_window(void)
 {
     struct page_steps steps;
     page_steps_init(&steps);
-    struct page *from = parse_page("a b", 0, 2, 4);
-    struct page *number = parse_page("a b", 1, 2, 4);
-    struct page *size = parse_page("a b", 0, 3, 4);
+    struct page *from = parse_page("a b", 0, 2, 4, NULL);
+    struct page *number = parse_page("a b", 1, 2, 4, NULL);
+    struct page *size = parse_page("a b", 0, 3, 4, NULL);
     CU_ASSERT_FALSE(page_compare(from, from, &steps));
     CU_ASSERT_FALSE(steps.replace);
     CU_ASSERT_TRUE(page_compare(from, number, &steps));
@@ -217,7 +236,7 @@ static void peer_insert(struct peer *p, uint32_t index, const struct entry *e)
 static void peer_set(struct peer *p, const struct entry *e)
 {
     uint32_t at = peer_find(p, e);
-    if (at == p->count || slice_eq(entry_value(p->items[at]), entry_value(e)))
+    if (at == p->count || p->items[at] == e)
         p->mistakes++; /* unknown, or told for nothing */
     else
         p->items[at] = e;
@@ -253,7 +272,7 @@ static bool applies(const struct page *from, const struct page *to, const struct
     peer_apply(&p, s, to->total);
     bool good = p.mistakes == 0 && p.count == to->count && p.total == to->total;
     for (uint32_t i = 0; good && i < to->count; i++)
-        good = entry_equal(p.items[i], to->slots[i]);
+        good = p.items[i] == to->slots[i];
     free(p.items);
     return good;
 }
@@ -273,7 +292,7 @@ static size_t fewest_steps(const struct page *from, const struct page *to)
                 *here = cost[i * width + j - 1] + 1;
             if (i == 0 || j == 0 || !slice_eq(entry_id(from->slots[i - 1]), entry_id(to->slots[j - 1])))
                 continue;
-            size_t kept = cost[(i - 1) * width + j - 1] + (entry_equal(from->slots[i - 1], to->slots[j - 1]) ? 0 : 1);
+            size_t kept = cost[(i - 1) * width + j - 1] + (from->slots[i - 1] == to->slots[j - 1] ? 0 : 1);
             if (kept < *here)
                 *here = kept;
         }
@@ -296,7 +315,7 @@ static void check_compare(const struct page *from, const struct page *to, struct
         CU_ASSERT_FALSE(steps->steps[i].gone);
 }
 
-static struct page *random_page(int64_t size, uint32_t ids, uint32_t values)
+static struct page *random_page(int64_t size, uint32_t ids, uint32_t values, const struct page *other)
 {
     uint32_t count = random_below((uint32_t)size + 1);
     uint32_t *bag = sg_calloc(ids, sizeof(*bag));
@@ -307,7 +326,8 @@ static struct page *random_page(int64_t size, uint32_t ids, uint32_t values)
         uint32_t pick = p->count + random_below(ids - p->count);
         uint32_t id = bag[pick];
         bag[pick] = bag[p->count];
-        p->slots[p->count] = numbered(id, random_below(values));
+        struct entry *e = numbered(id, random_below(values));
+        p->slots[p->count] = one_in(8) ? e : shared_with(other, e);
     }
     free(bag);
     return p;
@@ -322,8 +342,8 @@ static void test_compare_random_pages(void)
         int64_t size = 1 + random_below(12);
         uint32_t ids = (uint32_t)size + random_below(8);
         uint32_t values = 1 + random_below(3);
-        struct page *from = random_page(size, ids, values);
-        struct page *to = random_page(size, ids, values);
+        struct page *from = random_page(size, ids, values, NULL);
+        struct page *to = random_page(size, ids, values, from);
         check_compare(from, to, &steps);
         page_unref(from);
         page_unref(to);
@@ -562,9 +582,7 @@ static bool holds(const struct window *w, struct entry *const *slice, uint32_t c
         return false;
     for (uint32_t i = 0; i < count; i++) {
         holes += slice[i] == NULL;
-        if ((w->slots[i] == NULL) != (slice[i] == NULL))
-            return false;
-        if (slice[i] != NULL && !entry_equal(w->slots[i], slice[i]))
+        if (w->slots[i] != slice[i])
             return false;
     }
     return w->holes == holes;
@@ -610,11 +628,8 @@ static void fill(struct model *m, int i, struct window *w, bool overwrite)
 static bool slices_differ(struct entry *const *a, uint32_t na, struct entry *const *b, uint32_t nb)
 {
     bool differ = na != nb;
-    for (uint32_t i = 0; i < na && !differ; i++) {
-        differ = (a[i] == NULL) != (b[i] == NULL);
-        if (a[i] != NULL && b[i] != NULL)
-            differ = !entry_equal(a[i], b[i]);
-    }
+    for (uint32_t i = 0; i < na && !differ; i++)
+        differ = a[i] != b[i];
     return differ;
 }
 
