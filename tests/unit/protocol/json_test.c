@@ -350,6 +350,9 @@ static void test_members_with_escaped_keys(void)
     CU_ASSERT_TRUE(value_is(&v[FUNC], JSON_NUMBER, "1", 0));
     CU_ASSERT_TRUE(value_is(&v[TYPE], JSON_NUMBER, "2", 0));
     CU_ASSERT_EQUAL(v[VALUE].type, JSON_ABSENT);
+    CU_ASSERT_EQUAL(members("{\"\\u0066unc and much more than any of the keys could ever be, escaped\":1}", v, &top),
+                    JSON_OK);
+    CU_ASSERT_EQUAL(v[FUNC].type, JSON_ABSENT);
 }
 
 static void test_members_of_something_else(void)
@@ -373,13 +376,17 @@ static void test_members_of_something_else(void)
 /* Whatever json_check says of a text, json_members says too. */
 static void test_members_agree_with_check(void)
 {
-    static char room[2000];
+    static char room[8000];
     struct json_value v[KEYS];
     enum json_kind top;
     for (size_t i = 0; i < COUNT(bad_texts); i++)
         CU_ASSERT_EQUAL(json_members(bad_texts[i], 64, keys, KEYS, v, &top), JSON_INVALID);
     for (size_t i = 0; i < COUNT(good_texts); i++)
         CU_ASSERT_EQUAL(json_members(good_texts[i], 64, keys, KEYS, v, &top), JSON_OK);
+    struct slice deepest = nested(room, JSON_DEPTH_LIMIT, false);
+    CU_ASSERT_EQUAL(json_members(deepest, JSON_DEPTH_LIMIT * 2, keys, KEYS, v, &top), JSON_OK);
+    deepest = nested(room, JSON_DEPTH_LIMIT + 1, false);
+    CU_ASSERT_EQUAL(json_members(deepest, JSON_DEPTH_LIMIT * 2, keys, KEYS, v, &top), JSON_TOO_DEEP);
     for (int max = 0; max < 5; max++)
         for (size_t depth = 0; depth < 6; depth++)
             for (int objects = 0; objects < 2; objects++) {
@@ -651,6 +658,20 @@ static void test_ids(void)
     buf_deinit(&scratch);
 }
 
+/* An integer that is longer in canonical form than as written. */
+static void test_id_grows(void)
+{
+    struct json_value v = {.text = SLICE_LIT("1e9"), .type = JSON_NUMBER};
+    struct slice id = SLICE_NONE;
+    struct buf scratch;
+    buf_init(&scratch, 100);
+    CU_ASSERT_EQUAL(json_id(&v, 9, &scratch, &id), JSON_ID_LENGTH);
+    CU_ASSERT_PTR_NULL(id.ptr);
+    CU_ASSERT_EQUAL(json_id(&v, 10, &scratch, &id), JSON_ID_OK);
+    CU_ASSERT_TRUE(slice_eq(id, SLICE_LIT("1000000000")));
+    buf_deinit(&scratch);
+}
+
 static void test_not_canonical(void)
 {
     static const struct slice cases[] = {
@@ -695,4 +716,4 @@ UNIT_MAIN("protocol/json", UNIT(test_good), UNIT(test_bad), UNIT(test_prefixes),
           UNIT(test_members_last_wins), UNIT(test_members_with_escaped_keys), UNIT(test_members_of_something_else),
           UNIT(test_members_agree_with_check), UNIT(test_elements), UNIT(test_decoding),
           UNIT(test_decoding_borrows_what_it_can), UNIT(test_quoting), UNIT(test_quoting_round_trip),
-          UNIT(test_integers), UNIT(test_long_integers), UNIT(test_ids), UNIT(test_not_canonical))
+          UNIT(test_integers), UNIT(test_long_integers), UNIT(test_ids), UNIT(test_id_grows), UNIT(test_not_canonical))
