@@ -33,7 +33,6 @@ struct paged {
     struct map gone;      /* struct gone: left the list after opaque_rev and did not come back */
     int64_t opaque_rev;   /* what left the list before this revision is not known one by one */
     int64_t replaced_rev; /* the last set_all or drop: whoever was told an older state gets its page whole */
-    struct map known; /* struct held_entry: what subscribers were told before a loss; while views are filled again */
     struct page_steps steps;
     bool total_unsure; /* the connection at hand was just told a delete of an item off its page */
 };
@@ -74,11 +73,6 @@ struct gone {
     char id[];
 };
 
-struct held_entry {
-    struct map_node by_id;
-    struct entry *entry;
-};
-
 static struct paged *paged_of(const struct item *i)
 {
     return container_of((struct item *)(uintptr_t)i, struct paged, base);
@@ -117,29 +111,6 @@ static void gone_forget(struct paged *p, struct slice id)
     free(container_of(n, struct gone, by_id));
 }
 
-static void known_clear(struct paged *p)
-{
-    for (struct map_node *n = map_next(&p->known, NULL), *next; n; n = next) {
-        next = map_next(&p->known, n);
-        struct held_entry *k = container_of(n, struct held_entry, by_id);
-        map_remove(&p->known, n);
-        entry_unref(k->entry);
-        free(k);
-    }
-    map_deinit(&p->known);
-    map_init(&p->known);
-}
-
-static void known_add(struct paged *p, struct entry *e)
-{
-    if (map_find(&p->known, entry_id(e)))
-        return;
-    struct held_entry *k = sg_malloc(sizeof(*k));
-    k->entry = entry_ref(e);
-    k->by_id.key = entry_id(e);
-    map_insert(&p->known, &k->by_id);
-}
-
 /* --- entries --- */
 
 static bool value_is_valid(const struct paged *p, struct slice value)
@@ -147,13 +118,9 @@ static bool value_is_valid(const struct paged *p, struct slice value)
     return json_valid(value, (int)p->base.gw->opt->max_depth - 4);
 }
 
-/* The entry for what a read brought: the object that subscribers were told already when nothing changed, so that nothing is reported. */
+/* The entry for what a read brought. */
 static struct entry *read_entry(struct paged *p, const struct store_item *it)
 {
-    struct map_node *n = map_find(&p->known, it->id);
-    struct held_entry *k = n ? container_of(n, struct held_entry, by_id) : NULL;
-    if (k && slice_eq(entry_value(k->entry), it->value))
-        return entry_ref(k->entry);
     if (value_is_valid(p, it->value))
         return entry_new(it->id, it->value);
     item_bad_change(&p->base, "an item value that is not JSON");
@@ -710,19 +677,6 @@ static void make_plan(struct plan *plan, struct paged *p)
 /* What Redis says is the truth, whatever was held; content comes from this read and the following ones. */
 static void adopt(struct paged *p, const struct store_list *read)
 {
-    known_clear(p);
-    list_each(&p->views, n)
-    {
-        const struct view *v = container_of(n, struct view, in_list);
-        for (uint32_t k = 0; v->users && v->told && k < v->told->count; k++)
-            known_add(p, v->told->slots[k]);
-    }
-    list_each(&p->watches, n)
-    {
-        const struct watch *w = container_of(n, struct watch, in_list);
-        if (w->entry)
-            known_add(p, w->entry);
-    }
     /* A list that went back has lower revisions than its readers were told: begin again with everybody. */
     bool back = read->rev < p->base.rev;
     p->base.rev = read->rev;
@@ -757,14 +711,46 @@ static void adopt(struct paged *p, const struct store_list *read)
     forget_content(p, read->exists ? read->total : 0);
 }
 
+static bool same_content(const struct entry *a, const struct entry *b)
+{
+    return slice_eq(entry_id(a), entry_id(b)) && slice_eq(entry_value(a), entry_value(b));
+}
+
+/* What this view's subscribers were told about the item already, when that is still all there is to tell: after a loss most
+ * items stand where they stood, and an item may leave and come back unchanged. */
+static struct entry *told_entry(const struct view *v, int64_t slot, struct entry *e)
+{
+    if (!v->told)
+        return e;
+    if (slot < (int64_t)v->told->count && same_content(v->told->slots[slot], e))
+        return v->told->slots[slot];
+    for (uint32_t k = 0; k < v->told->count; k++)
+        if (same_content(v->told->slots[k], e))
+            return v->told->slots[k];
+    return e;
+}
+
+static void fill_view(struct view *v, int64_t start, struct entry *const *entries, int64_t count)
+{
+    struct window *w = &v->window;
+    int64_t first = w->number * w->size;
+    int64_t from = start > first ? start : first;
+    int64_t end = start + count < first + w->count ? start + count : first + w->count;
+    for (int64_t at = from; at < end; at++) {
+        if (w->slots[at - first])
+            continue;
+        struct entry *e = told_entry(v, at - first, entries[at - start]);
+        window_fill(w, at, &e, 1, false);
+    }
+}
+
 static void fill_views(struct paged *p, int64_t start, struct entry *const *entries, size_t count)
 {
     list_each(&p->views, n)
     {
-        struct window *w = &container_of(n, struct view, in_list)->window;
-        int64_t first = w->number * w->size;
-        if (w->holes && start < first + w->size && start + (int64_t)count > first)
-            window_fill(w, start, entries, count, false);
+        struct view *v = container_of(n, struct view, in_list);
+        if (v->window.holes)
+            fill_view(v, start, entries, (int64_t)count);
     }
 }
 
@@ -818,16 +804,12 @@ static void fill(struct paged *p, const struct list_read *asked, const struct st
         }
     for (size_t k = 0; k < read->nids && k < asked->plan.nids; k++)
         fill_watch(p, &asked->plan, k, &read->ids[k]);
-    size_t holes = 0;
     list_each(&p->views, n)
     {
         struct view *v = container_of(n, struct view, in_list);
         v->greedy = v->asked && v->users && v->window.holes;
         v->asked = false;
-        holes += v->users ? v->window.holes : 0;
     }
-    if (!holes)
-        known_clear(p);
 }
 
 static void on_read(void *arg, const struct store_result *r, const struct store_list *read)
@@ -1096,7 +1078,6 @@ static struct item *create(struct gateway *g, struct slice name)
     map_init(&p->views_by_key);
     map_init(&p->watches_by_id);
     map_init(&p->gone);
-    map_init(&p->known);
     list_init(&p->views);
     list_init(&p->watches);
     page_steps_init(&p->steps);
@@ -1109,11 +1090,9 @@ static void destroy(struct item *i)
     list_each(&p->views, n) view_free(container_of(n, struct view, in_list));
     assert(p->watches.count == 0);
     gone_clear(p);
-    known_clear(p);
     map_deinit(&p->views_by_key);
     map_deinit(&p->watches_by_id);
     map_deinit(&p->gone);
-    map_deinit(&p->known);
     page_steps_deinit(&p->steps);
     free(p);
 }

@@ -177,7 +177,7 @@ static void ask(struct conn *c, struct item *i, bool subscribe)
 
 static void subscribe(struct conn *c, struct item *i, const struct slice *id)
 {
-    (void)id; /* ignored for variables (protocol sheet 5.2) */
+    (void)id; /* ignored for variables (docs/protocol.md) */
     if (!sub_find(c, i, i))
         sub_new(c, i, NULL);
     ask(c, i, true);

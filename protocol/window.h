@@ -1,7 +1,7 @@
 /* Windows onto a paged list. A `window` is the true slice that (page, size) names, kept current by change
  * events, with holes where an item entered whose content is not known yet. A `page` is an immutable version
  * of it: what a subscriber was told. page_compare finds the shortest exact sequence from one version to
- * another (sheet 5.2: "slide"). */
+ * another (docs/protocol.md, the slide rule). */
 #ifndef SYNCGATE_PROTOCOL_WINDOW_H
 #define SYNCGATE_PROTOCOL_WINDOW_H
 
@@ -41,7 +41,7 @@ struct page {
 struct page *page_ref(struct page *p);
 void page_unref(struct page *p); /* NULL is allowed */
 
-/* page_clamp: the effective page for a list of `total` items (sheet rows 24 to 26). */
+/* page_clamp: the effective page for a list of `total` items (docs/protocol.md, rows 24 to 26). */
 int64_t page_clamp(int64_t page, int64_t size, int64_t total);
 
 /* The living slice. Positions given to its functions are absolute in the list. */
