@@ -66,27 +66,29 @@ class Writers:
     async def fill(self, number=30):
         commands = [fcall("sg_var_set", name, self.value()) for name in VARS]
         for name in LISTS:
-            commands += [self.insertion(name) for _ in range(number)]
+            commands += [self.insertion(name, [-1, 0]) for _ in range(number)]
         for reply in await self.db.pipeline(commands):
             assert not isinstance(reply, RedisError), reply
 
-    def insertion(self, name):
+    def insertion(self, name, indexes=(-1, -1, 0, 1, 2)):
         item_id = json.dumps(self.new_id(name))
         if name in SORTED:
             return fcall("sg_list_put", name, f"{self.rng.randrange(1000):03}", item_id, self.value())
-        return fcall("sg_list_insert", name, self.rng.choice([-1, -1, 0, 1, 2]), item_id, self.value())
+        return fcall("sg_list_insert", name, self.rng.choice(indexes), item_id, self.value())
 
     def operation(self):
-        """One random command. (A refused one changes nothing and is fine.)"""
+        """One random operation as a list of commands. (A refused one changes nothing and is fine.)"""
+        if self.rng.random() < 0.01:  # in one transaction, so that the variable stays known
+            name = self.rng.choice(VARS)
+            return [("MULTI",), fcall("sg_var_delete", name), fcall("sg_var_set", name, self.value()), ("EXEC",)]
         command = self._operation()
         if self.rng.random() < self.silent:
             command = (command[0], silent(command[1]), *command[2:])
-        return command
+        return [command]
 
     def _operation(self):
         if self.rng.random() < 0.35:
-            name = self.rng.choice(VARS)
-            return fcall("sg_var_delete", name) if self.rng.random() < 0.03 else fcall("sg_var_set", name, self.value())
+            return fcall("sg_var_set", self.rng.choice(VARS), self.value())
         name = self.rng.choice(LISTS)
         kind = self.rng.choices(["insert", "set", "delete", "move", "drop"], [30, 30, 22, 17, 1 if name in WILD else 0])[0]
         if kind == "insert":
@@ -137,7 +139,7 @@ class Writers:
                 continue
             batch = self.rng.choice([1, 1, 1, 2, 3, 30])
             try:
-                await self.db.pipeline([self.operation() for _ in range(batch)])
+                await self.db.pipeline([command for _ in range(batch) for command in self.operation()])
             except OSError:
                 assert self.outage, "Redis is away"
                 await asyncio.sleep(0.01)  # done or not done: the next one will tell
@@ -298,8 +300,9 @@ class Member:
         state = self.peer.state
         if isinstance(self.peer.broken, Closed):
             return f"{self.peer.name}: {self.peer.broken}"
-        if state.answers_due():
-            return f"{self.peer.name}: {state.answers_due()} answers are due"
+        due = state.answers_due()
+        if due:
+            return f"{self.peer.name}: answers are due: {due}{state.about(due[0][1] if due[0][0] in ('var', 'list', 'item') else due[0][0])}"
         for key, sub in state.subscriptions.items():
             if not sub.active:
                 continue
@@ -317,7 +320,7 @@ class Member:
             if key[0] == "item":
                 value = dict(lists[key[1]]).get(key[2])
                 if view.value != value:
-                    return f"{self.peer.name}: item {key[2]} of {key[1]} is {view.value}, in Redis {value}"
+                    return f"{self.peer.name}: item {key[2]} of {key[1]} is {view.value}, in Redis {value}{state.about(key[1])}"
         return None
 
 
@@ -361,7 +364,7 @@ class Crowd:
         variables = {name: reply[1].decode() if reply else "null" for name, reply in zip(VARS, replies)}
         return variables, {name: contents(reply) for name, reply in zip(LISTS, replies[len(VARS):])}
 
-    async def converged(self, patience_s=60):
+    async def converged(self, patience_s=30):
         """Waits until everybody holds what Redis holds."""
         problem = None
 
@@ -400,18 +403,18 @@ class Crowd:
                     lists[name].apply(operation, revision, numbers, key, value, whole)
         judged = 0
         for member in self.members:
-            for seen_variables, seen_lists in member.seen:
+            for number, (seen_variables, seen_lists) in enumerate(member.seen, 1):
                 for name, values in seen_variables.items():
-                    self._verdict(member, name, variables[name], values)
+                    self._verdict(member, name, variables[name].check, values)
                 for name, held in seen_lists.items():
                     if lists[name] is not None:
-                        self._verdict(member, name, lists[name], held)
+                        self._verdict(member, name, lists[name].check, held, number < len(member.seen))
                         judged += len(held)
         return judged
 
     @staticmethod
-    def _verdict(member, name, history, seen):
+    def _verdict(member, name, check, *seen):
         try:
-            history.check(seen)
+            check(*seen)
         except Wrong as wrong:
             raise AssertionError(f"member {member.number}, {name}: {wrong}") from None

@@ -5,6 +5,7 @@ import asyncio
 import base64
 import collections
 import hashlib
+import itertools
 import json
 import os
 import socket
@@ -13,8 +14,10 @@ import struct
 import websockets
 
 from gateway import PATIENCE_S
+from jsontext import Frame
 from strict import StrictState, key_of
 
+QUESTIONS = itertools.count(1)
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -46,6 +49,7 @@ class Peer:
         self.frames = collections.deque()
         self.received = 0
         self.keep = True  # False: frames are checked but not kept for recv()
+        self.quiet = False
         self.broken = None  # what ended the reading: Closed, or a Violation
         self.handlers = {}  # function name -> coroutine function(peer, frame), started for each call
         self._news = asyncio.Condition()
@@ -54,9 +58,10 @@ class Peer:
 
     @classmethod
     async def connect(cls, where, path="/ws/socksync/", token=None, name="peer", max_page_size=100,
-                      unique_values=False, strict=True, tolerant=False, query_token=None, **options):
+                      unique_values=False, strict=True, tolerant=False, quiet=False, query_token=None, **options):
         """`where`: a Gateway or a ws:// address. `token` goes into the Authorization header, `query_token` into the path.
-        `tolerant`: the test looks at every error itself."""
+        `tolerant`: the test looks at every error itself. `quiet`: what the gateway says of functions and write grants goes to
+        the model and not to recv()."""
         address = where if isinstance(where, str) else where.url(path)
         if query_token is not None:
             address += f"?token={query_token}"
@@ -71,7 +76,9 @@ class Peer:
         state = StrictState(max_page_size, unique_values) if strict else None
         if state:
             state.tolerant = tolerant
-        return cls(socket_, name, state)
+        peer = cls(socket_, name, state)
+        peer.quiet = quiet
+        return peer
 
     # --- reading ---
 
@@ -82,7 +89,7 @@ class Peer:
                     raise AssertionError(f"{self.name}: a binary message: {text[:100]!r}")
                 frame = self.state.received(text) if self.state else Text(text)
                 self.received += 1
-                if self.keep:
+                if self.keep and not (self.quiet and frame["func"] in ("subscribe", "unsubscribe")):
                     self.frames.append(frame)
                 self._serve(frame)
                 await self._tell()
@@ -104,7 +111,16 @@ class Peer:
         if self.handlers and self.state and frame["func"] == "call" and frame["name"] in self.handlers:
             task = asyncio.ensure_future(self.handlers[frame["name"]](self, frame))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._served)
+
+    def _served(self, task):
+        """A handler is through: it may be what somebody waits for. One that failed ends the reading."""
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() and self.broken is None:
+            self.broken = task.exception()
+        telling = asyncio.ensure_future(self._tell())
+        self._tasks.add(telling)
+        telling.add_done_callback(self._tasks.discard)
 
     def check(self):
         """Raises the violation that ended the reading, if there was one."""
@@ -135,7 +151,7 @@ class Peer:
     async def expect(self, text):
         """The next frame has exactly this text (JSON members in any order, their texts byte for byte)."""
         frame = await self.recv(text)
-        assert frame.raw == _raw(text), f"expected {text}\n     got {frame!r}"
+        assert frame.raw == Frame(text).raw, f"expected {text}\n     got {frame!r}"
         return frame
 
     async def expect_error(self, code, **fields):
@@ -211,6 +227,17 @@ class Peer:
         await self.until(lambda: key in self.state.settled, f"the end of call {call_id!r}")
         return self.state.settled.pop(key)
 
+    async def serve(self, function, handler=None):
+        """Offers a function. A question that only Redis can answer follows: when this returns, Redis knows the executor."""
+        if handler:
+            self.handlers[function] = handler
+        await self.subscribe("function", function)
+        question = f"question {next(QUESTIONS)}"
+        self.state.excuse("var", question, None, 3)
+        await self.subscribe("var", question)
+        await self.until(lambda: any(frame.get("name") == question for frame in self.frames), "the answer of Redis")
+        self.frames.remove(next(frame for frame in self.frames if frame.get("name") == question))
+
     async def offered(self, function, offered=True):
         """Waits until the gateway says that a function may (not) be called."""
         await self.until(lambda: (function in self.state.callable) == offered,
@@ -254,11 +281,6 @@ class Text:
 
     def __repr__(self):
         return self.text
-
-
-def _raw(text):
-    from jsontext import Frame
-    return Frame(text).raw
 
 
 class RawPeer:

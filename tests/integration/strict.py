@@ -5,6 +5,7 @@ hold and raises Violation on the first frame that such a client could not apply:
 increment before the snapshot, an index outside the held page, an id that is there already or is not there, a page that
 grows beyond its size, a set_count that says nothing new, an answer to a call that was never made, an unexpected error.
 """
+import collections
 import time
 
 from jsontext import Frame, NotJson, decode, elements, members
@@ -49,7 +50,8 @@ class Var:
 
     def __init__(self):
         self.value = None  # raw text; None before the snapshot
-        self.answers_due = 0  # sets that must still come because we asked
+        self.answers_due = 0  # sets that must still come because we asked: at least
+        self.answers_may = 0  # … and at most: a change and an answer look the same
 
 
 class ListView:
@@ -61,6 +63,7 @@ class ListView:
         self.items = []  # [key, raw value] in order
         self.sizes = []  # page sizes asked for: the last is the newest; more than one while answers may be due
         self.answers_due = 0
+        self.stale = False  # unsubscribed since the last set_all: no longer kept current
 
     def ids(self):
         return [key for key, _ in self.items]
@@ -80,12 +83,12 @@ class ListView:
         return self.page, tuple(self.sizes), frozenset(self.counts), tuple((key, value) for key, value in self.items)
 
 
-class Item:
+class Item(Var):
     """What a subscriber of one item holds."""
 
     def __init__(self):
-        self.value = None
-        self.answers_due = 0
+        super().__init__()
+        self.unsure = False  # inactive after an error that may have been meant for another request
 
 
 class Subscription:
@@ -100,11 +103,16 @@ class Subscription:
     def leave(self):
         self.active = False
         self.left_at = time.monotonic()
+        if self.view:
+            self.view.answers_due = 0  # what was asked before may still be answered, and need not
+        if isinstance(self.view, ListView):
+            self.view.stale = True
 
 
 class StrictState:
     def __init__(self, max_page_size=DEFAULT_PAGE_SIZE, unique_values=False):
-        """unique_values: no value is written twice, so a second `set` of the same one is a frame too many."""
+        """unique_values: no value is written twice, so a second `set` of the same one is a frame too many. (Not so for what is
+        on a page: an item that leaves and comes back between two comparisons may be set to what it was.)"""
         self.max_page_size = max_page_size
         self.unique_values = unique_values
         self.subscriptions = {}  # (type, name) or ("item", name, key) -> Subscription
@@ -116,21 +124,28 @@ class StrictState:
         self.executing = {}  # key of a call to us -> Frame
         self.excuses = []  # (type, name, key or None, codes): errors that may come
         self.errors = []  # Frames
+        self.talk = collections.deque(maxlen=300)  # the last messages in both directions, for whoever reads a Violation
         self.outage = False  # Redis may be away: any request may be answered with error 8
         self.tolerant = False  # the test reads all errors itself: none is a violation
         self.observe = None  # called as observe(frame) after each frame was applied
-        self.history = {}  # list name -> [held()] after each frame that touched it, for the names that are there
+        # list name -> [held()] after each frame that touched it, for the names that are there; None where we left the list
+        self.history = {}
 
     # --- what we send ---
 
     def sent(self, text):
         """Call with every well-formed message before it is sent."""
+        self.talk.append("> " + text)
         message = Frame(text)
         func = message["func"]
         if func == "unsubscribe_all":
             for subscription in self.subscriptions.values():
                 if subscription.active:
                     subscription.leave()
+            for name in self.history:
+                self._cut(name)
+            for due in self.fetches.values():
+                due[0] = 0
             return
         kind, name = message.get("type"), message.get("name")
         handler = getattr(self, f"_sent_{func}", None)
@@ -141,13 +156,18 @@ class StrictState:
         if kind == "function":
             self._subscribe((kind, name), lambda: None)
         elif kind == "var":
-            self._subscribe((kind, name), Var).view.answers_due += 1
+            self._asked(self._subscribe((kind, name), Var).view)
         elif message.get("id") is not None:
-            self._subscribe(("item", name, key_of(message["id"])), Item).view.answers_due += 1
+            self._asked(self._subscribe(("item", name, key_of(message["id"])), Item).view)
         else:
             view = self._subscribe((kind, name), ListView).view
             view.answers_due += 1
             view.sizes.append(self.max_page_size)
+
+    @staticmethod
+    def _asked(view):
+        view.answers_due += 1
+        view.answers_may += 1
 
     def _subscribe(self, key, make):
         subscription = self.subscriptions.get(key)
@@ -156,12 +176,21 @@ class StrictState:
         subscription.active = True  # frames of the former subscription may still come: its view is kept
         return subscription
 
+    def _cut(self, name):
+        """We leave a list, perhaps in the middle of a group of frames."""
+        if name in self.history:
+            self.history[name].append(None)
+
     def _sent_unsubscribe(self, kind, name, message):
         key = (kind, name)
         if kind == "list" and message.get("id") is not None:
             key = ("item", name, key_of(message["id"]))
         if key in self.subscriptions:
             self.subscriptions[key].leave()
+        if key == ("list", name):
+            self._cut(name)
+        elif key[1:] in self.fetches:
+            self.fetches[key[1:]][0] = 0
 
     def _sent_get(self, kind, name, message):
         if kind == "list" and message.get("id") is not None:
@@ -172,8 +201,10 @@ class StrictState:
         subscription = self.subscriptions.get((kind, name))
         if subscription is None or not subscription.active:
             return
-        subscription.view.answers_due += 1
-        if kind == "list":
+        if kind == "var":
+            self._asked(subscription.view)
+        else:
+            subscription.view.answers_due += 1
             size = message.get("page_size")
             subscription.view.sizes.append(min(size, self.max_page_size) if size else self.max_page_size)
 
@@ -195,6 +226,7 @@ class StrictState:
 
     def received(self, text):
         """Applies one message from the gateway, or raises Violation. Returns the Frame."""
+        self.talk.append("< " + text)
         try:
             frame = Frame(text)
         except NotJson as error:
@@ -215,10 +247,9 @@ class StrictState:
             self.observe(frame)
         return frame
 
-    @staticmethod
-    def _check(condition, frame, what):
+    def _check(self, condition, frame, what):
         if not condition:
-            raise Violation(f"{what}: {frame!r}")
+            raise Violation(f"{what}: {frame!r}\nof the same name:" + self.about(frame.raw.get("name", "")))
 
     def _item_id(self, frame):
         item_id = frame["id"]
@@ -232,9 +263,13 @@ class StrictState:
     def _set_var(self, frame, name):
         subscription = self._live("var", name)
         self._check(subscription, frame, "data without a subscription")
-        view = subscription.view
-        if self.unique_values and not view.answers_due:
-            self._check(view.value != frame.raw["value"], frame, "the same change twice")
+        self._told(frame, subscription.view)
+
+    def _told(self, frame, view):
+        """A value came for a variable or an item, as a change or as an answer."""
+        if view.value == frame.raw["value"] and self.unique_values:
+            self._check(view.answers_may > 0, frame, "the same change twice")
+            view.answers_may -= 1
         view.value = frame.raw["value"]
         view.answers_due = max(0, view.answers_due - 1)
 
@@ -251,20 +286,17 @@ class StrictState:
         at = view.find(key) if view else -1
         due = self.fetches.get((name, key))
         self._check(at >= 0 or item or (due and due[1] > 0), frame, "set of an item that is neither held nor subscribed")
-        repeated = due and due[1] > 0
         if due:
             due[0] = max(0, due[0] - 1)
             if at < 0 and not item:
                 due[1] -= 1
         if item:
-            repeated = repeated or item.view.answers_due
-            if self.unique_values and not repeated:
-                self._check(item.view.value != value, frame, "the same change twice")
-            item.view.value = value
-            item.view.answers_due = max(0, item.view.answers_due - 1)
+            if item.view.unsure and item.view.answers_may:
+                item.active, item.view.unsure = True, False
+            if at >= 0 or (due and due[1] > 0):
+                item.view.value = None  # the same value again may be the answer, or what the page needs
+            self._told(frame, item.view)
         if at >= 0:
-            if self.unique_values and not repeated:
-                self._check(view.items[at][1] != value, frame, "the same change twice")
             view.items[at][1] = value
             self._listed(name, view)
 
@@ -288,7 +320,7 @@ class StrictState:
         self._check(type(page) is int and page >= 0, frame, "page is not a count")
         self._check(type(total) is int and total >= 0, frame, "total_item_count is not a count")
         self._check(len(items) <= total, frame, "more items than the list has")
-        view.page, view.counts, view.items = page, {total}, items
+        view.page, view.counts, view.items, view.stale = page, {total}, items, not subscription.active
         view.answers_due = max(0, view.answers_due - 1)
         for key, value in items:
             item = self._live("item", name, key)
@@ -339,8 +371,6 @@ class StrictState:
             # A naive client counts every delete, a careful one only those of its page: both must come out right.
             view.counts = view.counts | {count - 1 for count in view.counts}
         if view:
-            if page.active and not view.answers_due:
-                self._check(min(view.counts) >= 0, frame, "a count below zero")
             self._check_page(frame, view)
             self._listed(name, view)
 
@@ -352,7 +382,7 @@ class StrictState:
                     f"{len(view.items)} items on page {view.page} do not fit a list of {view.counts}")
 
     def _listed(self, name, view):
-        if name in self.history:
+        if name in self.history and not view.stale:
             self.history[name].append(view.held())
 
     # --- functions, grants, errors ---
@@ -418,8 +448,6 @@ class StrictState:
                 return True
         if self.outage and code == 8 and name is not None:
             self._settle_failed(kind, name, key)
-            if key is None:
-                self._settle_refused(kind, name)
             return True
         return False
 
@@ -433,15 +461,18 @@ class StrictState:
                 del self.subscriptions[kind, name]
 
     def _settle_failed(self, kind, name, key):
-        """The error was the answer to a request for this item."""
+        """The error was the answer to a request for this item, or without a key for the variable or page."""
+        if key is None:
+            self._settle_refused(kind, name)
         due = self.fetches.get((name, key))
         if kind == "list" and due:
             due[0], due[1] = max(0, due[0] - 1), max(0, due[1] - 1)
         item = self.subscriptions.get(("item", name, key))
         if item and item.view.answers_due:
             item.view.answers_due -= 1
-            if item.view.value is None:
-                del self.subscriptions[("item", name, key)]
+            if not item.view.answers_due:
+                item.leave()
+                item.view.unsure = bool(due)  # it may have been the answer to a get of the same item
 
     # --- asking ---
 
@@ -462,9 +493,13 @@ class StrictState:
         return key in self.subscriptions and self.subscriptions[key].active
 
     def answers_due(self):
-        """How many answers must still come, at least."""
-        due = sum(s.view.answers_due for s in self.subscriptions.values() if s.active and s.view is not None)
-        return due + sum(low for low, _ in self.fetches.values()) + len(self.calls)
+        """What must still be answered: keys of subscriptions, (list, item) of get with id, ids of calls."""
+        due = [key for key, s in self.subscriptions.items() if s.active and s.view is not None and s.view.answers_due]
+        return due + [key for key, (low, _) in self.fetches.items() if low] + list(self.calls)
+
+    def about(self, name):
+        """The last messages about a name, for a failure's text."""
+        return "".join(f"\n  {line[:240]}" for line in [line for line in self.talk if name in line or "unsubscribe_all" in line][-40:])
 
     def settle(self):
         """All answers have come and nothing is on its way: the newest page size is the one that holds."""

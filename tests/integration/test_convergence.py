@@ -30,7 +30,7 @@ async def test_everybody_holds_what_redis_holds(gateways, redis_server, db, seed
     try:
         await crowd.writers.fill()
         await crowd.gather()
-        await crowd.bustle(900, 12)
+        await crowd.bustle(2500, 40)
         await crowd.converged()
         await crowd.leave()
     except BaseException:
@@ -55,7 +55,7 @@ async def test_one_gateway_with_two_workers(gateways, redis_server, db):
     try:
         await crowd.writers.fill()
         await crowd.gather()
-        await crowd.bustle(300, 8)
+        await crowd.bustle(600, 20)
         await crowd.converged()
         await crowd.leave()
     except BaseException:

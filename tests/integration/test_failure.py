@@ -258,7 +258,7 @@ async def test_another_name_waits_for_redis(world, peers):
     await peer.subscribe("list", "l", id="a")
     assert await peer.fence() == []
     await asyncio.to_thread(world.server.start)
-    await peer.until(lambda: peer.state.answers_due() == 0, "the snapshots")
+    await peer.until(lambda: not peer.state.answers_due(), "the snapshots")
     await world.db.fcall("sg_var_set", "v", "2")
     await at_last(peer, "v", "2")
     await world.db.fcall("sg_list_set", "l", "a", "2")
@@ -297,7 +297,7 @@ async def test_writes_and_calls_while_redis_is_away_are_answered(world, peers):
         await who.send(func="return", type="function", name="f", id=frame["id"], value=1)
 
     executor.handlers["f"] = echo
-    await executor.subscribe("function", "f")
+    await executor.serve("f")
     await peer.offered("f")
     await peer.subscribe("var", "v")
     await at_last(peer, "v", "1")
@@ -325,7 +325,7 @@ async def test_executors_are_registered_again(forgetful, peers):
         await who.send(func="return", type="function", name="f", id=frame["id"], value=1)
 
     executor.handlers["f"] = echo
-    await executor.subscribe("function", "f")
+    await executor.serve("f")
     await caller.offered("f")
     await restart(forgetful.server, *gateways)
 
@@ -346,7 +346,7 @@ async def test_a_call_whose_result_cannot_travel_ends(world, peers):
         calls.append(frame)
 
     executor.handlers["f"] = hold
-    await executor.subscribe("function", "f")
+    await executor.serve("f")
     await caller.offered("f")
     await caller.send(func="call", type="function", name="f", id="1")
     await executor.until(lambda: calls, "the call")
@@ -572,7 +572,7 @@ async def test_garbage_for_the_calls_is_dropped_and_counted(world, peers):
         await who.say(f'{{"func":"return","type":"function","name":"f","id":{frame.raw["id"]},"value":{frame.raw["args"]}}}')
 
     executor.handlers["f"] = echo
-    await executor.subscribe("function", "f")
+    await executor.serve("f")
     await caller.offered("f")
     channels = [channel.decode() for channel in await world.db.cmd("PUBSUB", "SHARDCHANNELS", "sg:@{calls}*")]
     assert len(channels) == 2, f"a catalogue and a mailbox: {channels}"

@@ -4,7 +4,6 @@ The gateways of this file have a call timeout of ten minutes: whatever ends a ca
 starts a gateway of its own with a short one.
 """
 import asyncio
-import itertools
 import json
 import random
 import signal
@@ -23,9 +22,6 @@ def pair(tmp_path_factory, redis_server):
     pool = Gateways(tmp_path_factory.mktemp("calls"), redis_server.socket_path)
     yield [pool.start("--call-timeout", "10m") for _ in range(2)]
     pool.stop()
-
-
-QUESTIONS = itertools.count(1)
 
 
 class Held:
@@ -54,17 +50,6 @@ async def echo(peer, frame):
     await peer.say(f'{{"func":"return","type":"function","name":{frame.raw["name"]},"id":{frame.raw["id"]}{value}}}')
 
 
-async def serve(peer, name, handler):
-    """Offers a function. A question that only Redis can answer follows, so that Redis knows the executor when it returns."""
-    peer.handlers[name] = handler
-    await peer.subscribe("function", name)
-    question = f"question {next(QUESTIONS)}"
-    peer.state.excuse("var", question, None, 3)
-    await peer.subscribe("var", question)
-    await peer.until(lambda: any(frame.get("name") == question for frame in peer.frames), "the answer of Redis")
-    peer.frames.remove(next(frame for frame in peer.frames if frame.get("name") == question))
-
-
 async def begin(peer, name, call_id, **fields):
     await peer.send(func="call", type="function", name=name, id=call_id, **fields)
 
@@ -80,7 +65,7 @@ async def received(held, peer, number=1):
 @pytest.mark.parametrize("where", [0, 1], ids=["same gateway", "another gateway"])
 async def test_a_call_is_run_and_returned(pair, peers, name, where):
     executor, caller = await peers(pair[0]), await peers(pair[where])
-    await serve(executor, name, echo)
+    await executor.serve(name, echo)
     await caller.offered(name)
     frame = await caller.call(name, "7f1c", '{"a":1,"b":2}')
     assert frame["func"] == "return" and frame["id"] == "7f1c" and frame["value"] == {"a": 1, "b": 2}
@@ -94,7 +79,7 @@ TEXTS = ["{}", '{ "a" : 1.10 ,\n"b":[ ] }', '{"a":12345678901234567890,"e":1E400
 @pytest.mark.parametrize("where", [0, 1], ids=["same gateway", "another gateway"])
 async def test_args_and_value_are_the_same_bytes(pair, peers, name, where, text):
     executor, caller = await peers(pair[0]), await peers(pair[where])
-    await serve(executor, name, echo)
+    await executor.serve(name, echo)
     await caller.offered(name)
     frame = await caller.call(name, "1", text)
     assert frame.raw["value"] == text
@@ -106,7 +91,7 @@ async def test_args_and_value_are_the_same_bytes(pair, peers, name, where, text)
 async def test_a_return_with_and_without_value(pair, peers, name, value):
     executor, caller = await peers(pair[0]), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     await begin(caller, name, "1")
     await received(held, executor)
@@ -121,7 +106,7 @@ async def test_a_return_with_and_without_value(pair, peers, name, value):
 async def test_no_args_stay_no_args(pair, peers, name, args):
     executor, caller = await peers(pair[0]), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     await caller.say(f'{{"func":"call","type":"function","name":"{name}","id":"1"{args}}}')
     await received(held, executor)
@@ -133,7 +118,7 @@ async def test_no_args_stay_no_args(pair, peers, name, args):
 async def test_row_34_and_35_an_executor_says_why_it_failed(pair, peers, name):
     executor, caller = await peers(pair[0]), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     for number, (code, message) in enumerate([(6, "b is missing"), (8, "raised"), (8, 'é "quoted" \\ \n 😀'), (8, "")]):
         await begin(caller, name, f"c{number}")
@@ -150,7 +135,7 @@ async def test_a_strange_error_of_an_executor_still_ends_the_call(pair, peers, n
     """It carries the id of the call: that is enough to end it, with a code that exists."""
     executor, caller = await peers(pair[0]), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     await begin(caller, name, "1")
     await received(held, executor)
@@ -163,7 +148,7 @@ async def test_a_strange_error_of_an_executor_still_ends_the_call(pair, peers, n
 @pytest.mark.parametrize("call_id", ["x", 7, "7", -1, 0, "é😀", 'q"\\', "i" * 128, 12345678901234567890123, "\u007f"], ids=repr)
 async def test_call_ids_are_echoed(pair, peers, name, call_id):
     executor, caller = await peers(pair[0]), await peers(pair[1])
-    await serve(executor, name, echo)
+    await executor.serve(name, echo)
     await caller.offered(name)
     frame = await caller.call(name, call_id)
     assert frame["id"] == call_id and type(frame["id"]) is type(call_id)
@@ -173,7 +158,7 @@ async def test_ids_are_scoped_to_a_connection_and_a_direction(pair, peers, name)
     """Two callers use one id, an integer and its text differ, and the gateway's ids are its own."""
     executor, one, two = await peers(pair[0]), await peers(pair[0]), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     for peer in (one, two):
         await peer.offered(name)
         for call_id in ("1", 1):
@@ -189,7 +174,7 @@ async def test_ids_are_scoped_to_a_connection_and_a_direction(pair, peers, name)
 
 async def test_a_peer_may_call_itself(pair, peers, name):
     peer = await peers(pair[0])
-    await serve(peer, name, echo)
+    await peer.serve(name, echo)
     await peer.offered(name)
     assert (await peer.call(name, "1", '{"x":1}'))["value"] == {"x": 1}
 
@@ -197,7 +182,7 @@ async def test_a_peer_may_call_itself(pair, peers, name):
 async def test_several_calls_end_in_any_order(pair, peers, name):
     executor, caller = await peers(pair[0]), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     for number in range(10):
         await begin(caller, name, f"c{number}", args={"n": number})
@@ -219,7 +204,7 @@ async def test_many_calls_across_the_fleet(pair, peers, name):
 
     executors = [await peers(pair[number % 2]) for number in range(4)]
     for executor in executors:
-        await serve(executor, name, double)
+        await executor.serve(name, double)
     callers = [await peers(pair[number % 2]) for number in range(5)]
 
     async def work(which, caller):
@@ -238,7 +223,7 @@ async def test_many_calls_across_the_fleet(pair, peers, name):
 async def test_the_least_busy_executor_runs_it(pair, peers, name, spread):
     executors, held = [await peers(pair[where]) for where in spread], Held()
     for executor in executors:
-        await serve(executor, name, held)
+        await executor.serve(name, held)
     caller = await peers(pair[1])
     await caller.offered(name)
 
@@ -268,8 +253,8 @@ async def test_the_least_busy_executor_runs_it(pair, peers, name, spread):
 
 async def test_serving_twice_is_serving_once(pair, peers, name):
     executor, caller = await peers(pair[0]), await peers(pair[1])
-    await serve(executor, name, echo)
-    await serve(executor, name, echo)
+    await executor.serve(name, echo)
+    await executor.serve(name, echo)
     await caller.offered(name)
     assert (await caller.call(name, "1"))["func"] == "return"
     await executor.unsubscribe("function", name)
@@ -282,10 +267,10 @@ async def test_serving_twice_is_serving_once(pair, peers, name):
 async def test_callers_are_told_when_the_first_executor_appears_and_the_last_goes(pair, peers, name):
     callers = [await peers(gateway) for gateway in pair]
     first, second = await peers(pair[0]), await peers(pair[1])
-    await serve(first, name, Held())
+    await first.serve(name, Held())
     for caller in callers:
         await caller.expect(f'{{"func":"subscribe","type":"function","name":"{name}"}}')
-    await serve(second, name, Held())
+    await second.serve(name, Held())
     late = await peers(pair[1])
     await late.expect(f'{{"func":"subscribe","type":"function","name":"{name}"}}')
     await first.unsubscribe("function", name)
@@ -299,11 +284,11 @@ async def test_callers_are_told_when_the_first_executor_appears_and_the_last_goe
 async def test_one_of_two_executors_goes(pair, peers, name):
     """Nobody is told, and the other one runs the calls."""
     leaving, staying, caller = await peers(pair[0]), await peers(pair[1]), await peers(pair[0])
-    await serve(leaving, name, Held())
-    await serve(staying, name, echo)
+    await leaving.serve(name, Held())
+    await staying.serve(name, echo)
     await caller.offered(name)
     await leaving.unsubscribe("function", name)
-    await serve(leaving, name + "other", Held())  # Redis knows that it has left
+    await leaving.serve(name + "other", Held())  # Redis knows that it has left
     for number in range(5):
         assert (await caller.call(name, f"c{number}"))["func"] == "return"
     assert name in caller.state.callable
@@ -312,7 +297,7 @@ async def test_one_of_two_executors_goes(pair, peers, name):
 async def test_unsubscribe_of_a_function_lets_its_calls_end(pair, peers, name):
     executor, caller = await peers(pair[0]), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     await begin(caller, name, "1")
     await received(held, executor)
@@ -336,7 +321,7 @@ async def test_unsubscribe_of_a_function_that_one_does_not_serve(pair, peers, na
 @pytest.mark.parametrize("function", ["ä😀", "a b", 'q"uo\\te', "*", "%41", "x" * 512, "\u0080"])
 async def test_function_names_of_every_kind(pair, peers, function):
     executor, caller = await peers(pair[0]), await peers(pair[1])
-    await serve(executor, function, echo)
+    await executor.serve(function, echo)
     await caller.offered(function)
     assert (await caller.call(function, "1", '{"a":1}'))["name"] == function
 
@@ -347,7 +332,7 @@ async def test_function_names_of_every_kind(pair, peers, function):
 async def test_row_33_an_id_that_is_in_flight(pair, peers, name):
     executor, caller = await peers(pair[0]), await peers(pair[1], tolerant=True)
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     await begin(caller, name, "1")
     await received(held, executor)
@@ -367,7 +352,7 @@ async def test_row_33_an_id_that_is_in_flight(pair, peers, name):
 async def test_row_32_a_second_return(pair, peers, name):
     executor, caller = await peers(pair[0], tolerant=True), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     await begin(caller, name, "1")
     await received(held, executor)
@@ -381,7 +366,7 @@ async def test_row_32_a_second_return(pair, peers, name):
 async def test_row_32_the_return_of_somebody_elses_call(pair, peers, name):
     executor, thief, caller = await peers(pair[0]), await peers(pair[0], tolerant=True), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     await begin(caller, name, "1")
     await received(held, executor)
@@ -398,7 +383,7 @@ async def test_row_35_too_many_calls_of_one_connection(gateways, peers, name):
     gateway = gateways.start("--calls-per-connection", "3", "--call-timeout", "10m")
     executor, caller, other = await peers(gateway), await peers(gateway), await peers(gateway)
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     for number in range(4):
         await begin(caller, name, f"c{number}")
@@ -420,7 +405,7 @@ async def test_row_35_a_call_times_out_and_its_late_result_is_silence(gateways, 
     gateway, other = gateways.start("--call-timeout", "300ms"), gateways.start("--call-timeout", "10m")
     executor, caller = await peers(other), await peers(gateway)
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     frame = await caller.call(name, "1")
     assert frame["func"] == "error" and frame["error_code"] == 8 and "timeout" in frame["message"]
@@ -428,7 +413,7 @@ async def test_row_35_a_call_times_out_and_its_late_result_is_silence(gateways, 
     await answer(held.calls[0], '"late"')
     assert [f for f in await executor.fence() if f["func"] == "error"] == []
     held.calls.clear()
-    await serve(executor, name, echo)
+    await executor.serve(name, echo)
     assert (await caller.call(name, "1", '{"a":1}'))["value"] == {"a": 1}, "the id is free again, and the executor works"
     assert await gateway.metric("syncgate_calls_in_flight") == 0
 
@@ -437,7 +422,7 @@ async def test_a_late_error_is_silence_too(gateways, peers, name):
     gateway = gateways.start("--call-timeout", "300ms")
     executor, caller = await peers(gateway), await peers(gateway)
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     assert (await caller.call(name, "1"))["error_code"] == 8
     await received(held, executor)
@@ -454,7 +439,7 @@ async def test_an_error_without_id_ends_no_call(gateways, peers, name):
     async def vague(peer, frame):
         await peer.send_text(dumps(func="error", type="function", name=name, error_code=6, message="something"))
 
-    await serve(executor, name, vague)
+    await executor.serve(name, vague)
     await caller.offered(name)
     frame = await caller.call(name, "1")
     assert frame["error_code"] == 8 and "timeout" in frame["message"]
@@ -467,7 +452,7 @@ async def test_the_caller_goes(pair, peers, name):
     """The result finds nobody: no error for the executor, who goes on working."""
     executor, caller, second = await peers(pair[0]), await peers(pair[1]), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     for peer in (caller, second):
         await peer.offered(name)
     await begin(caller, name, "1")
@@ -487,7 +472,7 @@ async def test_the_executor_goes(pair, peers, name, where, how):
     """Its calls end at once with error 8, its function is withdrawn."""
     executor, caller = await peers(pair[0]), await peers(pair[where])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     for call_id in ("1", "2"):
         await begin(caller, name, call_id)
@@ -507,7 +492,7 @@ async def test_the_gateway_of_the_executor_is_stopped(pair, gateways, peers, nam
     leaving = gateways.start("--call-timeout", "10m")
     executor, caller = await peers(leaving), await peers(pair[0])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     await begin(caller, name, "1")
     await received(held, executor)
@@ -523,14 +508,14 @@ async def test_the_gateway_of_the_executor_is_killed(pair, gateways, peers, name
     dying = gateways.start("--call-timeout", "10m")
     executor, caller = await peers(dying), await peers(pair[0])
     held = Held()
-    await serve(executor, name, held)
-    await serve(executor, name + "too", held)
+    await executor.serve(name, held)
+    await executor.serve(name + "too", held)
     await caller.offered(name)
     await caller.offered(name + "too")
     await begin(caller, name, "1")
     await received(held, executor)
     survivor = await peers(pair[1])
-    await serve(survivor, name + "too", echo)
+    await survivor.serve(name + "too", echo)
     dying.kill()
     frame = await caller.settled("1")
     assert frame["func"] == "error" and frame["error_code"] == 8
@@ -543,10 +528,10 @@ async def test_a_call_to_a_killed_gateway_takes_another_executor(pair, gateways,
     """Nobody listens on the mailbox of a dead gateway: Redis says so, and the next executor runs the call."""
     dying = gateways.start("--call-timeout", "10m")
     executor, survivor, caller = await peers(dying), await peers(pair[1]), await peers(pair[0])
-    await serve(executor, name, Held())
+    await executor.serve(name, Held())
     await caller.offered(name)
     held = Held()
-    await serve(survivor, name, held)
+    await survivor.serve(name, held)
     clients = len((await db.cmd("CLIENT", "LIST")).splitlines())
     dying.kill()
 
@@ -566,7 +551,7 @@ async def test_the_gateway_of_the_caller_is_killed(pair, gateways, peers, name):
     dying = gateways.start("--call-timeout", "10m")
     executor, caller, other = await peers(pair[0]), await peers(dying), await peers(pair[1])
     held = Held()
-    await serve(executor, name, held)
+    await executor.serve(name, held)
     await caller.offered(name)
     await other.offered(name)
     await begin(caller, name, "1")
@@ -584,7 +569,7 @@ async def test_an_executor_comes_back(pair, peers, name):
     caller = await peers(pair[1])
     for turn in range(3):
         executor = await peers(pair[turn % 2])
-        await serve(executor, name, echo)
+        await executor.serve(name, echo)
         await caller.offered(name)
         assert (await caller.call(name, "1", json.dumps({"turn": turn})))["value"] == {"turn": turn}
         await executor.close()
@@ -595,7 +580,7 @@ async def test_a_stalled_fleet_member_is_not_asked(pair, gateways, peers, name):
     """A gateway that is frozen for longer than its lease is buried; when it wakes up it registers its executors again."""
     frozen = gateways.start("--call-timeout", "10m")
     executor, caller = await peers(frozen), await peers(pair[0])
-    await serve(executor, name, echo)
+    await executor.serve(name, echo)
     await caller.offered(name)
     frozen.signal(signal.SIGSTOP)
     try:
