@@ -28,8 +28,8 @@ struct slot {
     bool wants_read;
     bool wants_write;
     bool optimistic;
-    bool serving; /* inside its own optimistic service: a new request waits for EV_WRITE or the next turn */
-    bool again;   /* asked for while serving */
+    bool asked;   /* libwebsockets wants POLLOUT: it stays so until it says stop, also across a service (after a pong) */
+    bool serving; /* inside its own optimistic service */
 };
 
 struct evlib {
@@ -88,7 +88,7 @@ static struct slot *slot_open(struct lws *wsi)
         s = e->slots[fd] = sg_calloc(1, sizeof(*s)); /* kept for the next connection with this descriptor */
     assert(!s->wsi || s->wsi == wsi);
     s->wsi = wsi;
-    s->wants_read = s->wants_write = s->optimistic = s->serving = s->again = false;
+    s->wants_read = s->wants_write = s->optimistic = s->asked = s->serving = false;
     event_assign(&s->reading, e->base, fd, EV_READ | EV_PERSIST, on_readable, NULL);
     event_assign(&s->writing, e->base, fd, EV_WRITE | EV_PERSIST, on_writable, NULL);
     return s;
@@ -130,9 +130,10 @@ static void watch(struct event *ev, bool *current, bool wanted)
 
 static void want_write(struct slot *s, struct lws *wsi)
 {
-    if (s->serving) {
-        s->again = true;
-    } else if (s->optimistic && !s->wants_write && !lws_partial_buffered(wsi)) {
+    s->asked = true;
+    if (s->serving)
+        return; /* serve_ready looks at `asked` afterwards */
+    if (s->optimistic && !s->wants_write && !lws_partial_buffered(wsi)) {
         if (!list_linked(&s->ready))
             list_append(&the_evlib->ready, &s->ready);
     } else {
@@ -142,7 +143,7 @@ static void want_write(struct slot *s, struct lws *wsi)
 
 static void stop_write(struct slot *s)
 {
-    s->again = false;
+    s->asked = false;
     if (list_linked(&s->ready))
         list_remove(&the_evlib->ready, &s->ready);
     watch(&s->writing, &s->wants_write, false);
@@ -264,10 +265,8 @@ static void serve_ready(struct evlib *e)
         s->serving = true;
         serve(lws_get_socket_fd(wsi), LWS_POLLOUT);
         s->serving = false;
-        if (s->wsi != wsi || !s->again)
-            continue;
-        s->again = false;
-        want_write(s, wsi);
+        if (s->wsi == wsi && s->asked)
+            want_write(s, wsi);
     }
 }
 

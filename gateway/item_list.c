@@ -272,7 +272,7 @@ static struct frame *change_frame(struct paged *p, const struct dialect *d, cons
 {
     struct gateway *g = p->base.gw;
     *whole = !from || from_rev < p->replaced_rev;
-    if (!*whole && !page_compare(from, to, &p->steps))
+    if (!*whole && !page_compare(from, to, &p->steps) && !p->total_unsure)
         return NULL;
     p->steps.set_count = p->steps.set_count || p->total_unsure;
     if (!*whole)
