@@ -788,6 +788,12 @@ bool calls_executes(const struct conn *c, struct slice name)
     return s && s->jobs > 0;
 }
 
+bool calls_busy(const struct conn *c)
+{
+    const struct executor *x = executor_of(c);
+    return c->calls.count > 0 || (x && x->running.count > 0);
+}
+
 static void on_beaten(void *arg, const struct store_result *r, int64_t rev)
 {
     struct calls *k = ask_take(arg);

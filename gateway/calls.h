@@ -19,6 +19,9 @@ bool calls_known(const struct calls *k, struct slice name);
 bool calls_serves(const struct conn *c, struct slice name);
 bool calls_executes(const struct conn *c, struct slice name);
 
+/* True while a call that this connection made or executes has not ended: a drain closes it late. */
+bool calls_busy(const struct conn *c);
+
 /* A connection opened: it is sent `subscribe` for every live function it may call. */
 void calls_conn_open(struct conn *c);
 /* It is closing: its functions end, its jobs fail with error 8, the results of its calls will be dropped. */

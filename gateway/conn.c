@@ -38,10 +38,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     list_init(&c->dirty);
     list_init(&c->requests);
     list_init(&c->calls);
-    list_init(&c->jobs);
-    list_init(&c->served);
     map_init(&c->calls_by_id);
-    map_init(&c->jobs_by_id);
     c->by_id.key = slice_of((const char *)&c->id, sizeof(c->id));
     map_insert(&g->conns_by_id, &c->by_id);
     list_append(&g->conns, &c->node);
@@ -92,7 +89,6 @@ void conn_dead(struct conn *c)
     list_remove(&g->conns, &c->node);
     map_remove(&g->conns_by_id, &c->by_id);
     map_deinit(&c->calls_by_id);
-    map_deinit(&c->jobs_by_id);
     drop_queue(c);
     buf_deinit(&c->rx);
     metric_add(METRIC_CONNECTIONS, -1);

@@ -43,11 +43,7 @@ struct conn {
 
     /* calls.c */
     struct list calls;      /* calls this connection made */
-    struct list jobs;       /* calls it executes */
-    struct list served;     /* functions it serves */
     struct map calls_by_id; /* by the caller's id (canonical JSON text) */
-    struct map jobs_by_id;
-    uint64_t job_ids;
 
     /* errors-per-minute window */
     int64_t errors_since_ms;

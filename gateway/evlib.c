@@ -28,7 +28,7 @@ struct slot {
     bool wants_read;
     bool wants_write;
     bool optimistic;
-    bool asked;   /* libwebsockets wants POLLOUT: it stays so until it says stop, also across a service (after a pong) */
+    bool asked; /* libwebsockets wants POLLOUT: it stays so until it says stop, also across a service (after a pong) */
     bool serving; /* inside its own optimistic service */
 };
 

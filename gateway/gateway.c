@@ -110,14 +110,14 @@ static void every(struct run *r, struct event *ev, int64_t ms, event_callback_fn
 
 /* --- the end --- */
 
-static void close_some(struct run *r, size_t count)
+static void close_some(struct run *r, size_t count, bool busy_too)
 {
     list_each(&r->g.conns, n)
     {
         struct conn *c = container_of(n, struct conn, node);
         if (count == 0)
             return;
-        if (c->state != CONN_OPEN)
+        if (c->state != CONN_OPEN || (!busy_too && calls_busy(c)))
             continue;
         conn_close(c, 1001, "going away");
         count--;
@@ -138,7 +138,7 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
     }
     /* As many per step as end them evenly over what is left. Calls in flight hold a connection until the period is over. */
     size_t steps = left > DRAIN_STEP_MS ? (size_t)(left / DRAIN_STEP_MS) : 1;
-    close_some(r, (open + steps - 1) / steps);
+    close_some(r, (open + steps - 1) / steps, steps == 1);
 }
 
 static void drain(struct run *r)

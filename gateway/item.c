@@ -391,15 +391,23 @@ void items_get(struct conn *c, enum kind kind, struct slice name, const struct s
     kind_of(i)->get(c, i, id, page, page_size);
 }
 
+/* What was asked for by `get` with an id is answered all the same: the list's subscription allowed it. */
+static bool ends_with(const struct request *q, const struct sub *s)
+{
+    return q->conn == s->key.conn && target_of(q) == s->key.target && (q->subscribe || !q->watch);
+}
+
 void items_unsubscribe(struct sub *s)
 {
-    list_each(&s->item->requests, n)
+    struct item *i = s->item;
+    list_each(&i->requests, n)
     {
         struct request *q = container_of(n, struct request, in_item);
-        if (q->conn == s->key.conn && target_of(q) == s->key.target)
+        if (ends_with(q, s))
             request_free(q);
     }
     sub_free(s);
+    kind_of(i)->serve(i); /* what waited for this page to be told need not wait any more */
 }
 
 void items_unsubscribe_all(struct conn *c)
