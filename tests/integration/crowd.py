@@ -143,6 +143,7 @@ class Writers:
             except OSError:
                 assert self.outage, "Redis is away"
                 await asyncio.sleep(0.01)  # done or not done: the next one will tell
+                batch = 1
             await self.progress.advance(batch)
 
 
@@ -216,7 +217,7 @@ class Member:
     async def act(self):
         """One random thing that a client may do."""
         rng, peer, state = self.rng, self.peer, self.peer.state
-        lists = [key[1] for key, sub in state.subscriptions.items() if key[0] == "list" and sub.active]
+        lists = [key[1] for key, sub in state.subscriptions.items() if key[0] == "list" and sub.active and not sub.unsure]
         name = rng.choice(lists) if lists else None
         kind = rng.choices(["subscribe", "turn", "get", "fetch", "item", "unitem", "unsubscribe", "all", "reconnect", "write"],
                            [14, 22, 6, 8, 10, 4, 8, 1, 5, 30])[0]
@@ -225,7 +226,7 @@ class Member:
         elif kind == "turn" and name and name not in WILD:
             await self.turn(name)
         elif kind == "get":
-            variables = [key[1] for key, sub in state.subscriptions.items() if key[0] == "var" and sub.active]
+            variables = [key[1] for key, sub in state.subscriptions.items() if key[0] == "var" and sub.active and not sub.unsure]
             if variables:
                 await peer.get("var", rng.choice(variables))
         elif kind in ("fetch", "item"):
@@ -235,7 +236,7 @@ class Member:
                 state.excuse("list", name, item_id, 4)
                 await (peer.get if kind == "fetch" else peer.subscribe)("list", name, id=item_id)
         elif kind in ("unitem", "unsubscribe"):
-            keys = [key for key, sub in state.subscriptions.items() if sub.active and (key[0] == "item") == (kind == "unitem")
+            keys = [key for key, sub in state.subscriptions.items() if sub.active and not sub.unsure and (key[0] == "item") == (kind == "unitem")
                     and key[1] not in WILD]
             if keys:
                 key = rng.choice(keys)
@@ -304,7 +305,7 @@ class Member:
         if due:
             return f"{self.peer.name}: answers are due: {due}{state.about(due[0][1] if due[0][0] in ('var', 'list', 'item') else due[0][0])}"
         for key, sub in state.subscriptions.items():
-            if not sub.active:
+            if not sub.active or sub.unsure:
                 continue
             view = sub.view
             if key[0] == "var" and view.value != variables[key[1]]:

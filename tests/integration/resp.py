@@ -26,6 +26,8 @@ class Redis:
             self._streams = None
 
     async def _open(self):
+        if self._streams and (self._streams[0].at_eof() or self._streams[1].is_closing()):
+            await self.close()  # Redis was restarted
         if not self._streams:
             self._streams = await asyncio.open_unix_connection(self._path, limit=1 << 24)
             self._parser = hiredis.Reader()

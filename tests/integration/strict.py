@@ -95,6 +95,7 @@ class Subscription:
     def __init__(self, view):
         self.view = view
         self.active = True
+        self.unsure = False  # refused, perhaps
         self.left_at = None
 
     def live(self):
@@ -263,6 +264,7 @@ class StrictState:
     def _set_var(self, frame, name):
         subscription = self._live("var", name)
         self._check(subscription, frame, "data without a subscription")
+        subscription.unsure = False
         self._told(frame, subscription.view)
 
     def _told(self, frame, view):
@@ -320,6 +322,7 @@ class StrictState:
         self._check(type(page) is int and page >= 0, frame, "page is not a count")
         self._check(type(total) is int and total >= 0, frame, "total_item_count is not a count")
         self._check(len(items) <= total, frame, "more items than the list has")
+        subscription.unsure = False
         view.page, view.counts, view.items, view.stale = page, {total}, items, not subscription.active
         view.answers_due = max(0, view.answers_due - 1)
         for key, value in items:
@@ -452,13 +455,14 @@ class StrictState:
         return False
 
     def _settle_refused(self, kind, name):
-        """The error was the answer to a request for this variable or page."""
+        """The error was the answer to a request for this variable or page, or to a write of it: a subscription that has seen
+        no state yet may or may not be one."""
         subscription = self.subscriptions.get((kind, name))
         if subscription and subscription.view and subscription.view.answers_due:
             subscription.view.answers_due -= 1
             fresh = subscription.view.value is None if kind == "var" else subscription.view.page is None
             if fresh and not subscription.view.answers_due:
-                del self.subscriptions[kind, name]
+                subscription.unsure = True
 
     def _settle_failed(self, kind, name, key):
         """The error was the answer to a request for this item, or without a key for the variable or page."""
@@ -466,13 +470,13 @@ class StrictState:
             self._settle_refused(kind, name)
         due = self.fetches.get((name, key))
         if kind == "list" and due:
-            due[0], due[1] = max(0, due[0] - 1), max(0, due[1] - 1)
+            due[0] = max(0, due[0] - 1)  # not due[1]: it may have been a write of the item that failed
         item = self.subscriptions.get(("item", name, key))
         if item and item.view.answers_due:
             item.view.answers_due -= 1
             if not item.view.answers_due:
                 item.leave()
-                item.view.unsure = bool(due)  # it may have been the answer to a get of the same item
+                item.view.unsure = True  # it may have been the answer to a get or a write of the same item
 
     # --- asking ---
 
