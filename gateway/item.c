@@ -24,7 +24,7 @@ struct items {
     struct list idle;      /* struct item without users, longest first */
     struct list deadlines; /* struct request, oldest first: all wait equally long */
     struct list refused;   /* struct item whose read Redis refused; tried again after a while */
-    double sweep_credit;   /* items that may be swept now */
+    int64_t sweep_credit;  /* items that may be swept now, times the sweep interval in ms */
 };
 
 static const struct item_kind *kind_of(const struct item *i)
@@ -460,10 +460,12 @@ static void on_swept(void *arg, const struct store_result *res, const struct sto
 /* A silent loss ends within one period: every item's revision is compared once in it, spread evenly. */
 static void sweep(struct items *r)
 {
-    r->sweep_credit += (double)r->all.count * ITEMS_TICK_MS / (double)r->g->opt->sweep_interval_ms;
-    if (r->sweep_credit > SWEEPS_PER_TICK_MAX)
-        r->sweep_credit = SWEEPS_PER_TICK_MAX;
-    for (size_t left = r->all.count; r->sweep_credit >= 1 && left > 0; left--, r->sweep_credit--) {
+    int64_t each = r->g->opt->sweep_interval_ms;
+    r->sweep_credit += (int64_t)r->all.count * ITEMS_TICK_MS;
+    if (r->sweep_credit > SWEEPS_PER_TICK_MAX * each)
+        r->sweep_credit = SWEEPS_PER_TICK_MAX * each;
+    for (size_t left = r->all.count; r->sweep_credit >= each && left > 0; left--) {
+        r->sweep_credit -= each;
         struct list_node *n = list_pop(&r->all);
         list_append(&r->all, n);
         struct item *i = container_of(n, struct item, all);

@@ -183,8 +183,17 @@ static void view_release(struct view *v)
         return;
     v->idle_since_ms = gateway_now_ms();
     v->list->idle_views++;
-    if (v->list->idle_views > IDLE_VIEWS_MAX)
-        view_free(v);
+}
+
+/* Frees the views that nobody used since `since_ms`, and whatever is idle beyond a maximum. */
+static void trim_views(struct paged *p, int64_t since_ms)
+{
+    list_each(&p->views, n)
+    {
+        struct view *v = container_of(n, struct view, in_list);
+        if (!v->users && (p->idle_views > IDLE_VIEWS_MAX || v->idle_since_ms < since_ms))
+            view_free(v);
+    }
 }
 
 static void view_told(struct view *v, struct page *to)
@@ -982,6 +991,8 @@ static void ask(struct conn *c, struct item *i, bool subscribe, struct view *v, 
     request_new(i, c, subscribe, v, w);
     serve(i);
     item_want_read(i);
+    if (paged_of(i)->idle_views > 2 * (size_t)IDLE_VIEWS_MAX)
+        trim_views(paged_of(i), 0);
 }
 
 static void subscribe(struct conn *c, struct item *i, const struct slice *id)
@@ -1099,12 +1110,7 @@ static void destroy(struct item *i)
 
 static void tick(struct item *i, int64_t now_ms)
 {
-    list_each(&paged_of(i)->views, n)
-    {
-        struct view *v = container_of(n, struct view, in_list);
-        if (!v->users && now_ms - v->idle_since_ms > i->gw->opt->linger_ms)
-            view_free(v);
-    }
+    trim_views(paged_of(i), now_ms - i->gw->opt->linger_ms);
 }
 
 const struct item_kind item_list_kind = {

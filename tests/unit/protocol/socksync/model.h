@@ -4,6 +4,9 @@
 #ifndef SYNCGATE_TESTS_UNIT_PROTOCOL_SOCKSYNC_MODEL_H
 #define SYNCGATE_TESTS_UNIT_PROTOCOL_SOCKSYNC_MODEL_H
 
+#include <CUnit/Basic.h>
+#include <stdio.h>
+
 #include "protocol/base/alloc.h"
 #include "protocol/base/list.h"
 #include "protocol/json.h"
