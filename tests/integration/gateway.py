@@ -167,7 +167,8 @@ class Gateway:
         try:
             status = process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            for pid in session_members(process.pid):
+                os.kill(pid, signal.SIGKILL)
             process.wait()
             raise AssertionError(f"the gateway did not end within {PATIENCE_S} s of SIGTERM") from None
         self._check_clean(process, status, 0)
@@ -194,10 +195,11 @@ class Gateway:
 
     def _check_clean(self, process, status, expected):
         try:
-            poll(lambda: not group_members(process.pid), "the children end", self.children_patience_s)
+            poll(lambda: not session_members(process.pid), "the children end", self.children_patience_s)
         except AssertionError:
-            left = group_members(process.pid)
-            os.killpg(process.pid, signal.SIGKILL)
+            left = session_members(process.pid)
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
             raise AssertionError(f"the gateway left processes behind: {left}") from None
         text = self.stderr()
         report = SANITIZER.search(text, self.stderr_seen)
@@ -266,16 +268,16 @@ def _stat_fields(pid):
         text = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return text[text.rindex(")") + 2 :].split()  # state, ppid, pgrp, …
+    return text[text.rindex(")") + 2 :].split()  # state, ppid, pgrp, session, …
 
 
-def group_members(group):
-    """Live processes (no zombies) of a process group."""
+def session_members(session):
+    """Live processes (no zombies) of a session: a gateway is started in one of its own, with all that it starts."""
     out = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             fields = _stat_fields(entry)
-            if fields and int(fields[2]) == group and fields[0] != "Z":
+            if fields and int(fields[3]) == session and fields[0] != "Z":
                 out.append(int(entry))
     return out
 
