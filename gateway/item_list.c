@@ -319,8 +319,11 @@ static void settle_watches(struct paged *p, struct conn *c, bool whole, const st
             told_by_page(p, c, entry_id(to->slots[i]), false);
         return;
     }
-    for (size_t i = 0; i < p->steps.len; i++)
-        told_by_page(p, c, entry_id(p->steps.steps[i].entry), p->steps.steps[i].gone);
+    for (size_t i = 0; i < p->steps.len; i++) {
+        const struct step *step = &p->steps.steps[i];
+        if (step->op != STEP_DELETE || step->gone) /* leaving the page says nothing about the item's value */
+            told_by_page(p, c, entry_id(step->entry), step->gone);
+    }
 }
 
 static void sub_told(struct sub *s, struct page *to, int64_t rev)
