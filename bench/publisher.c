@@ -61,9 +61,16 @@ static size_t http_response(const char *bytes, size_t len)
     if (!end)
         return 0;
     size_t head = (size_t)(end - bytes) + 4, body = 0;
-    for (const char *p = bytes; p + sizeof(key) < end; p++)
+    bool chunked = false;
+    for (const char *p = bytes; p + sizeof(key) < end; p++) {
         if (*p == '\r' && strncasecmp(p, key, sizeof(key) - 1) == 0)
             body = strtoul(p + sizeof(key) - 1, NULL, 10);
+        chunked |= *p == '\r' && strncasecmp(p, "\r\ntransfer-encoding: chunked", 28) == 0;
+    }
+    if (chunked) { /* the last chunk is empty */
+        const char *last = memmem(bytes + head, len - head, "0\r\n\r\n", 5);
+        return last ? (size_t)(last - bytes) + 5 : 0;
+    }
     return len < head + body ? 0 : head + body;
 }
 
