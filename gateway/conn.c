@@ -199,6 +199,8 @@ bool conn_write(struct conn *c)
         case WS_WRITE_PARTIAL:
             metric_add(METRIC_PARTIAL_WRITES, 1);
             c->congested = true;
+            if (c->out.bytes > GATHER_BYTES)
+                fanout_shed(c);
             break;
         case WS_WRITE_ALL:
             break;
@@ -209,18 +211,19 @@ bool conn_write(struct conn *c)
     return !(c->state == CONN_CLOSING && c->peer_closed && !c->out.len && !c->congested);
 }
 
-static void queue(struct conn *c, struct frame *f)
+/* state: may be thrown away again, because the newest state will do as well (fanout_shed). */
+static void queue(struct conn *c, struct frame *f, bool state)
 {
     if (!c->out.len)
         ws_want_write(c);
-    outq_push(&c->out, f);
+    outq_push(&c->out, f, !state);
     metric_add(METRIC_QUEUED_BYTES, (int64_t)f->len);
 }
 
 void conn_push(struct conn *c, struct frame *f)
 {
     if (c->state == CONN_OPEN)
-        queue(c, f);
+        queue(c, f, true);
 }
 
 void conn_answer_frame(struct conn *c, struct frame *f)
@@ -234,7 +237,7 @@ void conn_answer_frame(struct conn *c, struct frame *f)
             return;
         }
     }
-    queue(c, f);
+    queue(c, f, false);
 }
 
 void conn_answer(struct conn *c, struct slice wire, uint32_t messages)
@@ -282,7 +285,7 @@ void conn_close(struct conn *c, int code, const char *why)
     if (c->state != CONN_OPEN)
         return;
     struct frame *f = close_frame(code, why);
-    queue(c, f);
+    queue(c, f, false);
     frame_unref(f);
     c->state = CONN_CLOSING;
     c->close_code = code;
@@ -323,7 +326,7 @@ static void ping(struct conn *c, struct frame *f)
     }
     c->missed_pongs++;
     if (!c->congested)
-        queue(c, f);
+        queue(c, f, false);
 }
 
 void conn_tick(struct gateway *g)

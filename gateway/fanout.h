@@ -7,6 +7,13 @@
 
 struct sub;
 
+/* fanout_ready: may this subscription be told a change right now? When not (its connection is congested, or its max_rate says
+ * later), it is marked, and gets the newest state in time. */
+bool fanout_ready(struct sub *s);
+/* fanout_limit sets the least time between two updates; 0: none. */
+void fanout_limit(struct sub *s, int64_t interval_ms);
+/* fanout_shed throws away the changes that are queued for a connection that stopped reading; it gets the newest state instead. */
+void fanout_shed(struct conn *c);
 /* fanout_missed marks the subscription of a congested connection: it gets the newest state later. */
 void fanout_missed(struct sub *s);
 /* fanout_wait: the same for a connection that could take it, but whose page has to be told first; that asks for the flush. */

@@ -234,6 +234,11 @@ void item_bad_change(const struct item *i, const char *what)
     log_warn("dropped bytes from Redis name=%s what=\"%s\"", log_value(i->name), what);
 }
 
+void item_lose_sub(struct sub *s)
+{
+    kind_of(s->item)->lose_sub(s);
+}
+
 void item_flush_sub(struct sub *s)
 {
     kind_of(s->item)->flush_sub(s);
@@ -346,6 +351,7 @@ void sub_free(struct sub *s)
 {
     struct item *i = s->item;
     fanout_forget(s);
+    fanout_limit(s, 0);
     map_remove(&i->gw->items->subs, &s->by_key);
     list_remove(&s->key.conn->subs, &s->in_conn);
     kind_of(i)->sub_gone(s);
@@ -373,12 +379,15 @@ static bool too_many(struct conn *c, enum kind kind, struct slice name)
     return true;
 }
 
-void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id)
+void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t interval_ms)
 {
     if (too_many(c, kind, name))
         return;
     struct item *i = find_or_create(c->gw->items, kind, name);
     kind_of(i)->subscribe(c, i, id);
+    struct sub *s = items_find_sub(c, kind, name, kind == KIND_LIST ? id : NULL);
+    if (s) /* else it was refused at once */
+        fanout_limit(s, interval_ms);
 }
 
 void items_get(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t page,

@@ -55,6 +55,7 @@ struct sub {
     struct view *view;   /* list: the window that is followed */
     struct page *told;   /* list: what the peer holds */
     int64_t told_rev;    /* list and watch: as of which revision */
+    struct rate *rate;   /* NULL: every change; otherwise how often it may be told (fanout.c) */
     bool pending;        /* not answered yet: the name may turn out to be unknown */
 };
 
@@ -90,7 +91,8 @@ bool items_known(struct items *r, enum kind kind, struct slice name);
 
 /* items_find_sub: id NULL for the variable or list itself. */
 struct sub *items_find_sub(struct conn *c, enum kind kind, struct slice name, const struct slice *id);
-void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id);
+/* interval_ms: the least time between two updates, 0 for every change. */
+void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t interval_ms);
 /* items_get: the peer is subscribed (the dialect asked). page_size 0: the owner's maximum. */
 void items_get(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t page,
                int64_t page_size);
@@ -114,6 +116,8 @@ void item_read_failed(struct item *i, const struct store_result *r);
 void item_retry_later(struct item *i);
 /* item_flush_sub queues the newest state for a subscription that missed something. */
 void item_flush_sub(struct sub *s);
+/* item_lose_sub: frames for it were thrown away; the next flush tells the whole state. */
+void item_lose_sub(struct sub *s);
 /* item_missed: a change was lost; serve the old state and read again. */
 void item_missed(struct item *i);
 /* item_bad_change: bytes from Redis were not what they should be. */
@@ -142,11 +146,12 @@ struct item_kind {
     void (*apply)(struct item *i, const struct change *e); /* READY, and e->rev is newer */
     void (*subscribe)(struct conn *c, struct item *i, const struct slice *id);
     void (*get)(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size);
-    void (*sub_gone)(struct sub *s);                     /* unlink from its target */
-    void (*request_gone)(struct request *q);             /* drop what it held */
-    void (*flush_sub)(struct sub *s);                    /* the newest state to a connection that can take it again */
-    void (*serve)(struct item *i);                       /* try to answer what waits */
-    void (*tick)(struct item *i, int64_t now_ms);        /* NULL: nothing to do */
+    void (*sub_gone)(struct sub *s);              /* unlink from its target */
+    void (*request_gone)(struct request *q);      /* drop what it held */
+    void (*lose_sub)(struct sub *s);              /* what it was told last may never arrive: the next flush tells all */
+    void (*flush_sub)(struct sub *s);             /* the newest state to a connection that can take it again */
+    void (*serve)(struct item *i);                /* try to answer what waits */
+    void (*tick)(struct item *i, int64_t now_ms); /* NULL: nothing to do */
     struct slice (*request_id)(const struct request *q); /* for errors; ptr NULL: none */
 };
 extern const struct item_kind item_var_kind, item_list_kind;

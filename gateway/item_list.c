@@ -426,9 +426,8 @@ static void view_flush(struct view *v)
             int64_t from_rev = s->told == from ? v->told_rev : s->told_rev;
             if (s->told == to && from_rev >= p->replaced_rev)
                 continue;
-            if (s->key.conn->congested || list_linked(&s->in_dirty)) {
+            if (!fanout_ready(s)) {
                 s->told_rev = from_rev;
-                fanout_missed(s);
                 continue;
             }
             tell(v, s, from_rev, to, &last);
@@ -473,9 +472,9 @@ static void watch_flush(struct watch *w)
         struct conn *c = s->key.conn;
         if (s->told_rev >= w->changed_rev)
             continue;
-        if (c->congested || list_linked(&s->in_dirty) || !item_list_current(c, &p->base))
+        if (!item_list_current(c, &p->base))
             fanout_missed(s);
-        else
+        else if (fanout_ready(s))
             watch_tell(w, s, false);
     }
     w->flushed_rev = p->base.rev;
@@ -1065,6 +1064,13 @@ static void flush_page(struct sub *s)
     sub_told(s, v->told, v->told_rev);
 }
 
+static void lose_sub(struct sub *s)
+{
+    page_unref(s->told);
+    s->told = NULL; /* the next flush sends the page whole */
+    s->told_rev = -1;
+}
+
 static void flush_sub(struct sub *s)
 {
     struct item *i = s->item;
@@ -1125,6 +1131,7 @@ const struct item_kind item_list_kind = {
     .get = get,
     .sub_gone = sub_gone,
     .request_gone = request_gone,
+    .lose_sub = lose_sub,
     .flush_sub = flush_sub,
     .serve = serve,
     .tick = tick,

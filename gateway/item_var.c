@@ -68,9 +68,7 @@ static void publish(struct var *v)
     {
         struct sub *s = container_of(n, struct sub, in_target);
         struct conn *c = s->key.conn;
-        if (c->congested || list_linked(&s->in_dirty))
-            fanout_missed(s);
-        else
+        if (fanout_ready(s))
             conn_push(c, frame_of(v, c->dialect));
     }
 }
@@ -202,6 +200,11 @@ static void request_gone(struct request *q)
     (void)q;
 }
 
+static void lose_sub(struct sub *s)
+{
+    (void)s; /* a flush tells the whole value anyway */
+}
+
 static void flush_sub(struct sub *s)
 {
     conn_push(s->key.conn, frame_of(var_of(s->item), s->key.conn->dialect));
@@ -222,6 +225,7 @@ const struct item_kind item_var_kind = {
     .get = get,
     .sub_gone = sub_gone,
     .request_gone = request_gone,
+    .lose_sub = lose_sub,
     .flush_sub = flush_sub,
     .serve = serve,
     .request_id = request_id,

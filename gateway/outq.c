@@ -18,7 +18,7 @@ void outq_deinit(struct outq *q)
 static void grow(struct outq *q)
 {
     uint32_t cap = q->cap ? q->cap * 2 : RING_FIRST;
-    struct frame **ring = sg_malloc(cap * sizeof(*ring));
+    struct outq_slot *ring = sg_malloc(cap * sizeof(*ring));
     for (uint32_t i = 0; i < q->len; i++)
         ring[i] = q->ring[(q->head + i) & (q->cap - 1)];
     free(q->ring);
@@ -27,24 +27,24 @@ static void grow(struct outq *q)
     q->head = 0;
 }
 
-void outq_push(struct outq *q, struct frame *f)
+void outq_push(struct outq *q, struct frame *f, bool answer)
 {
     if (q->len == q->cap)
         grow(q);
-    q->ring[(q->head + q->len) & (q->cap - 1)] = frame_ref(f);
+    q->ring[(q->head + q->len) & (q->cap - 1)] = (struct outq_slot){frame_ref(f), answer};
     q->len++;
     q->bytes += f->len;
 }
 
 struct frame *outq_peek(const struct outq *q)
 {
-    return q->len ? q->ring[q->head] : NULL;
+    return q->len ? q->ring[q->head].frame : NULL;
 }
 
 void outq_pop(struct outq *q)
 {
     assert(q->len > 0);
-    struct frame *f = q->ring[q->head];
+    struct frame *f = q->ring[q->head].frame;
     q->head = (q->head + 1) & (q->cap - 1);
     q->len--;
     assert(q->bytes >= f->len);
@@ -54,4 +54,21 @@ void outq_pop(struct outq *q)
         free(q->ring);
         *q = (struct outq){0};
     }
+}
+
+size_t outq_shed(struct outq *q)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < q->len; i++) {
+        struct outq_slot slot = q->ring[(q->head + i) & (q->cap - 1)];
+        if (slot.answer) {
+            q->ring[(q->head + kept++) & (q->cap - 1)] = slot;
+        } else {
+            q->bytes -= slot.frame->len;
+            frame_unref(slot.frame);
+        }
+    }
+    size_t dropped = q->len - kept;
+    q->len = kept;
+    return dropped;
 }

@@ -4,18 +4,25 @@
 
 #include "protocol/base/frame.h"
 
+struct outq_slot {
+    struct frame *frame;
+    bool answer; /* not to be thrown away */
+};
+
 struct outq {
-    struct frame **ring;     /* NULL until the first push */
+    struct outq_slot *ring;  /* NULL until the first push */
     uint32_t head, len, cap; /* cap is a power of two */
     size_t bytes;
 };
 
 void outq_deinit(struct outq *q);
 /* outq_push takes a reference of its own. */
-void outq_push(struct outq *q, struct frame *f);
+void outq_push(struct outq *q, struct frame *f, bool answer);
 /* outq_peek returns the oldest frame, borrowed, or NULL. */
 struct frame *outq_peek(const struct outq *q);
 /* outq_pop drops the oldest frame. */
 void outq_pop(struct outq *q);
+/* outq_shed drops everything but answers; returns how many frames that were. */
+size_t outq_shed(struct outq *q);
 
 #endif

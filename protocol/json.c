@@ -2,6 +2,8 @@
  * forwarded is never parsed by it, because even its strict mode accepts what JSON forbids. */
 #include "protocol/json.h"
 
+#include <stdlib.h>
+
 #include <assert.h>
 #include <json-c/json_object.h>
 #include <json-c/json_tokener.h>
@@ -688,6 +690,15 @@ static enum integral read_integer(struct slice number, int64_t *out)
         n = most;
     *out = d.negative ? -(int64_t)(n - 1) - 1 : (int64_t)n;
     return clamped ? CLAMPED : INTEGRAL;
+}
+
+double json_double(struct slice number)
+{
+    char text[64]; /* more digits than a double tells apart */
+    size_t len = number.len < sizeof(text) - 1 ? number.len : sizeof(text) - 1;
+    memcpy(text, number.ptr, len);
+    text[len] = '\0';
+    return strtod(text, NULL);
 }
 
 bool json_integer(struct slice number, int64_t *out)

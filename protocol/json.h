@@ -61,6 +61,9 @@ void json_quote(struct buf *out, struct slice utf8);
  * the range of int64_t. False for fractions, and for what is beyond the range of a double (1e400). */
 bool json_integer(struct slice number, int64_t *out);
 
+/* json_double: the value of a number, as near as a double comes; infinite when beyond its range. */
+double json_double(struct slice number);
+
 enum json_id_result {
     JSON_ID_OK,
     JSON_ID_TYPE,  /* neither a string nor an integer */

@@ -25,6 +25,7 @@ enum field {
     FIELD_PAGE_SIZE,
     FIELD_INDEX,
     FIELD_TOTAL,
+    FIELD_MAX_RATE,
     FIELD_ERROR_CODE,
     FIELD_MESSAGE,
     FIELDS
@@ -42,6 +43,7 @@ static const struct slice keys[FIELDS] = {
     [FIELD_PAGE_SIZE] = SLICE_LIT("page_size"),
     [FIELD_INDEX] = SLICE_LIT("index"),
     [FIELD_TOTAL] = SLICE_LIT("total_item_count"),
+    [FIELD_MAX_RATE] = SLICE_LIT("max_rate"),
     [FIELD_ERROR_CODE] = SLICE_LIT("error_code"),
     [FIELD_MESSAGE] = SLICE_LIT("message"),
 };
@@ -59,7 +61,8 @@ enum {
     PAGE = BIT(FIELD_PAGE),
     PAGE_SIZE = BIT(FIELD_PAGE_SIZE),
     INDEX = BIT(FIELD_INDEX),
-    TOTAL = BIT(FIELD_TOTAL)
+    TOTAL = BIT(FIELD_TOTAL),
+    MAX_RATE = BIT(FIELD_MAX_RATE)
 };
 
 /* What a func may be said of, and with which fields. A func without a type has no kinds.
@@ -80,8 +83,9 @@ static const struct row rows[] = {
     {SLICE_LIT("set"), LIST, ACTION_SET, ID | VALUE, NONE, "not subscribed", false},
     {SLICE_LIT("get"), VAR, ACTION_GET, NONE, NONE, "subscribe first", false},
     {SLICE_LIT("get"), LIST, ACTION_GET, NONE, ID | PAGE | PAGE_SIZE, "subscribe first", false},
-    {SLICE_LIT("subscribe"), VAR | FUNCTION, ACTION_SUBSCRIBE, NONE, NONE, "not allowed", false},
-    {SLICE_LIT("subscribe"), LIST, ACTION_SUBSCRIBE, NONE, ID, "not allowed", false},
+    {SLICE_LIT("subscribe"), VAR, ACTION_SUBSCRIBE, NONE, MAX_RATE, "not allowed", false},
+    {SLICE_LIT("subscribe"), FUNCTION, ACTION_SUBSCRIBE, NONE, NONE, "not allowed", false},
+    {SLICE_LIT("subscribe"), LIST, ACTION_SUBSCRIBE, NONE, ID | MAX_RATE, "not allowed", false},
     {SLICE_LIT("unsubscribe"), VAR | FUNCTION, ACTION_UNSUBSCRIBE, NONE, NONE, "not subscribed", false},
     {SLICE_LIT("unsubscribe"), LIST, ACTION_UNSUBSCRIBE, NONE, ID, "not subscribed", false},
     {SLICE_LIT("unsubscribe_all"), 0, ACTION_UNSUBSCRIBE_ALL, NONE, NONE, NULL, false},
@@ -346,6 +350,18 @@ static bool take_total(struct message *m, const struct json_value *v)
     return take_integer(m, v, &m->out->total, "total_item_count must be an integer");
 }
 
+/* Updates per second, of which there may be less than one. */
+static bool take_max_rate(struct message *m, const struct json_value *v)
+{
+    enum { LONGEST_MS = 3600 * 1000 };
+    double rate = v->type == JSON_NUMBER ? json_double(v->text) : 0;
+    if (!(rate > 0 && rate < 1e9))
+        return fault(m, ERROR_ARGUMENTS, "max_rate must be a positive number");
+    double ms = 1000 / rate;
+    m->out->interval_ms = ms > LONGEST_MS ? LONGEST_MS : (int64_t)(ms + 0.999);
+    return true;
+}
+
 /* The fields that a row may ask for: how each is read, and what is said when it is not there. */
 static const struct {
     bool (*take)(struct message *m, const struct json_value *v);
@@ -359,6 +375,7 @@ static const struct {
     [FIELD_PAGE_SIZE] = {take_page_size, NULL},
     [FIELD_INDEX] = {take_index, "index is missing"},
     [FIELD_TOTAL] = {take_total, "total_item_count is missing"},
+    [FIELD_MAX_RATE] = {take_max_rate, NULL},
 };
 
 /* read_fields: rows 21 to 23. Everything that is missing comes before anything that is wrong. */
