@@ -34,6 +34,7 @@ struct client {
     int64_t number;          /* 0, 1, … */
     int64_t name;            /* the number of its name */
     int64_t next_seq;        /* what should arrive next (load.c) */
+    uint64_t ahead;          /* bit n: next_seq + n names on has arrived already (load.c) */
     int64_t begun_ns;        /* when it began to connect */
     int64_t messages, bytes; /* that arrived */
     struct bytes in, out;    /* a frame that is not whole yet; what waits to be sent */

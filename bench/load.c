@@ -94,6 +94,38 @@ static bool loose(struct load *l, struct client *c, int64_t seq, int64_t now_ns)
     return true;
 }
 
+static void advance(struct load *l, struct client *c)
+{
+    c->next_seq += l->names;
+    c->ahead >>= 1;
+}
+
+/* Notes that a number arrived, and what it tells of those before it. Publishes over several connections (HTTP) may overtake each
+ * other; then a number may come early. False when it came twice. */
+static bool in_place(struct load *l, struct client *c, int64_t seq)
+{
+    enum { AHEAD_BITS = 64 };
+    int64_t early = (seq - c->next_seq) / l->names;
+    if (seq < c->next_seq || (early < AHEAD_BITS && (c->ahead >> early & 1))) {
+        l->report->duplicates++;
+        return false;
+    }
+    if (early > 0 && early < AHEAD_BITS && l->opt->publish == PUBLISH_HTTP) {
+        c->ahead |= (uint64_t)1 << early;
+        l->report->overtaken++;
+        return true;
+    }
+    for (; c->next_seq < seq; advance(l, c))
+        if (!(c->ahead & 1)) {
+            l->report->gaps++;
+            settle(l, c->next_seq);
+        }
+    do
+        advance(l, c);
+    while (c->ahead & 1);
+    return true;
+}
+
 static void on_delivered(struct client *c, int64_t seq, int64_t time_ns, int64_t now_ns)
 {
     struct load *l = load_of(c);
@@ -101,18 +133,8 @@ static void on_delivered(struct client *c, int64_t seq, int64_t time_ns, int64_t
         l->report->misplaced += c->state == CLIENT_READY && l->strict;
         return;
     }
-    if (loose(l, c, seq, now_ns))
-        return;
-    if (seq < c->next_seq) {
-        l->report->duplicates++;
-        return;
-    }
-    for (; c->next_seq < seq; c->next_seq += l->names) {
-        l->report->gaps++;
-        settle(l, c->next_seq);
-    }
-    count_delivery(l, seq, time_ns, now_ns);
-    c->next_seq += l->names;
+    if (!loose(l, c, seq, now_ns) && in_place(l, c, seq))
+        count_delivery(l, seq, time_ns, now_ns);
 }
 
 /* A length of the list tells of all inserts up to it. */
@@ -138,8 +160,11 @@ static void on_counted(struct client *c, int64_t total, int64_t now_ns)
 static int64_t give_up(struct load *l, struct client *c)
 {
     int64_t count = 0;
-    for (; c->next_seq < l->next_seq; c->next_seq += l->names, count++)
-        settle(l, c->next_seq);
+    for (; c->next_seq < l->next_seq; advance(l, c))
+        if (!(c->ahead & 1)) {
+            settle(l, c->next_seq);
+            count++;
+        }
     return count;
 }
 

@@ -53,8 +53,9 @@ static bool add_times(int pid, struct proc_sample *s)
     int64_t tick_us = 1000000 / sysconf(_SC_CLK_TCK);
     int64_t user_us = strtoll(p, &p, 10) * tick_us, system_us = strtoll(p, NULL, 10) * tick_us;
     int64_t both_us = exact_ns(pid) / 1000;
-    if (both_us > 0 && user_us + system_us > 0) {
-        user_us = (int64_t)((double)both_us * (double)user_us / (double)(user_us + system_us));
+    if (both_us > 0) {
+        int64_t ticks_us = user_us + system_us;
+        user_us = ticks_us > 0 ? (int64_t)((double)both_us * (double)user_us / (double)ticks_us) : 0;
         system_us = both_us - user_us;
     }
     s->user_us += user_us;

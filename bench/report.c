@@ -182,6 +182,7 @@ static void json_trouble(const struct report *r)
     json_count("duplicates", r->duplicates);
     json_count("lost", r->lost);
     json_count("misplaced", r->misplaced);
+    json_count("overtaken", r->overtaken);
     json_count("disconnected", r->disconnected);
     json_count("errors", r->errors);
     json_count("unmarked", r->unmarked);

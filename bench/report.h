@@ -21,7 +21,7 @@ struct report {
     struct histogram latency; /* ns from publish to delivery */
     int64_t connected, failed, disconnected;
     int64_t publishes, deliveries, messages, bytes;
-    int64_t gaps, duplicates, lost, misplaced, errors, unmarked, held_back;
+    int64_t gaps, duplicates, lost, misplaced, overtaken, errors, unmarked, held_back;
     int64_t slow_newest, slow_closed, slow_messages_max, slow_bytes_max;
     char why[512]; /* the first thing that went wrong */
 };

@@ -3,6 +3,8 @@
 Every server runs on core 0; Redis, the generator and whatever publishes for a server run on core 1. All of them have the same
 Redis, over TCP on loopback, except mosquitto and nats-server, which are message brokers themselves.
 """
+import http.client
+import json
 import os
 import pathlib
 import shutil
@@ -167,6 +169,18 @@ class Syncgate(System):
         return pids, arguments + (["--insecure"] if work.tls else [])
 
 
+def wait_while_503(port):
+    """nchan answers so until it has found Redis."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        connection.request("POST", "/pub/warm", body="-")
+        if connection.getresponse().status != 503:
+            return
+        time.sleep(0.1)
+    raise RuntimeError("nchan does not find Redis")
+
+
 class Nchan(System):
     name, title = "nchan", "nchan (nginx)"
 
@@ -197,12 +211,13 @@ http {{
         location ~ ^/sub/(.+)$ {{ nchan_subscriber websocket; nchan_channel_id $1; nchan_redis_pass redis;
                                  nchan_subscriber_first_message newest; }}
         location ~ ^/pub/(.+)$ {{ nchan_publisher http; nchan_channel_id $1; nchan_redis_pass redis;
-                                 nchan_message_buffer_length 1; }}
+                                 nchan_message_buffer_length 1000; }}
     }}
 }}
 """)
         server = stage.start(self.name, 0, ["nginx", "-p", stage.folder, "-c", config])
         stage.wait_for(port)
+        wait_while_503(port)
         return [server.pid, *children(server.pid)], [
             "--kind", "raw", "--url", f"ws://127.0.0.1:{port}/sub/%s", "--publish", f"http://127.0.0.1:{port}/pub/%s"]
 
@@ -214,7 +229,6 @@ class Node(System):
         return None if (PEERS / "node_modules").is_dir() else "bench/peers has no node_modules"
 
     def packaged(self, package):
-        import json
         return json.loads((PEERS / "node_modules" / package / "package.json").read_text())["version"]
 
     def node(self, stage, name, core, *arguments):
