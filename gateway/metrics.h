@@ -31,6 +31,9 @@
     X(CONFLATED, "counter", "syncgate_conflated_total", "", "Updates that a slow reader got merged into a newer one.") \
     X(DIRTY, "gauge", "syncgate_dirty_subscriptions", "", "Subscriptions that wait for their reader.")                 \
     X(QUEUED_BYTES, "gauge", "syncgate_queued_bytes", "", "Bytes that wait in outgoing queues.")                       \
+    X(DEFLATED, "counter", "syncgate_deflated_frames_total", "", "Frames compressed, each once for all its readers.")  \
+    X(DEFLATED_FROM, "counter", "syncgate_deflated_bytes_total", "stage=\"before\"", "Bytes of these frames.")         \
+    X(DEFLATED_TO, "counter", "syncgate_deflated_bytes_total", "stage=\"after\"", "")                                  \
     X(CALLS_OK, "counter", "syncgate_calls_total", "outcome=\"return\"", "Calls by how they ended.")                   \
     X(CALLS_ERROR, "counter", "syncgate_calls_total", "outcome=\"error\"", "")                                         \
     X(CALLS_TIMEOUT, "counter", "syncgate_calls_total", "outcome=\"timeout\"", "")                                     \

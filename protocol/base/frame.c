@@ -74,6 +74,7 @@ struct frame *frame_new(struct slice wire, uint32_t messages)
     f->refs = 1;
     f->messages = messages;
     f->len = wire.len;
+    f->twin = NULL;
     if (wire.len)
         memcpy(f->bytes, wire.ptr, wire.len);
     return f;
@@ -92,6 +93,9 @@ void frame_unref(struct frame *f)
     if (!f)
         return;
     assert(f->refs > 0);
-    if (--f->refs == 0)
-        free(f);
+    if (--f->refs > 0)
+        return;
+    if (f->twin != f)
+        frame_unref(f->twin);
+    free(f);
 }

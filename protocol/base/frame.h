@@ -10,7 +10,8 @@ struct frame {
     uint32_t refs;
     uint32_t messages; /* WebSocket messages inside */
     size_t len;
-    char bytes[]; /* wire bytes: header, payload, header, payload … */
+    struct frame *twin; /* its compressed form, which it owns; itself when there is none, NULL until somebody asks */
+    char bytes[];       /* wire bytes: header, payload, header, payload … */
 };
 
 /* frame_begin opens a text message at the end of `out` and returns its mark; frame_end closes it, writing the header
