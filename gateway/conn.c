@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "gateway/deflate.h"
 #include "gateway/fanout.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
@@ -102,9 +103,16 @@ void conn_end_turn(struct gateway *g)
 
 /* --- receiving --- */
 
-static bool too_big(struct conn *c, size_t more)
+/* How many bytes of one message the wire may bring. What comes out of a compressed one is bounded in deflate.c. */
+static size_t rx_max(const struct conn *c, bool deflated)
 {
-    if (more <= (size_t)c->gw->opt->max_message - c->rx.len)
+    size_t max = (size_t)c->gw->opt->max_message;
+    return deflated ? deflate_packed_max(max) : max;
+}
+
+static bool too_big(struct conn *c, size_t more, size_t max)
+{
+    if (more <= max - c->rx.len)
         return false;
     conn_close(c, 1009, "message too big");
     return true;
@@ -116,6 +124,48 @@ static void message(struct conn *c, struct slice text)
     session_message(c, text, c->rx_binary);
 }
 
+static void packed_message(struct conn *c, struct slice packed)
+{
+    struct slice text;
+    switch (deflate_unpack(c->gw->deflate, packed, &text)) {
+    case UNPACKED:
+        message(c, text);
+        break;
+    case UNPACK_MALFORMED:
+        conn_close(c, 1007, "malformed compressed message");
+        break;
+    case UNPACK_TOO_BIG:
+        conn_close(c, 1009, "message too big");
+        break;
+    }
+    deflate_unpack_done(c->gw->deflate);
+}
+
+static void whole_message(struct conn *c, struct slice bytes)
+{
+    if (c->rx_deflated)
+        packed_message(c, bytes);
+    else
+        message(c, bytes);
+}
+
+/* Takes note of a frame's reserved bit. libwebsockets lets it pass when the extension is agreed on, in every frame; RFC 7692
+ * section 6 allows it in the first one of a message. */
+static bool rsv1_is_misplaced(struct conn *c, const struct conn_fragment *f)
+{
+    if (f->first) {
+        c->rx_deflated = f->rsv1;
+        c->rx_continued = false;
+    }
+    if (f->rsv1 && (c->rx_continued || !c->deflate)) {
+        conn_close(c, 1002, "misplaced reserved bit");
+        return true;
+    }
+    if (!f->remaining)
+        c->rx_continued = true;
+    return false;
+}
+
 void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
 {
     if (c->state != CONN_OPEN)
@@ -125,16 +175,19 @@ void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
         buf_reset(&c->rx);
         c->rx_binary = f.binary;
     }
-    if (too_big(c, bytes.len + f.remaining))
+    if (rsv1_is_misplaced(c, &f))
+        return;
+    c->rx.max = rx_max(c, c->rx_deflated);
+    if (too_big(c, bytes.len + f.remaining, c->rx.max))
         return;
     if (f.first && f.final) {
-        message(c, bytes);
+        whole_message(c, bytes);
         return;
     }
     buf_put_slice(&c->rx, bytes);
     if (!f.final)
         return;
-    message(c, buf_slice(&c->rx));
+    whole_message(c, buf_slice(&c->rx));
     buf_reset(&c->rx);
     buf_trim(&c->rx, RX_KEPT);
 }
@@ -142,7 +195,7 @@ void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
 void conn_announced(struct conn *c, size_t remaining)
 {
     if (c->state == CONN_OPEN && remaining)
-        too_big(c, remaining);
+        too_big(c, remaining, rx_max(c, c->deflate));
 }
 
 void conn_pong(struct conn *c)
@@ -220,16 +273,23 @@ static void queue(struct conn *c, struct frame *f, bool state)
     metric_add(METRIC_QUEUED_BYTES, (int64_t)f->len);
 }
 
+/* What this connection is sent for f. */
+static struct frame *wire_form(struct conn *c, struct frame *f)
+{
+    return c->deflate ? deflate_twin(c->gw->deflate, f) : f;
+}
+
 void conn_push(struct conn *c, struct frame *f)
 {
     if (c->state == CONN_OPEN)
-        queue(c, f, true);
+        queue(c, wire_form(c, f), true);
 }
 
 void conn_answer_frame(struct conn *c, struct frame *f)
 {
     if (c->state != CONN_OPEN)
         return;
+    f = wire_form(c, f);
     if (c->congested) {
         c->answer_bytes += f->len;
         if (c->answer_bytes > (size_t)c->gw->opt->queue_budget) {

@@ -55,6 +55,9 @@ struct conn {
     bool detached;            /* its subscriptions and calls have ended */
     bool peer_closed;         /* the peer sent its close frame */
     bool rx_binary;
+    bool rx_deflated;  /* the message that arrives is compressed */
+    bool rx_continued; /* its first frame is over */
+    bool deflate;      /* permessage-deflate was agreed on */
     uint8_t wheel_slot;
     uint8_t missed_pongs;
     int64_t close_deadline_ms; /* CONN_CLOSING: the peer's time to answer */
@@ -66,7 +69,8 @@ struct conn {
 
 /* --- called by ws.c --- */
 
-/* conn_new makes the connection, conn_open starts it (the peer may be sent something at once). */
+/* conn_new makes the connection, conn_open starts it (the peer may be sent something at once). In between `deflate` may be
+ * set. */
 struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants);
 void conn_open(struct conn *c);
 /* conn_dead: the socket is gone; frees. */
@@ -75,6 +79,7 @@ void conn_dead(struct conn *c);
 struct conn_fragment {
     bool first, final; /* of the message */
     bool binary;
+    bool rsv1;        /* of the WebSocket frame: the message is compressed */
     size_t remaining; /* bytes of the WebSocket frame that are still to come */
 };
 void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f);

@@ -11,6 +11,7 @@
 
 struct event_base;
 struct ws;
+struct deflate;
 struct items;
 struct calls;
 
@@ -22,6 +23,7 @@ struct gateway {
     struct hub *hub;
     struct store *store;
     struct ws *ws;
+    struct deflate *deflate; /* NULL: --deflate off */
     struct items *items;
     struct calls *calls;
     struct list conns;      /* struct conn, open ones */

@@ -21,6 +21,7 @@ static const char *take_redis(const char *text, char **kept);
 static const char *take_prefix(const char *text, char **kept);
 
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const switches[] = {"off", "on", NULL};
 static const char *const index_modes[] = {"page", "absolute", NULL};
 
 #define MEMBER(member) .offset = offsetof(struct options, member), .size = sizeof(((struct options *)NULL)->member)
@@ -68,6 +69,8 @@ const struct option option_table[] = {
      .help = "how long a name without subscribers stays subscribed in Redis"},
     {"index-mode", OPTION_WORD, "MODE", "page", .words = index_modes, MEMBER(index_absolute),
      .help = "whether the index of an insert counts from the page's start or from the list's"},
+    {"deflate", OPTION_WORD, "MODE", "off", .words = switches, MEMBER(deflate),
+     .help = "whether messages are compressed for clients that offer permessage-deflate"},
     {"dev", OPTION_BOOL, NULL, "false", MEMBER(dev),
      .help = "anonymous clients may do everything; for development only"},
 };

@@ -37,6 +37,7 @@ struct options {
     int64_t grace_ms;    /* --grace 5s: over how long SIGTERM spreads its closes */
     int64_t linger_ms;   /* --linger 10s: how long a name without subscribers stays subscribed in Redis */
     bool index_absolute; /* --index-mode page|absolute */
+    bool deflate;        /* --deflate off|on: permessage-deflate */
     bool dev;            /* anonymous may do everything */
     struct grants anonymous;
     bool anonymous_default; /* neither a file nor --dev said what anonymous peers may do */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "gateway/conn.h"
+#include "gateway/deflate.h"
 #include "gateway/evlib.h"
 #include "gateway/http.h"
 #include "gateway/log.h"
@@ -29,6 +30,7 @@ enum {
 };
 
 enum { NAME_BYTES = 128 };
+enum { RSV1 = 0x40 }; /* as it stands in the first byte of a frame */
 
 static const struct endpoint {
     const char *path; /* without its trailing slash */
@@ -54,6 +56,8 @@ struct ws {
     /* From check_upgrade to ESTABLISHED, which follow each other in one call: */
     const struct dialect *upgrade_dialect;
     const struct grants *upgrade_grants;
+    struct deflate_offer upgrade_offer;
+    bool upgrade_deflate; /* the extension is active */
 };
 
 static struct ws *ws_of(struct lws *wsi)
@@ -153,6 +157,66 @@ static bool match_subprotocol(struct ws *w, struct lws *wsi)
     return true;
 }
 
+/* --- permessage-deflate ---
+ *
+ * libwebsockets' own extension compresses for each connection anew and can only grant what the client asked for. Ours is there so
+ * that libwebsockets names it in its answer and lets frames with RSV1 pass; it leaves every byte as it is. What is received
+ * comes to conn.c as it was sent, together with the bit, and what is sent leaves in raw mode. */
+
+static void read_offer(struct ws *w, struct lws *wsi)
+{
+    char text[256]; /* libwebsockets refuses the handshake when there is more */
+    w->upgrade_deflate = false;
+    w->upgrade_offer = (struct deflate_offer){0};
+    if (w->g->deflate && header(wsi, WSI_TOKEN_EXTENSIONS, text, sizeof(text)))
+        w->upgrade_offer = deflate_read_offer(slice_str(text));
+}
+
+/* libwebsockets asks once per offer of the extension, and takes a second one after a granted one as a fault: so the last one is
+ * granted. It makes no difference to the answer, whose parameters are ours. */
+static bool grants_extension(struct ws *w)
+{
+    return w->upgrade_offer.acceptable && --w->upgrade_offer.times == 0;
+}
+
+static int extension_callback(struct lws_context *context, const struct lws_extension *extension, struct lws *wsi,
+                              enum lws_extension_callback_reasons reason, void *user, void *in, size_t len)
+{
+    static const struct lws_ext_options none[] = {{NULL, EXTARG_NONE}}; /* so nothing of the offer is repeated */
+    (void)context;
+    (void)extension;
+    (void)user;
+    (void)len;
+    if (reason == LWS_EXT_CB_CONSTRUCT) {
+        *(const struct lws_ext_options **)in = none;
+        ws_of(wsi)->upgrade_deflate = true;
+    }
+    return 0; /* to everything else: nothing was done */
+}
+
+static const struct lws_extension extensions[] = {{"permessage-deflate", extension_callback, NULL}, {NULL, NULL, NULL}};
+
+/* The answer ends with the line that names the extension. There is no other place to add parameters: the line is taken up again,
+ * and if it is not what we know, the handshake fails rather than agree on something else. */
+static int add_parameters(struct ws *w, struct lws_process_html_args *args)
+{
+    static const char line[] = "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n";
+    const size_t line_len = sizeof(line) - 1, end_len = 2;
+    if (!w->upgrade_deflate)
+        return 0;
+    const char *answer = deflate_answer(&w->upgrade_offer);
+    size_t len = strlen(answer);
+    if (memcmp(args->p - line_len, line, line_len) != 0 || (size_t)args->max_len < len) {
+        log_error("this libwebsockets answers extensions in an unknown way: --deflate cannot be used with it");
+        return -1;
+    }
+    char *at = args->p - end_len;
+    memcpy(at, answer, len);
+    memcpy(at + len, "\r\n", end_len);
+    args->p += len;
+    return 0;
+}
+
 static int check_upgrade(struct ws *w, struct lws *wsi)
 {
     char path[256] = "", version[8];
@@ -173,6 +237,7 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
         return http_refuse(wsi, 401, "unknown token");
     if (!match_subprotocol(w, wsi))
         return http_refuse(wsi, 400, "Sec-WebSocket-Protocol is too long");
+    read_offer(w, wsi);
     return 0;
 }
 
@@ -181,6 +246,8 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
 static void established(struct ws *w, struct lws *wsi)
 {
     struct conn *c = conn_new(w->g, wsi, w->upgrade_dialect, w->upgrade_grants);
+    c->deflate = w->upgrade_deflate;
+    w->upgrade_deflate = false;
     lws_get_peer_simple(wsi, c->remote, sizeof(c->remote));
     lws_set_opaque_user_data(wsi, c);
     evlib_set_optimistic(w->evlib, wsi, true);
@@ -203,6 +270,7 @@ static int received(struct lws *wsi, const char *bytes, size_t len)
                      (struct conn_fragment){.first = lws_is_first_fragment(wsi),
                                             .final = lws_is_final_fragment(wsi),
                                             .binary = lws_frame_is_binary(wsi),
+                                            .rsv1 = lws_get_reserved_bits(wsi) & RSV1,
                                             .remaining = lws_remaining_packet_payload(wsi)});
     return 0;
 }
@@ -239,6 +307,10 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
         ws_of(wsi)->any_name[0] = '\0';
         return 0;
+    case LWS_CALLBACK_CONFIRM_EXTENSION_OKAY:
+        return grants_extension(ws_of(wsi)) ? 0 : 1;
+    case LWS_CALLBACK_ADD_HEADERS:
+        return add_parameters(ws_of(wsi), in);
     case LWS_CALLBACK_ESTABLISHED:
         established(ws_of(wsi), wsi);
         return 0;
@@ -374,6 +446,7 @@ static bool listen_on(struct ws *w, const char *text)
         .port = a.port,
         .iface = a.host[0] ? a.host : NULL,
         .protocols = w->protocols,
+        .extensions = w->g->deflate ? extensions : NULL,
         .timeout_secs = 10,
         .keepalive_timeout = 30,
         .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | (a.v4_only ? LWS_SERVER_OPTION_DISABLE_IPV6 : 0) |
@@ -419,6 +492,7 @@ struct ws *ws_new(struct gateway *g)
     size_t fd_limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 10000000 ? limit.rlim_cur : 1024;
     struct ws *w = sg_calloc(1, sizeof(*w));
     w->g = g;
+    g->deflate = g->opt->deflate ? deflate_new((size_t)g->opt->max_message) : NULL;
     fill_protocols(w);
     w->evlib = evlib_new(g->base, fd_limit, after_read);
     w->context = new_context(w, fd_limit);
@@ -461,5 +535,7 @@ void ws_free(struct ws *w)
     for (size_t i = 0; i < w->listeners_len; i++)
         free(w->listeners[i].address);
     free(w->listeners);
+    deflate_free(w->g->deflate);
+    w->g->deflate = NULL;
     free(w);
 }

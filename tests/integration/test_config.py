@@ -18,7 +18,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("SYNCGATE_BIN", str(ROOT / "build/release/syncgate"))
 OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "prefix", "log-level", "max-message", "max-depth",
            "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
-           "sweep-interval", "queue-budget", "errors-per-minute", "grace", "linger", "index-mode", "dev"]
+           "sweep-interval", "queue-budget", "errors-per-minute", "grace", "linger", "index-mode", "deflate",
+           "dev"]
 
 CONFIG = """\
 listen: ["0.0.0.0:8080", "unix:/run/syncgate.sock"]
@@ -175,11 +176,12 @@ def test_each_option_from_each_place(config, option):
     key = option.replace("-", "_")
     value = {"data-dir": "elsewhere", "prefix": "acme:", "log-level": "debug", "max-message": "4KiB",
              "queue-budget": "8KiB", "index-mode": "absolute", "workers": 3, "max-depth": 9, "max-page-size": 9,
-             "calls-per-connection": 9, "errors-per-minute": 9}.get(option, "700ms")
-    folder = config(f"{key}: {json.dumps(str(value))}\n")
+             "calls-per-connection": 9, "errors-per-minute": 9, "deflate": True}.get(option, "700ms")
+    text = "on" if value is True else str(value)  # `on` is a truth in YAML
+    folder = config(f"{key}: {json.dumps(text)}\n")
     assert printed()[key] != value
-    assert printed(f"--{option}={value}")[key] == value
-    assert printed(**{"SYNCGATE_" + key.upper(): str(value)})[key] == value
+    assert printed(f"--{option}={text}")[key] == value
+    assert printed(**{"SYNCGATE_" + key.upper(): text})[key] == value
     assert printed("--config=c.yaml", cwd=folder)[key] == value
 
 

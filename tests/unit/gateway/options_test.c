@@ -81,6 +81,7 @@ static const struct {
                 {"grace", "5s"},
                 {"linger", "10s"},
                 {"index-mode", "page"},
+                {"deflate", "off"},
                 {"dev", "false"}};
 
 static void expect_printed(const struct options *o, const char *name, const char *expected)
