@@ -23,7 +23,8 @@ enum { SEND_BUFFER_BYTES = 128 * 1024 };
 
 struct slot {
     struct lws *wsi; /* NULL: no libwebsockets socket at this descriptor */
-    struct event reading, writing;
+    struct event reading;
+    struct event *writing;  /* made when first needed: most connections never wait for their socket */
     struct list_node ready; /* in evlib.ready while a write was asked for and will be served in this turn */
     bool wants_read;
     bool wants_write;
@@ -90,7 +91,6 @@ static struct slot *slot_open(struct lws *wsi)
     s->wsi = wsi;
     s->wants_read = s->wants_write = s->optimistic = s->asked = s->serving = false;
     event_assign(&s->reading, e->base, fd, EV_READ | EV_PERSIST, on_readable, NULL);
-    event_assign(&s->writing, e->base, fd, EV_WRITE | EV_PERSIST, on_writable, NULL);
     return s;
 }
 
@@ -117,15 +117,31 @@ static int op_accept(struct lws *wsi)
     return slot_open(wsi) ? 0 : 1;
 }
 
-static void watch(struct event *ev, bool *current, bool wanted)
+static void watch_read(struct slot *s, bool wanted)
 {
-    if (*current == wanted)
+    if (s->wants_read == wanted)
         return;
-    *current = wanted;
+    s->wants_read = wanted;
     if (wanted)
-        event_add(ev, NULL);
+        event_add(&s->reading, NULL);
     else
-        event_del(ev);
+        event_del(&s->reading);
+}
+
+static void watch_write(struct slot *s, bool wanted)
+{
+    if (s->wants_write == wanted)
+        return;
+    s->wants_write = wanted;
+    if (!wanted) {
+        event_free(s->writing);
+        s->writing = NULL;
+        return;
+    }
+    s->writing = event_new(the_evlib->base, lws_get_socket_fd(s->wsi), EV_WRITE | EV_PERSIST, on_writable, NULL);
+    if (!s->writing)
+        abort(); /* as every small allocation of ours */
+    event_add(s->writing, NULL);
 }
 
 static void want_write(struct slot *s, struct lws *wsi)
@@ -137,7 +153,7 @@ static void want_write(struct slot *s, struct lws *wsi)
         if (!list_linked(&s->ready))
             list_append(&the_evlib->ready, &s->ready);
     } else {
-        watch(&s->writing, &s->wants_write, true);
+        watch_write(s, true);
     }
 }
 
@@ -146,7 +162,7 @@ static void stop_write(struct slot *s)
     s->asked = false;
     if (list_linked(&s->ready))
         list_remove(&the_evlib->ready, &s->ready);
-    watch(&s->writing, &s->wants_write, false);
+    watch_write(s, false);
 }
 
 static void op_io(struct lws *wsi, unsigned int flags)
@@ -156,7 +172,7 @@ static void op_io(struct lws *wsi, unsigned int flags)
         return;
     bool start = flags & LWS_EV_START;
     if (flags & LWS_EV_READ)
-        watch(&s->reading, &s->wants_read, start);
+        watch_read(s, start);
     if (flags & LWS_EV_WRITE) {
         if (start)
             want_write(s, wsi);
@@ -170,7 +186,7 @@ static int op_close(struct lws *wsi)
     struct slot *s = slot_of(wsi);
     if (s) {
         stop_write(s);
-        watch(&s->reading, &s->wants_read, false);
+        watch_read(s, false);
         s->wsi = NULL;
     }
     return 0; /* libwebsockets frees the wsi itself */
@@ -248,7 +264,7 @@ void evlib_set_optimistic(struct evlib *e, struct lws *wsi, bool on)
         return;
     s->optimistic = on;
     if (on && s->wants_write) { /* asked for during the handshake */
-        watch(&s->writing, &s->wants_write, false);
+        watch_write(s, false);
         want_write(s, wsi);
     }
 }

@@ -1,5 +1,4 @@
-/* A ring of frame references. It grows by doubling and is given back when it runs empty, so that an idle connection costs
- * nothing here. */
+/* A ring of frame references that grows by doubling, and is only there while more than one frame had to wait. */
 #include "gateway/outq.h"
 
 #include <assert.h>
@@ -7,20 +6,31 @@
 
 enum { RING_FIRST = 8, RING_KEPT = 32 };
 
+static struct outq_slot *at(struct outq *q, uint32_t i)
+{
+    return q->ring ? &q->ring[(q->head + i) & (q->cap - 1)] : &q->one;
+}
+
 void outq_deinit(struct outq *q)
 {
-    while (outq_peek(q))
+    while (q->len)
         outq_pop(q);
     free(q->ring);
     *q = (struct outq){0};
 }
 
+void outq_trim(struct outq *q)
+{
+    if (q->len == 0 && q->ring)
+        outq_deinit(q);
+}
+
 static void grow(struct outq *q)
 {
-    uint32_t cap = q->cap ? q->cap * 2 : RING_FIRST;
+    uint32_t cap = q->ring ? q->cap * 2 : RING_FIRST;
     struct outq_slot *ring = sg_malloc(cap * sizeof(*ring));
     for (uint32_t i = 0; i < q->len; i++)
-        ring[i] = q->ring[(q->head + i) & (q->cap - 1)];
+        ring[i] = *at(q, i);
     free(q->ring);
     q->ring = ring;
     q->cap = cap;
@@ -29,40 +39,40 @@ static void grow(struct outq *q)
 
 void outq_push(struct outq *q, struct frame *f, bool answer)
 {
-    if (q->len == q->cap)
+    if (q->len == (q->ring ? q->cap : 1))
         grow(q);
-    q->ring[(q->head + q->len) & (q->cap - 1)] = (struct outq_slot){frame_ref(f), answer};
-    q->len++;
+    *at(q, q->len++) = (struct outq_slot){frame_ref(f), answer};
     q->bytes += f->len;
 }
 
 struct frame *outq_peek(const struct outq *q)
 {
-    return q->len ? q->ring[q->head].frame : NULL;
+    if (q->len == 0)
+        return NULL;
+    return q->ring ? q->ring[q->head].frame : q->one.frame;
 }
 
 void outq_pop(struct outq *q)
 {
     assert(q->len > 0);
-    struct frame *f = q->ring[q->head].frame;
-    q->head = (q->head + 1) & (q->cap - 1);
+    struct frame *f = at(q, 0)->frame;
+    if (q->ring)
+        q->head = (q->head + 1) & (q->cap - 1);
     q->len--;
     assert(q->bytes >= f->len);
     q->bytes -= f->len;
     frame_unref(f);
-    if (q->len == 0 && q->cap > RING_KEPT) {
-        free(q->ring);
-        *q = (struct outq){0};
-    }
+    if (q->cap > RING_KEPT)
+        outq_trim(q);
 }
 
 size_t outq_shed(struct outq *q)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < q->len; i++) {
-        struct outq_slot slot = q->ring[(q->head + i) & (q->cap - 1)];
+        struct outq_slot slot = *at(q, i);
         if (slot.answer) {
-            q->ring[(q->head + kept++) & (q->cap - 1)] = slot;
+            *at(q, kept++) = slot;
         } else {
             q->bytes -= slot.frame->len;
             frame_unref(slot.frame);

@@ -10,12 +10,15 @@ struct outq_slot {
 };
 
 struct outq {
-    struct outq_slot *ring;  /* NULL until the first push */
+    struct outq_slot *ring;  /* NULL while `one` is enough */
+    struct outq_slot one;    /* an idle connection needs no more: a ring is made for the second frame that waits */
     uint32_t head, len, cap; /* cap is a power of two */
     size_t bytes;
 };
 
 void outq_deinit(struct outq *q);
+/* outq_trim gives the ring back when nothing waits. */
+void outq_trim(struct outq *q);
 /* outq_push takes a reference of its own. */
 void outq_push(struct outq *q, struct frame *f, bool answer);
 /* outq_peek returns the oldest frame, borrowed, or NULL. */

@@ -1,0 +1,95 @@
+/* The queue of frames of one connection. */
+#include "gateway/outq.h"
+
+#include "tests/unit/unit.h"
+
+static struct frame *frame(char c)
+{
+    return frame_new(slice_of(&c, 1), 1);
+}
+
+static void push(struct outq *q, char c, bool answer)
+{
+    struct frame *f = frame(c);
+    outq_push(q, f, answer);
+    frame_unref(f);
+}
+
+/* Takes everything out and compares. */
+static void drains_as(struct outq *q, const char *expected)
+{
+    for (const char *c = expected; *c; c++) {
+        const struct frame *f = outq_peek(q);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+        CU_ASSERT_EQUAL(f->bytes[0], *c);
+        outq_pop(q);
+    }
+    CU_ASSERT_PTR_NULL(outq_peek(q));
+    CU_ASSERT_EQUAL(q->bytes, 0);
+}
+
+static void test_one_needs_no_ring(void)
+{
+    struct outq q = {0};
+    for (int i = 0; i < 3; i++) {
+        push(&q, 'a', false);
+        CU_ASSERT_PTR_NULL(q.ring);
+        CU_ASSERT_EQUAL(q.bytes, 1);
+        drains_as(&q, "a");
+    }
+    outq_deinit(&q);
+}
+
+static void test_order_over_growing_and_wrapping(void)
+{
+    struct outq q = {0};
+    char next_in = 0, next_out = 0;
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < (round * 7) % 23; i++)
+            push(&q, next_in++, false);
+        for (int i = 0; i < (round * 5) % 19 && q.len; i++) {
+            CU_ASSERT_EQUAL_FATAL(outq_peek(&q)->bytes[0], next_out++);
+            outq_pop(&q);
+        }
+    }
+    while (q.len) {
+        CU_ASSERT_EQUAL_FATAL(outq_peek(&q)->bytes[0], next_out++);
+        outq_pop(&q);
+    }
+    CU_ASSERT_EQUAL(next_in, next_out);
+    outq_trim(&q);
+    CU_ASSERT_PTR_NULL(q.ring);
+    outq_deinit(&q);
+}
+
+static void test_shed_keeps_answers_in_order(void)
+{
+    struct outq q = {0};
+    push(&q, 'x', false);
+    outq_pop(&q);
+    for (const char *c = "aBcDEfgHiJ"; *c; c++)
+        push(&q, *c, *c < 'a');
+    CU_ASSERT_EQUAL(outq_shed(&q), 5);
+    CU_ASSERT_EQUAL(q.bytes, 5);
+    drains_as(&q, "BDEHJ");
+    push(&q, 'k', false);
+    CU_ASSERT_EQUAL(outq_shed(&q), 1);
+    CU_ASSERT_EQUAL(outq_shed(&q), 0);
+    drains_as(&q, "");
+    outq_deinit(&q);
+}
+
+static void test_deinit_drops_references(void)
+{
+    struct outq q = {0};
+    struct frame *f = frame('a');
+    for (int i = 0; i < 50; i++)
+        outq_push(&q, f, i % 2);
+    CU_ASSERT_EQUAL(f->refs, 51);
+    outq_deinit(&q);
+    CU_ASSERT_EQUAL(f->refs, 1);
+    frame_unref(f);
+}
+
+UNIT_MAIN("gateway/outq", UNIT(test_one_needs_no_ring), UNIT(test_order_over_growing_and_wrapping),
+          UNIT(test_shed_keeps_answers_in_order), UNIT(test_deinit_drops_references))
