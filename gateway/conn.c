@@ -385,6 +385,7 @@ static void ping(struct conn *c, struct frame *f)
         return;
     }
     c->missed_pongs++;
+    outq_trim(&c->out);
     if (!c->congested)
         queue(c, f, false);
 }
