@@ -70,8 +70,9 @@ class Peer:
             headers["Authorization"] = f"Bearer {token}"
         options.setdefault("max_size", None)
         options.setdefault("max_queue", None)
+        options.setdefault("compression", None)  # "deflate" offers permessage-deflate as browsers do
         socket_ = await websockets.connect(
-            address, compression=None, ping_interval=None, close_timeout=5, open_timeout=PATIENCE_S,
+            address, ping_interval=None, close_timeout=5, open_timeout=PATIENCE_S,
             extra_headers=headers, **options)
         state = StrictState(max_page_size, unique_values) if strict else None
         if state:
