@@ -45,11 +45,11 @@ struct load {
     /* publishing */
     struct flight *flights; /* by number, modulo FLIGHTS */
     int64_t next_seq, in_flight;
-    bool strict;                  /* order and completeness are checked */
-    bool publishing;              /* go on by yourself */
-    int64_t paced_from_ns, paced; /* at a rate: when it began, and how many since */
-    int64_t measured_from;        /* the first number that counts; INT64_MAX before */
-    int64_t arrived_ns;           /* when something arrived last */
+    bool strict;                           /* order and completeness are checked */
+    bool publishing;                       /* go on by yourself */
+    int64_t paced_from_ns, paced;          /* at a rate: when it began, and how many since */
+    int64_t measured_from, measured_until; /* the numbers that count, without the last; INT64_MAX before */
+    int64_t arrived_ns;                    /* when something arrived last */
 };
 
 static struct load *load_of(const struct client *c)
@@ -215,6 +215,8 @@ static bool publish(struct load *l, int64_t now_ns)
         l->report->held_back++;
         return false;
     }
+    if (seq >= l->measured_until)
+        return false;
     f->sent_ns = now_ns;
     f->left = l->strict ? l->subscribers[name] : 0;
     if (f->left > 0)
@@ -318,6 +320,14 @@ static void turn_for(struct load *l, double seconds)
 {
     int64_t end_ns = bench_now_ns() + (int64_t)(seconds * SECOND_NS);
     while (bench_now_ns() < end_ns) {
+        turn(l);
+        check_stall(l);
+    }
+}
+
+static void turn_until_published(struct load *l)
+{
+    while (l->next_seq < l->measured_until && l->reading > 0) {
         turn(l);
         check_stall(l);
     }
@@ -450,8 +460,13 @@ static void measure(struct load *l)
     struct moment a = moment_now(l);
     int64_t messages = l->all.messages, bytes = l->all.bytes;
     l->measured_from = l->next_seq;
+    if (l->opt->count > 0)
+        l->measured_until = l->next_seq + l->opt->count;
     begin_publishing(l);
-    turn_for(l, l->opt->seconds);
+    if (l->opt->count > 0)
+        turn_until_published(l);
+    else
+        turn_for(l, l->opt->seconds);
     drain(l);
     struct moment b = moment_now(l);
     l->report->run = span(&a, &b);
@@ -539,7 +554,7 @@ static void begin(struct load *l)
     l->subscribers = bench_alloc((size_t)l->names, sizeof(*l->subscribers));
     l->clients = bench_alloc((size_t)o->clients, sizeof(*l->clients));
     l->flights = bench_alloc(FLIGHTS, sizeof(*l->flights));
-    l->measured_from = INT64_MAX;
+    l->measured_from = l->measured_until = INT64_MAX;
     l->publisher = publisher_new(&l->loop, o, &l->all);
     while (l->publisher && !publisher_ready(l->publisher))
         turn(l);

@@ -61,6 +61,7 @@ static const struct row rows[] = {
     {"--keep", NULL, TYPE_FLAG, AT(keep), 0, "leave the variables and lists in Redis"},
     {NULL, "The run", TYPE_FLAG, 0, 0, NULL},
     {"--seconds", "S", TYPE_REAL, AT(seconds), 0, "of measuring"},
+    {"--count", "N", TYPE_COUNT, AT(count), 0, "measure so many publishes instead, however long they take"},
     {"--warmup", "S", TYPE_REAL, AT(warmup), 0, "of the same before it"},
     {"--idle", NULL, TYPE_FLAG, AT(idle), 0, "connect and subscribe only: memory and processor time per connection"},
     {"--stall", "S", TYPE_REAL, AT(stall), 0, "what has not arrived after so long a silence is lost"},
@@ -263,8 +264,6 @@ static void check(struct options *o)
         bench_die("--url is missing (--help)");
     if (strlen(o->name) > NAME_BYTES_MAX - 32)
         wrong("--name", o->name, "too long");
-    if (o->idle)
-        o->seconds = o->warmup = 0;
     if (o->slow >= o->clients)
         bench_die("--slow must leave a client that reads");
     if (!o->command)
@@ -273,10 +272,12 @@ static void check(struct options *o)
         wrong("--command", o->command, "none of fcall, publish, spublish");
     if (o->publish == PUBLISH_WS && (o->kind == KIND_SOCKETIO || o->kind == KIND_RAW || o->kind == KIND_LIST))
         bench_die("--publish ws works with --kind var, mqtt and nats");
-    if (o->kind == KIND_LIST && o->publish != PUBLISH_REDIS && o->seconds > 0)
-        bench_die("--kind list is published to with --publish redis:URL");
     if (o->publish == PUBLISH_NONE)
+        o->idle = true;
+    if (o->idle)
         o->seconds = o->warmup = 0;
+    if (o->kind == KIND_LIST && o->publish != PUBLISH_REDIS && !o->idle)
+        bench_die("--kind list is published to with --publish redis:URL");
 }
 
 void options_parse(int argc, char **argv, struct options *out)

@@ -28,7 +28,8 @@ struct options {
     const char *before, *after; /* bytes around the payload, with \xNN */
     const char *prefix;
     int64_t window, size;
-    double rate; /* per second; 0: closed loop */
+    double rate;   /* per second; 0: closed loop */
+    int64_t count; /* of publishes to measure; 0: for some seconds */
     bool keep;
 
     double seconds, warmup, stall;

@@ -142,6 +142,19 @@ class Limit(System):
         return [server.pid], ["--kind", "raw", "--url", f"ws://127.0.0.1:{port}/%s", "--publish", f"redis:{stage.redis_url}"]
 
 
+def wait_ready(stage, port):
+    """The gateway has Redis, and Redis the functions."""
+    stage.wait_for(port)
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        connection.request("GET", "/readyz")
+        if connection.getresponse().status == 200:
+            return
+        time.sleep(0.05)
+    raise RuntimeError("the gateway does not become ready")
+
+
 class Syncgate(System):
     name, title = "syncgate", "syncgate"
 
@@ -161,8 +174,7 @@ class Syncgate(System):
         server = stage.start(self.name, work.server_core, [
             stage.programs["syncgate"], "--listen", f"127.0.0.1:{port}", "--redis", stage.redis_url, "--dev",
             "--log-level", "warn", *flags])
-        stage.wait_for(port)
-        time.sleep(0.3)  # the link to Redis
+        wait_ready(stage, port)
         pids = children(server.pid) if work.workers > 1 else [server.pid]
         publish = "ws" if work.writes else f"redis:{stage.redis_url}"
         arguments = ["--kind", work.kind, "--url", f"{scheme}://127.0.0.1:{port}", "--publish", publish]
