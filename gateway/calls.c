@@ -91,8 +91,7 @@ struct decimal {
 struct call {
     struct list_node node; /* conn->calls */
     struct map_node by_corr;
-    struct map_node by_id; /* conn->calls_by_id */
-    struct conn *conn;     /* its close forgets the call before it goes */
+    struct conn *conn; /* its close forgets the call before it goes */
     struct event deadline;
     struct decimal corr;
     char executor_gw[WORD_MAX]; /* known after Redis answered */
@@ -414,9 +413,7 @@ static struct call *call_new(struct conn *c, struct slice name, struct slice id)
     call->conn = c;
     call->corr = decimal_of(++k->corrs);
     call->by_corr.key = decimal_slice(&call->corr);
-    call->by_id.key = call->id;
     map_insert(&k->calls_by_corr, &call->by_corr);
-    map_insert(&c->calls_by_id, &call->by_id);
     list_append(&c->calls, &call->node);
     evtimer_assign(&call->deadline, k->gw->base, on_call_deadline, call);
     timer_start(&call->deadline, k->gw->opt->call_timeout_ms);
@@ -436,7 +433,6 @@ static void call_unlink(struct call *call)
     struct calls *k = call->conn->gw->calls;
     event_del(&call->deadline);
     map_remove(&k->calls_by_corr, &call->by_corr);
-    map_remove(&call->conn->calls_by_id, &call->by_id);
     list_remove(&call->conn->calls, &call->node);
     metric_add(METRIC_CALLS_IN_FLIGHT, -1);
 }
@@ -507,10 +503,21 @@ static void on_called(void *arg, const struct store_result *r, const struct stor
     call->executor_gw_len = x->gw.len;
 }
 
+/* By walking: there are at most calls-per-connection, and a table would cost every connection memory. */
+static bool id_in_flight(const struct conn *c, struct slice id)
+{
+    list_each(&c->calls, n)
+    {
+        if (slice_eq(container_of(n, struct call, node)->id, id))
+            return true;
+    }
+    return false;
+}
+
 void calls_call(struct conn *c, const struct action *a)
 {
     struct calls *k = c->gw->calls;
-    if (map_find(&c->calls_by_id, a->id)) {
+    if (id_in_flight(c, a->id)) {
         conn_error(c, ERROR_ID, SLICE_LIT("call id in flight"), KIND_FUNCTION, a->name, a->id);
         return;
     }
@@ -1066,7 +1073,6 @@ static void calls_forget(struct conn *c)
         call_unlink(call);
         free(call);
     }
-    map_deinit(&c->calls_by_id);
 }
 
 /* No new calls first; then the running ones fail, which lets go of their services; then what is left of those. */

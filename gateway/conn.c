@@ -2,6 +2,7 @@
  * ends connections in one place. */
 #include "gateway/conn.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 
 #include "gateway/deflate.h"
@@ -22,6 +23,14 @@ enum {
     ERROR_WINDOW_MS = 60 * 1000
 };
 
+const char *conn_remote(const struct conn *c)
+{
+    static char text[INET6_ADDRSTRLEN];
+    if (c->remote.family == AF_UNIX || !inet_ntop(c->remote.family, c->remote.address, text, sizeof(text)))
+        return "unix";
+    return text;
+}
+
 /* --- life --- */
 
 struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants)
@@ -39,7 +48,6 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     list_init(&c->dirty);
     list_init(&c->requests);
     list_init(&c->calls);
-    map_init(&c->calls_by_id);
     c->by_id.key = slice_of((const char *)&c->id, sizeof(c->id));
     map_insert(&g->conns_by_id, &c->by_id);
     list_append(&g->conns, &c->node);
@@ -52,7 +60,8 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
 
 void conn_open(struct conn *c)
 {
-    log_debug("connection opened conn=%llu remote=%s grants=%s", (unsigned long long)c->id, c->remote, c->grants->name);
+    log_debug("connection opened conn=%llu remote=%s grants=%s", (unsigned long long)c->id, conn_remote(c),
+              c->grants->name);
     session_open(c);
 }
 
@@ -80,7 +89,7 @@ static void drop_queue(struct conn *c)
 void conn_dead(struct conn *c)
 {
     struct gateway *g = c->gw;
-    log_debug("connection closed conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id, c->remote,
+    log_debug("connection closed conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id, conn_remote(c),
               c->close_code, c->close_why ? c->close_why : "peer");
     c->state = CONN_DEAD;
     detach(c);
@@ -89,7 +98,6 @@ void conn_dead(struct conn *c)
     list_remove(&g->wheel[c->wheel_slot], &c->wheel);
     list_remove(&g->conns, &c->node);
     map_remove(&g->conns_by_id, &c->by_id);
-    map_deinit(&c->calls_by_id);
     drop_queue(c);
     buf_deinit(&c->rx);
     metric_add(METRIC_CONNECTIONS, -1);
@@ -315,7 +323,7 @@ void conn_error(struct conn *c, enum error_code code, struct slice text, enum ki
         c->errors_since_ms = now;
         c->errors = 0;
     }
-    if (++c->errors > c->gw->opt->errors_per_minute) {
+    if ((int64_t)++c->errors > c->gw->opt->errors_per_minute) {
         conn_close(c, 1008, "too many errors");
         return;
     }
@@ -352,8 +360,8 @@ void conn_close(struct conn *c, int code, const char *why)
     c->close_why = why;
     c->close_deadline_ms = gateway_now_ms() + CLOSE_WAIT_MS;
     list_append(&c->gw->closing, &c->closing);
-    log_debug("closing connection conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id, c->remote, code,
-              why);
+    log_debug("closing connection conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id, conn_remote(c),
+              code, why);
 }
 
 bool conn_peer_closed(struct conn *c)

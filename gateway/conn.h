@@ -16,6 +16,12 @@ enum conn_state {
     CONN_DEAD     /* taken out of everything; freed by ws.c in the close callback */
 };
 
+/* Where a peer is, small because every connection has one. */
+struct conn_remote {
+    uint8_t family; /* AF_INET, AF_INET6, AF_UNIX */
+    uint8_t address[16];
+};
+
 struct conn {
     struct list_node node; /* gateway->conns */
     struct map_node by_id; /* gateway->conns_by_id, key = id */
@@ -36,18 +42,17 @@ struct conn {
     struct list subs;     /* struct sub */
     struct list dirty;    /* struct sub that missed updates while congested */
     struct list requests; /* struct request that wait for Redis */
-    size_t watching;      /* item.c: item subscriptions among subs */
+    uint32_t watching;    /* item.c: item subscriptions among subs */
     uint64_t held_pass;   /* item_list.c: its answers have to wait in this pass */
-    size_t writes_in_flight;
-    size_t write_bytes_in_flight;
+    uint32_t writes_in_flight;
+    uint32_t write_bytes_in_flight;
 
     /* calls.c */
-    struct list calls;      /* calls this connection made */
-    struct map calls_by_id; /* by the caller's id (canonical JSON text) */
+    struct list calls; /* calls this connection made */
 
     /* errors-per-minute window */
     int64_t errors_since_ms;
-    int64_t errors;
+    uint32_t errors;
 
     /* life */
     struct list_node wheel;   /* a slot of gateway->wheel: when to ping */
@@ -64,7 +69,7 @@ struct conn {
     int close_code;
     const char *close_why; /* a static sentence */
     int64_t opened_ms;
-    char remote[64];
+    struct conn_remote remote;
 };
 
 /* --- called by ws.c --- */
@@ -116,6 +121,8 @@ void conn_error(struct conn *c, enum error_code code, struct slice text, enum ki
 /* conn_close queues a close frame with this code after everything that is queued, and lets the peer answer it for some
  * seconds. Safe anywhere, also inside the connection's own callbacks; the connection is not freed during the call. */
 void conn_close(struct conn *c, int code, const char *why);
+/* conn_remote writes the peer's address as text, for logs. */
+const char *conn_remote(const struct conn *c);
 /* conn_find: the open connection with that id, or NULL. */
 struct conn *conn_find(struct gateway *g, uint64_t id);
 

@@ -131,8 +131,13 @@ static void fault_if_known(struct conn *c, const struct action *a)
 
 static void count_write(struct conn *c, size_t bytes, bool begin)
 {
-    c->writes_in_flight += begin ? 1 : (size_t)-1;
-    c->write_bytes_in_flight += begin ? bytes : (size_t)0 - bytes;
+    if (begin) {
+        c->writes_in_flight++;
+        c->write_bytes_in_flight += (uint32_t)bytes;
+    } else {
+        c->writes_in_flight--;
+        c->write_bytes_in_flight -= (uint32_t)bytes;
+    }
     bool full = c->writes_in_flight >= WRITES_IN_FLIGHT_MAX || c->write_bytes_in_flight >= WRITE_BYTES_IN_FLIGHT_MAX;
     bool low =
         c->writes_in_flight <= WRITES_IN_FLIGHT_MAX / 2 && c->write_bytes_in_flight <= WRITE_BYTES_IN_FLIGHT_MAX / 2;

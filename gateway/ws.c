@@ -243,12 +243,27 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
 
 /* --- connections --- */
 
+static struct conn_remote remote_of(struct lws *wsi)
+{
+    struct sockaddr_storage a;
+    socklen_t len = sizeof(a);
+    struct conn_remote r = {.family = AF_UNIX};
+    if (getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&a, &len) != 0)
+        return r;
+    r.family = (uint8_t)a.ss_family;
+    if (a.ss_family == AF_INET)
+        memcpy(r.address, &((struct sockaddr_in *)&a)->sin_addr, 4);
+    if (a.ss_family == AF_INET6)
+        memcpy(r.address, &((struct sockaddr_in6 *)&a)->sin6_addr, 16);
+    return r;
+}
+
 static void established(struct ws *w, struct lws *wsi)
 {
     struct conn *c = conn_new(w->g, wsi, w->upgrade_dialect, w->upgrade_grants);
     c->deflate = w->upgrade_deflate;
     w->upgrade_deflate = false;
-    lws_get_peer_simple(wsi, c->remote, sizeof(c->remote));
+    c->remote = remote_of(wsi);
     lws_set_opaque_user_data(wsi, c);
     evlib_set_optimistic(w->evlib, wsi, true);
     conn_open(c);

@@ -302,7 +302,6 @@ static struct conn *client(const struct grants *grants)
     struct conn *c = &w.conns[w.conns_len++];
     *c = (struct conn){.gw = &w.g, .id = w.conns_len, .dialect = &wordy, .grants = grants};
     list_init(&c->calls);
-    map_init(&c->calls_by_id);
     buf_init(told_of(c), 1 << 20);
     list_append(&w.g.conns, &c->node);
     calls_conn_open(c);
