@@ -12,8 +12,11 @@
 enum {
     WINDOW_BITS = 15, /* what both sides may use when nobody says otherwise */
     WINDOW_BITS_LEAST = 8,
-    LEVEL = 6,
-    MEMORY_LEVEL = 8,
+    /* The time is spent once for all readers, but it keeps the loop: 4 µs for 120 bytes, 8 for a kilobyte, 250 for 20. Level 6
+     * makes 20 kB smaller by 3 % in 30 % more time. A smaller memory is sooner cleared between messages, a quarter of the time
+     * of a small one. */
+    LEVEL = 4,
+    MEMORY_LEVEL = 6,
     PAYLOAD_LEAST = 64,                   /* a shorter message gains nothing */
     PACKED_FRAME_MAX = 256 * 1024 * 1024, /* as large as the encoders make them */
     PIECE_FIRST = 4096,                   /* room for the first bytes that are decompressed */
