@@ -1,6 +1,7 @@
 /* The program: reads the options, starts the private Redis when none is named, and runs one gateway here or several in
  * workers. */
 #include "gateway/gateway.h"
+#include "gateway/healthcheck.h"
 #include "gateway/option.h"
 #include "gateway/workers.h"
 #include "redis/embedded.h"
@@ -123,6 +124,11 @@ int main(int argc, char **argv)
     enum options_result result = options_load(&options, argc, argv, environ, stdout, stderr);
     if (result != OPTIONS_RUN)
         return result == OPTIONS_EXIT_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (options.healthcheck) {
+        int answer = healthcheck_run(options.healthcheck);
+        options_deinit(&options);
+        return answer;
+    }
 
     log_init(options.log_level, -1);
     signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write(), not our end */

@@ -26,6 +26,7 @@ struct load {
     struct given *flags; /* in the order of the command line */
     size_t flags_len;
     bool check, print; /* --check-config, --print-config */
+    bool ask;          /* --healthcheck */
     bool failed;
 };
 
@@ -85,12 +86,32 @@ static int take_flag(struct load *l, int argc, char **argv, int i)
     return i + 1;
 }
 
+/* Takes --healthcheck, --healthcheck=URL or --healthcheck URL at argv[*i] and moves on; false when it is none of them. */
+static bool try_healthcheck(struct load *l, int argc, char **argv, int *i)
+{
+    static const char flag[] = "--healthcheck";
+    if (strncmp(argv[*i], flag, strlen(flag)) != 0)
+        return false;
+    const char *rest = argv[*i] + strlen(flag);
+    if (*rest != '\0' && *rest != '=')
+        return false;
+    l->ask = true;
+    (*i)++;
+    if (*rest == '=')
+        l->o->healthcheck = rest + 1;
+    else if (*i < argc && argv[*i][0] != '-')
+        l->o->healthcheck = argv[(*i)++];
+    return true;
+}
+
 /* Returns true when something was printed that ends the program. */
 static bool read_flags(struct load *l, int argc, char **argv)
 {
     for (int i = 1; i < argc;) {
         if (try_printers(l, argv[i]))
             return true;
+        if (try_healthcheck(l, argc, argv, &i))
+            continue;
         if (strcmp(argv[i], "--check-config") == 0) {
             l->check = true;
             i++;
@@ -241,6 +262,8 @@ static void resolve(struct load *l)
     }
     if (!l->failed)
         check_listen(l);
+    if (!l->failed && l->ask && !l->o->healthcheck)
+        l->o->healthcheck = l->o->listen[0];
 }
 
 static enum options_result finish(struct load *l)

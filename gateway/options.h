@@ -39,6 +39,8 @@ struct options {
     bool index_absolute; /* --index-mode page|absolute */
     bool deflate;        /* --deflate off|on: permessage-deflate */
     bool dev;            /* anonymous may do everything */
+    /* Not NULL: only ask the gateway there (healthcheck.h). --healthcheck without a URL: the first listen address. Borrowed. */
+    const char *healthcheck;
     struct grants anonymous;
     bool anonymous_default; /* neither a file nor --dev said what anonymous peers may do */
     struct grants *tokens;

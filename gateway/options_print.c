@@ -70,6 +70,8 @@ void options_print_help(FILE *to)
     fputs("\n"
           "  --check-config              read everything, say what is wrong, exit with 0 or 1\n"
           "  --print-config              print the effective configuration as a file, without its secrets\n"
+          "  --healthcheck [URL]         ask the gateway at the first listen address for /healthz, or ask the URL;\n"
+          "                              exit with 0 when the answer is 200\n"
           "  --version                   print the version\n"
           "  --help                      print this\n"
           "\n"

@@ -66,7 +66,7 @@ def test_help_lists_each_option():
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.findall(r"^  --([a-z-]+)", done.stdout, re.M) == OPTIONS + [
-        "check-config", "print-config", "version", "help"]
+        "check-config", "print-config", "healthcheck", "version", "help"]
     assert max(map(len, done.stdout.splitlines())) <= 105
 
 
