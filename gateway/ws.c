@@ -446,6 +446,10 @@ static void say_url(const struct address *a, struct lws_vhost *vhost)
     fflush(stdout);
 }
 
+/* libwebsockets' validity timers live in a sorted list that is walked for every connection; conn.c has a ping wheel.
+ * Every vhost has to be told. */
+static const lws_retry_bo_t no_validity_timers;
+
 static bool listen_on(struct ws *w, const char *text)
 {
     struct address a;
@@ -464,6 +468,7 @@ static bool listen_on(struct ws *w, const char *text)
         .extensions = w->g->deflate ? extensions : NULL,
         .timeout_secs = 10,
         .keepalive_timeout = 30,
+        .retry_and_idle_policy = &no_validity_timers,
         .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | (a.v4_only ? LWS_SERVER_OPTION_DISABLE_IPV6 : 0) |
                    (a.unix_socket ? LWS_SERVER_OPTION_UNIX_SOCK : 0) |
                    (w->g->worker >= 0 && !a.unix_socket ? LWS_SERVER_OPTION_ALLOW_LISTEN_SHARE : 0),
@@ -482,8 +487,6 @@ static bool listen_on(struct ws *w, const char *text)
 
 static struct lws_context *new_context(struct ws *w, size_t fd_limit)
 {
-    static const lws_retry_bo_t
-        no_validity_timers; /* their sorted list is walked per connection; conn.c has a ping wheel */
     lws_set_log_level(LLL_ERR | LLL_WARN, log_from_library);
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
