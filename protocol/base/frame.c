@@ -90,12 +90,12 @@ struct frame *frame_ref(struct frame *f)
 
 void frame_unref(struct frame *f)
 {
-    if (!f)
-        return;
-    assert(f->refs > 0);
-    if (--f->refs > 0)
-        return;
-    if (f->twin != f)
-        frame_unref(f->twin);
-    free(f);
+    while (f) {
+        assert(f->refs > 0);
+        if (--f->refs > 0)
+            return;
+        struct frame *twin = f->twin == f ? NULL : f->twin;
+        free(f);
+        f = twin;
+    }
 }
