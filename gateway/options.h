@@ -37,6 +37,8 @@ struct options {
     int64_t grace_ms;    /* --grace 5s: over how long SIGTERM spreads its closes */
     int64_t linger_ms;   /* --linger 10s: how long a name without subscribers stays subscribed in Redis */
     bool index_absolute; /* --index-mode page|absolute */
+    char *tls_cert;      /* PEM files; both or neither */
+    char *tls_key;
     bool deflate;        /* --deflate off|on: permessage-deflate */
     bool dev;            /* anonymous may do everything */
     /* Not NULL: only ask the gateway there (healthcheck.h). --healthcheck without a URL: the first listen address. Borrowed. */

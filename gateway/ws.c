@@ -196,17 +196,17 @@ static int extension_callback(struct lws_context *context, const struct lws_exte
 
 static const struct lws_extension extensions[] = {{"permessage-deflate", extension_callback, NULL}, {NULL, NULL, NULL}};
 
-/* The answer ends with the line that names the extension. There is no other place to add parameters: the line is taken up again,
- * and if it is not what we know, the handshake fails rather than agree on something else. */
+/* The answer so far ends with the line that names the extension. There is no other place to add parameters, so that line is
+ * taken up again. If it is not there the handshake fails, because without them the client would keep context. */
 static int add_parameters(struct ws *w, struct lws_process_html_args *args)
 {
-    static const char line[] = "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n";
-    const size_t line_len = sizeof(line) - 1, end_len = 2;
+    static const char written[] = ": permessage-deflate\r\n";
+    const size_t written_len = sizeof(written) - 1, end_len = 2;
     if (!w->upgrade_deflate)
         return 0;
     const char *answer = deflate_answer(&w->upgrade_offer);
     size_t len = strlen(answer);
-    if (memcmp(args->p - line_len, line, line_len) != 0 || (size_t)args->max_len < len) {
+    if (memcmp(args->p - written_len, written, written_len) != 0 || (size_t)args->max_len < len) {
         log_error("this libwebsockets answers extensions in an unknown way: --deflate cannot be used with it");
         return -1;
     }
@@ -433,7 +433,7 @@ static const char *parse_address(const char *text, struct address *out)
     return NULL;
 }
 
-static void say_url(const struct address *a, struct lws_vhost *vhost)
+static void say_url(const struct address *a, struct lws_vhost *vhost, bool tls)
 {
     if (a->unix_socket) {
         log_info("listening on unix:%s", a->host);
@@ -442,7 +442,7 @@ static void say_url(const struct address *a, struct lws_vhost *vhost)
     const char *host = a->host[0] ? a->host : "127.0.0.1";
     bool v6 = strchr(host, ':') != NULL;
     int port = a->port ? a->port : lws_get_vhost_listen_port(vhost);
-    printf("syncgate: http://%s%s%s:%d/\n", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    printf("syncgate: http%s://%s%s%s:%d/\n", tls ? "s" : "", v6 ? "[" : "", host, v6 ? "]" : "", port);
     fflush(stdout);
 }
 
@@ -473,15 +473,20 @@ static bool listen_on(struct ws *w, const char *text)
                    (a.unix_socket ? LWS_SERVER_OPTION_UNIX_SOCK : 0) |
                    (w->g->worker >= 0 && !a.unix_socket ? LWS_SERVER_OPTION_ALLOW_LISTEN_SHARE : 0),
     };
+    if (!a.unix_socket && w->g->opt->tls_cert) {
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_cert_filepath = w->g->opt->tls_cert;
+        info.ssl_private_key_filepath = w->g->opt->tls_key;
+    }
     struct lws_vhost *vhost = lws_create_vhost(w->context, &info);
     if (!vhost) {
-        log_error("cannot listen on %s: the address is in use or not ours", text);
+        log_error("cannot listen on %s: the address is in use or not ours, or the certificate is not good", text);
         return false;
     }
     w->listeners = sg_realloc(w->listeners, (w->listeners_len + 1) * sizeof(*w->listeners));
     w->listeners[w->listeners_len++] = (struct listener){vhost, sg_memdup(text, strlen(text))};
     if (w->g->worker <= 0)
-        say_url(&a, vhost);
+        say_url(&a, vhost, w->g->opt->tls_cert != NULL);
     return true;
 }
 
@@ -490,7 +495,7 @@ static struct lws_context *new_context(struct ws *w, size_t fd_limit)
     lws_set_log_level(LLL_ERR | LLL_WARN, log_from_library);
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
-        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | (w->g->opt->tls_cert ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
         .user = w,
         .fd_limit_per_thread = (unsigned)fd_limit, /* below the limit of the process look-ups become linear */
         .max_http_header_pool = 1024,              /* handshakes at the same time; memory is taken when one is used */
@@ -506,6 +511,10 @@ static struct lws_context *new_context(struct ws *w, size_t fd_limit)
 
 struct ws *ws_new(struct gateway *g)
 {
+    if (!g->opt->tls_cert != !g->opt->tls_key) {
+        log_error("--tls-cert and --tls-key go together");
+        return NULL;
+    }
     struct rlimit limit;
     size_t fd_limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 10000000 ? limit.rlim_cur : 1024;
     struct ws *w = sg_calloc(1, sizeof(*w));

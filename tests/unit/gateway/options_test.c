@@ -104,7 +104,9 @@ static void test_defaults(void)
     CU_ASSERT_EQUAL(r.o.listen_len, 1);
     CU_ASSERT_PTR_NULL(r.o.redis);
     CU_ASSERT_PTR_NULL(r.o.config_file);
-    CU_ASSERT_EQUAL(option_count, sizeof(defaults) / sizeof(defaults[0]) + 2);
+    CU_ASSERT_PTR_NULL(r.o.tls_cert);
+    CU_ASSERT_PTR_NULL(r.o.tls_key);
+    CU_ASSERT_EQUAL(option_count, sizeof(defaults) / sizeof(defaults[0]) + 4);
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
         expect_printed(&r.o, defaults[i].option, defaults[i].printed);
     CU_ASSERT_EQUAL(r.o.max_message, 1 << 20);
