@@ -40,9 +40,19 @@ static const struct endpoint {
     {"/ws/socksync", &socksync_dialect},
 };
 
+/* The parts of a listen address, as libwebsockets wants them. */
+struct address {
+    char host[256]; /* empty: every interface; or the path of a unix socket */
+    int port;
+    bool unix_socket;
+    bool v4_only;
+};
+
 struct listener {
+    struct list_node node;
     struct lws_vhost *vhost;
-    char *address; /* as configured */
+    struct address address; /* libwebsockets keeps pointers to these two */
+    char name[32];
 };
 
 struct ws {
@@ -51,8 +61,7 @@ struct ws {
     struct lws_context *context;
     struct lws_protocols protocols[SLOTS + 1];
     char any_name[NAME_BYTES]; /* SLOT_ANY's name: the offered one while the upgrade is under way, else empty */
-    struct listener *listeners;
-    size_t listeners_len;
+    struct list listeners;     /* struct listener */
     /* From check_upgrade to ESTABLISHED, which follow each other in one call: */
     const struct dialect *upgrade_dialect;
     const struct grants *upgrade_grants;
@@ -396,14 +405,6 @@ static void fill_protocols(struct ws *w)
     w->protocols[SLOT_ANY].name = w->any_name;
 }
 
-/* The parts of a listen address, as libwebsockets wants them. */
-struct address {
-    char host[256]; /* empty: every interface; or the path of a unix socket */
-    int port;
-    bool unix_socket;
-    bool v4_only;
-};
-
 static const char *parse_address(const char *text, struct address *out)
 {
     *out = (struct address){0};
@@ -450,43 +451,48 @@ static void say_url(const struct address *a, struct lws_vhost *vhost, bool tls)
  * Every vhost has to be told. */
 static const lws_retry_bo_t no_validity_timers;
 
-static bool listen_on(struct ws *w, const char *text)
+static struct lws_vhost *new_vhost(struct ws *w, const struct listener *l)
 {
-    struct address a;
-    const char *wrong = parse_address(text, &a);
-    if (wrong) {
-        log_error("cannot listen on %s: %s", text, wrong);
-        return false;
-    }
-    char name[32];
-    snprintf(name, sizeof(name), "listener-%zu", w->listeners_len);
+    const struct options *opt = w->g->opt;
+    bool shared = w->g->worker >= 0 && !l->address.unix_socket;
     struct lws_context_creation_info info = {
-        .vhost_name = name,
-        .port = a.port,
-        .iface = a.host[0] ? a.host : NULL,
+        .vhost_name = l->name,
+        .port = l->address.port,
+        .iface = l->address.host[0] ? l->address.host : NULL,
         .protocols = w->protocols,
         .extensions = w->g->deflate ? extensions : NULL,
         .timeout_secs = 10,
         .keepalive_timeout = 30,
         .retry_and_idle_policy = &no_validity_timers,
-        .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | (a.v4_only ? LWS_SERVER_OPTION_DISABLE_IPV6 : 0) |
-                   (a.unix_socket ? LWS_SERVER_OPTION_UNIX_SOCK : 0) |
-                   (w->g->worker >= 0 && !a.unix_socket ? LWS_SERVER_OPTION_ALLOW_LISTEN_SHARE : 0),
+        .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
+                   (l->address.v4_only ? LWS_SERVER_OPTION_DISABLE_IPV6 : 0) |
+                   (l->address.unix_socket ? LWS_SERVER_OPTION_UNIX_SOCK : 0) |
+                   (shared ? LWS_SERVER_OPTION_ALLOW_LISTEN_SHARE : 0),
     };
-    if (!a.unix_socket && w->g->opt->tls_cert) {
+    if (!l->address.unix_socket && opt->tls_cert) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
-        info.ssl_cert_filepath = w->g->opt->tls_cert;
-        info.ssl_private_key_filepath = w->g->opt->tls_key;
+        info.ssl_cert_filepath = opt->tls_cert;
+        info.ssl_private_key_filepath = opt->tls_key;
     }
-    struct lws_vhost *vhost = lws_create_vhost(w->context, &info);
-    if (!vhost) {
-        log_error("cannot listen on %s: the address is in use or not ours, or the certificate is not good", text);
+    return lws_create_vhost(w->context, &info);
+}
+
+static bool listen_on(struct ws *w, const char *text)
+{
+    struct listener *l = sg_calloc(1, sizeof(*l));
+    snprintf(l->name, sizeof(l->name), "listener-%zu", w->listeners.count);
+    list_append(&w->listeners, &l->node);
+    const char *wrong = parse_address(text, &l->address);
+    if (!wrong) {
+        l->vhost = new_vhost(w, l);
+        wrong = l->vhost ? NULL : "the address is in use or not ours, or the certificate is not good";
+    }
+    if (wrong) {
+        log_error("cannot listen on %s: %s", text, wrong);
         return false;
     }
-    w->listeners = sg_realloc(w->listeners, (w->listeners_len + 1) * sizeof(*w->listeners));
-    w->listeners[w->listeners_len++] = (struct listener){vhost, sg_memdup(text, strlen(text))};
     if (w->g->worker <= 0)
-        say_url(&a, vhost, w->g->opt->tls_cert != NULL);
+        say_url(&l->address, l->vhost, w->g->opt->tls_cert != NULL);
     return true;
 }
 
@@ -544,13 +550,14 @@ void ws_end_turn(struct ws *w)
 
 void ws_stop_listening(struct ws *w)
 {
-    for (size_t i = 0; i < w->listeners_len; i++) {
-        struct listener *l = &w->listeners[i];
+    list_each(&w->listeners, n)
+    {
+        struct listener *l = container_of(n, struct listener, node);
         if (l->vhost)
             lws_vhost_destroy1(l->vhost); /* closes the listening socket, keeps the connections */
         l->vhost = NULL;
-        if (strncmp(l->address, "unix:", 5) == 0)
-            unlink(l->address + 5);
+        if (l->address.unix_socket)
+            unlink(l->address.host);
     }
 }
 
@@ -559,9 +566,7 @@ void ws_free(struct ws *w)
     if (w->context)
         lws_context_destroy(w->context);
     evlib_free(w->evlib);
-    for (size_t i = 0; i < w->listeners_len; i++)
-        free(w->listeners[i].address);
-    free(w->listeners);
+    list_each(&w->listeners, n) free(container_of(n, struct listener, node));
     deflate_free(w->g->deflate);
     w->g->deflate = NULL;
     free(w);
