@@ -525,6 +525,7 @@ struct ws *ws_new(struct gateway *g)
     size_t fd_limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 10000000 ? limit.rlim_cur : 1024;
     struct ws *w = sg_calloc(1, sizeof(*w));
     w->g = g;
+    list_init(&w->listeners);
     g->deflate = g->opt->deflate ? deflate_new((size_t)g->opt->max_message) : NULL;
     fill_protocols(w);
     w->evlib = evlib_new(g->base, fd_limit, after_read);
