@@ -222,7 +222,7 @@ build_libwebsockets() {
 build_hiredis() {
     unpack_source hiredis "$hiredis_files"
     # hiredis checks what it believes of a reply with assert: no NDEBUG.
-    cmake_install -DBUILD_SHARED_LIBS=OFF -DENABLE_SSL=ON -DDISABLE_TESTS=ON -DENABLE_EXAMPLES=OFF \
+    cmake_install -DBUILD_SHARED_LIBS=OFF -DENABLE_SSL=OFF -DDISABLE_TESTS=ON -DENABLE_EXAMPLES=OFF \
         -DCMAKE_C_FLAGS_RELEASE=-O2
 }
 

@@ -24,7 +24,6 @@ endfunction()
 
 dependency(libwebsockets libwebsockets 4.3.3)
 dependency(hiredis hiredis 1.2)
-dependency(hiredis_ssl hiredis_ssl 1.2)
 dependency(libevent libevent 2.1.12)
 dependency(json_c json-c 0.16)
 dependency(cyaml libcyaml 1.3)
@@ -39,4 +38,3 @@ endif()
 # A static library does not bring its own libraries along; a shared one is content with more.
 target_link_libraries(PkgConfig::libwebsockets INTERFACE
     PkgConfig::openssl PkgConfig::zlib PkgConfig::libcap)
-target_link_libraries(PkgConfig::hiredis_ssl INTERFACE PkgConfig::hiredis PkgConfig::openssl)

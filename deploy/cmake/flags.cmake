@@ -42,12 +42,7 @@ function(syncgate_target target)
 endfunction()
 
 function(syncgate_library target)
-    set(sources ${ARGN})
-    if(NOT sources) # a layer without a source yet is still a library
-        set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty.c)
-        file(WRITE ${sources} "extern int syncgate_empty;\n")
-    endif()
-    add_library(${target} STATIC ${sources})
+    add_library(${target} STATIC ${ARGN})
     syncgate_target(${target})
 endfunction()
 
