@@ -39,8 +39,8 @@ struct options {
     bool index_absolute; /* --index-mode page|absolute */
     char *tls_cert;      /* PEM files; both or neither */
     char *tls_key;
-    bool deflate;        /* --deflate off|on: permessage-deflate */
-    bool dev;            /* anonymous may do everything */
+    bool deflate; /* --deflate off|on: permessage-deflate */
+    bool dev;     /* anonymous may do everything */
     /* Not NULL: only ask the gateway there (healthcheck.h). --healthcheck without a URL: the first listen address. Borrowed. */
     const char *healthcheck;
     struct grants anonymous;

@@ -21,8 +21,10 @@ void outq_deinit(struct outq *q)
 
 void outq_trim(struct outq *q)
 {
-    if (q->len == 0 && q->ring)
-        outq_deinit(q);
+    if (q->len || !q->ring)
+        return;
+    free(q->ring);
+    *q = (struct outq){0};
 }
 
 static void grow(struct outq *q)

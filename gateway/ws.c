@@ -254,7 +254,7 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
 
 static struct conn_remote remote_of(struct lws *wsi)
 {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     socklen_t len = sizeof(a);
     struct conn_remote r = {.family = AF_UNIX};
     if (getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&a, &len) != 0)

@@ -55,9 +55,9 @@ struct action {
     struct slice value; /* JSON text exactly as written (byte for byte) */
     bool has_value;
     int64_t page;
-    int64_t page_size; /* 0 = not given */
+    int64_t page_size;   /* 0 = not given */
     int64_t interval_ms; /* subscribe: the least time between two updates (from max_rate), 0 = every change */
-    int64_t index;     /* not negative; INT64_MAX: out of range, but let Redis look for the id first */
+    int64_t index;       /* not negative; INT64_MAX: out of range, but let Redis look for the id first */
     int64_t total;
     struct slice items_json; /* the array as written */
     const struct action_item *items;
