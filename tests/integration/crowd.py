@@ -317,11 +317,13 @@ class Member:
                 if not any(self._is_slice(view, size, items) for size in sizes):
                     page = clamp(view.page, view.sizes[-1], len(items))
                     return (f"{self.peer.name}: {key[1]} page {view.page} of {sizes}: count {view.counts}, items {view.items[:5]}… "
-                            f"in Redis page {page}, count {len(items)}, items {items[page * view.sizes[-1]:][:5]}…")
+                            f"in Redis page {page}, count {len(items)}, items {items[page * view.sizes[-1]:][:5]}…"
+                            + state.about(key[1]))
             if key[0] == "item":
                 value = dict(lists[key[1]]).get(key[2])
                 if view.value != value:
-                    return f"{self.peer.name}: item {key[2]} of {key[1]} is {view.value}, in Redis {value}{state.about(key[1])}"
+                    return f"{self.peer.name}: item {key[2]} of {key[1]} is {view.value}, in Redis {value}"\
+                        + state.about(key[1], key[2][1])
         return None
 
 

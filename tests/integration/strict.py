@@ -6,6 +6,7 @@ increment before the snapshot, an index outside the held page, an id that is the
 grows beyond its size, a set_count that says nothing new, an answer to a call that was never made, an unexpected error.
 """
 import collections
+import json
 import time
 
 from jsontext import Frame, NotJson, decode, elements, members
@@ -125,7 +126,7 @@ class StrictState:
         self.executing = {}  # key of a call to us -> Frame
         self.excuses = []  # (type, name, key or None, codes): errors that may come
         self.errors = []  # Frames
-        self.talk = collections.deque(maxlen=300)  # the last messages in both directions, for whoever reads a Violation
+        self.talk = collections.deque(maxlen=2000)  # the last messages in both directions, for whoever reads a Violation
         self.outage = False  # Redis may be away: any request may be answered with error 8
         self.tolerant = False  # the test reads all errors itself: none is a violation
         self.observe = None  # called as observe(frame) after each frame was applied
@@ -293,7 +294,7 @@ class StrictState:
             if at < 0 and not item:
                 due[1] -= 1
         if item:
-            if item.view.unsure and item.view.answers_may:
+            if item.view.unsure and item.view.answers_may and at < 0:
                 item.active, item.view.unsure = True, False
             if at >= 0 or (due and due[1] > 0):
                 item.view.value = None  # the same value again may be the answer, or what the page needs
@@ -444,11 +445,12 @@ class StrictState:
 
     def _excused(self, frame, key):
         kind, name, code = frame.get("type"), frame.get("name"), frame["error_code"]
-        for at, (e_kind, e_name, e_key, codes) in enumerate(self.excuses):
-            if code in codes and (kind, name) == (e_kind, e_name) and key in (None, e_key):
-                del self.excuses[at]
-                self._settle_failed(kind, name, e_key)
-                return True
+        matching = [excuse for excuse in self.excuses if code in excuse[3] and (kind, name) == excuse[:2] and key in (None, excuse[2])]
+        if matching:
+            excuse = next((excuse for excuse in matching if excuse[2] == key), matching[0])
+            self.excuses.remove(excuse)
+            self._settle_failed(kind, name, excuse[2])
+            return True
         if self.outage and code == 8 and name is not None:
             self._settle_failed(kind, name, key)
             return True
@@ -501,9 +503,11 @@ class StrictState:
         due = [key for key, s in self.subscriptions.items() if s.active and s.view is not None and s.view.answers_due]
         return due + [key for key, (low, _) in self.fetches.items() if low] + list(self.calls)
 
-    def about(self, name):
-        """The last messages about a name, for a failure's text."""
-        return "".join(f"\n  {line[:240]}" for line in [line for line in self.talk if name in line or "unsubscribe_all" in line][-40:])
+    def about(self, name, item_id=None):
+        """The last messages about a name (or one item of it), for a failure's text."""
+        part = "" if item_id is None else json.dumps(item_id, ensure_ascii=False)
+        lines = [line for line in self.talk if (f'"{name}"' in line and part in line) or "unsubscribe_all" in line]
+        return "".join(f"\n  {line[:240]}" for line in lines[-30:])
 
     def settle(self):
         """All answers have come and nothing is on its way: the newest page size is the one that holds."""

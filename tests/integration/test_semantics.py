@@ -735,6 +735,18 @@ async def test_an_item_that_leaves_the_page_keeps_its_subscription(gateway, peer
     await peer.expect(item(name, "b", "7"))
 
 
+async def test_an_item_that_leaves_the_page_with_a_new_value(gateway, peers, db, name):
+    """A put moves it off the page and changes it: the page says delete, the item subscription must still be told the value."""
+    for letter in "abcd":
+        await db.fcall("sg_list_put", name, letter, letter, "0")
+    peer = await window(gateway, peers, name)
+    await peer.subscribe("list", name, id="a")
+    await peer.expect(item(name, "a", "0"))
+    await db.fcall("sg_list_put", name, "z", "a", "9")
+    await peer.until(lambda: peer.state.item(name, "a") == "9", "the item is 9")
+    assert [key for _, key in peer.state.list(name).ids()] == ["b", "c"]
+
+
 async def test_an_off_page_item_with_its_own_subscription_goes(gateway, peers, db, name):
     """The delete may or may not count for a client, so set_count follows it and is right for both."""
     await fill(db, name, "abcd")
