@@ -1,0 +1,250 @@
+#!/usr/bin/env bash
+# Builds the real image, starts the real compose file with three gateways, connects clients through the balancer, changes state,
+# kills a gateway, and looks whether everybody comes back to the truth. Ends with "N passed, N failed".
+#
+#   docker/test.sh           takes 2 to 4 minutes; not part of tests/run
+#   docker/test.sh --keep    leaves the containers running and says how to end them
+#
+# Needs Docker with compose, or root with podman, podman-compose and buildah; python3-websockets. Where they are missing it
+# says so and exits with 77. An official image that cannot be pulled is replaced, for this run, by one made of Debian's package of
+# the same program (debootstrap for the base), and that is said too. What it starts has a project name and a port of its own.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+keep=0
+case ${1-} in
+'') ;;
+--keep) keep=1 ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+
+project=syncgate-test-$$
+image=localhost/syncgate
+base=docker.io/library/debian:trixie-slim
+work=$(mktemp -d)
+stand_ins=() # official names that we gave away
+passed=0 failed=0
+
+skip() { echo "skipped: $*"; exit 77; }
+say() { echo "--- $*"; }
+
+# check NAME COMMAND...: the command's output counts when it fails
+check() {
+    local name=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        passed=$((passed + 1))
+        echo "ok      $name"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED  %s\n%s\n' "$name" "$output"
+        return 1
+    fi
+}
+
+# --- the tools --------------------------------------------------------------------------------------------------
+
+has() { command -v "$1" >/dev/null; }
+
+cleanup() {
+    local status=$? name
+    trap - EXIT
+    if [ $keep = 1 ] && [ -n "${compose_started-}" ]; then
+        echo "running at http://$SYNCGATE_PUBLISH/ as $project; to end it, remove what \`$engine ps\`, \`$engine network ls\` and"
+        echo "\`$engine volume ls\` show with the label com.docker.compose.project=$project"
+        stand_ins=()
+    elif [ -n "${compose_started-}" ]; then
+        compose_down
+    fi
+    # The names that are not theirs; what they named stays for the next run.
+    for name in "${stand_ins[@]}"; do "$engine" rmi "$name" >/dev/null 2>&1 || true; done
+    rm -rf "$work"
+    exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+/usr/bin/python3 -c 'import websockets' 2>/dev/null || skip "python3-websockets is not installed"
+if has docker && docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then
+    engine=docker
+elif has podman && has podman-compose && has buildah; then
+    [ "$(id -u)" = 0 ] || skip "without Docker this needs root (podman's own networks)"
+    engine=podman
+else
+    skip "neither Docker with compose nor podman, podman-compose and buildah are installed"
+fi
+say "with $engine"
+
+build() { # TAG DOCKERFILE CONTEXT
+    if [ $engine = docker ]; then
+        docker build -t "$1" -f "$2" "$3"
+    else
+        # Inside another container runc cannot build; limits beyond our own cannot be set.
+        buildah bud --format docker --layers --isolation chroot --ulimit nofile="$(ulimit -Sn):$(ulimit -Hn)" \
+            -t "$1" -f "$2" "$3"
+    fi
+}
+
+compose() {
+    if [ $engine = docker ]; then
+        docker compose -p "$project" -f docker/compose.yaml "$@"
+    else
+        podman-compose -p "$project" -f docker/compose.yaml "$@"
+    fi
+}
+
+# Everything with the project's label: not every compose takes down its networks, and none what it did not get to start.
+compose_down() {
+    local label=label=com.docker.compose.project=$project kind
+    "$engine" ps -aq --filter "$label" | xargs -r "$engine" rm -f -v >/dev/null 2>&1
+    for kind in network volume; do
+        "$engine" $kind ls -q --filter "$label" | xargs -r "$engine" $kind rm >/dev/null 2>&1
+    done
+}
+
+# --- the images -------------------------------------------------------------------------------------------------
+
+there() { "$engine" image inspect "$1" >/dev/null 2>&1; }
+
+# official NAME: pulls it, unless it is here; false when there is no way to
+official() { there "$1" || timeout 300 "$engine" pull -q "$1" >"$work/pull.log" 2>&1; }
+
+# stand_in NAME COMMAND...: COMMAND makes localhost/syncgate-test/…, which gets the name for this run
+stand_in() {
+    local name=$1 ours
+    shift
+    official "$name" && return 0
+    ours=localhost/syncgate-test/${name##*/}
+    "$@" "$ours" >"$work/stand-in.log" 2>&1 ||
+        { tail -n 20 "$work/stand-in.log"; skip "$name can neither be pulled nor replaced"; }
+    "$engine" tag "$ours" "$name" && stand_ins+=("$name")
+    say "$name cannot be pulled: a stand-in made of Debian's packages takes its place"
+}
+
+make_base() { # TAG
+    there "$1" && return 0
+    has debootstrap || { echo "debootstrap is not installed"; return 1; }
+    debootstrap --variant=minbase trixie "$work/base" && rm -rf "$work"/base/var/cache/apt/archives/*.deb "$work"/base/var/lib/apt/lists/* &&
+        tar -C "$work/base" -c . | "$engine" import - "$1"
+}
+
+# Like the official ones as far as compose.yaml uses them: users, folders, signals, default commands.
+make_redis() { # TAG
+    mkdir -p "$work/redis"
+    cat >"$work/redis/Dockerfile" <<EOF
+FROM $base
+RUN groupadd -r -g 999 redis && useradd -r -g redis -u 999 redis && apt-get update -qq \\
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server redis-tools \\
+ && mkdir -p /data && chown redis:redis /data && rm -rf /var/lib/apt/lists/*
+VOLUME /data
+WORKDIR /data
+CMD ["redis-server"]
+EOF
+    build "$1" "$work/redis/Dockerfile" "$work/redis"
+}
+
+make_haproxy() { # TAG
+    mkdir -p "$work/haproxy"
+    cat >"$work/haproxy/Dockerfile" <<EOF
+FROM $base
+RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends haproxy \\
+ && rm -rf /var/lib/apt/lists/*
+USER haproxy
+STOPSIGNAL SIGUSR1
+CMD ["haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]
+EOF
+    build "$1" "$work/haproxy/Dockerfile" "$work/haproxy"
+}
+
+stand_in "$base" make_base
+
+# Podman inside another container: limits it may not set, cgroups that its usual runtime does not know. Then it gets a
+# configuration of its own; the machine's stays as it is.
+runs() { timeout 60 "$engine" run --rm --network none "$base" true >"$work/run.log" 2>&1; }
+if ! runs; then
+    if [ $engine = podman ]; then
+        processes=$(ulimit -Hu)
+        [ "$processes" != unlimited ] && [ "$processes" -lt 8192 ] || processes=8192
+        printf '[containers]\ndefault_ulimits = ["nofile=%s:%s", "nproc=%s:%s"]\n[engine]\nruntime = "runc"\n' \
+            "$(ulimit -Sn)" "$(ulimit -Hn)" $processes $processes >"$work/containers.conf"
+        export CONTAINERS_CONF=$work/containers.conf
+    fi
+    runs || { cat "$work/run.log"; skip "$engine cannot run a container here"; }
+    say "podman runs with limits that it may set, and runc"
+fi
+
+redis_image=$(sed -n 's/^ *image: \(.*redis:.*\)/\1/p' docker/compose.yaml | head -n 1)
+haproxy_image=$(sed -n 's/^ *image: \(.*haproxy:.*\)/\1/p' docker/compose.yaml | head -n 1)
+stand_in "$redis_image" make_redis
+stand_in "$haproxy_image" make_haproxy
+
+say "building $image"
+build_it() { build $image docker/Dockerfile . >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; return 1; }; }
+check "docker/Dockerfile builds" build_it || { echo "$passed passed, $failed failed"; exit 1; }
+
+# --- the image --------------------------------------------------------------------------------------------------
+
+inspect() { "$engine" image inspect -f "$1" $image; }
+sealed() { "$engine" run --rm --read-only --network none --cap-drop ALL --security-opt no-new-privileges "$@"; }
+
+is_not_root() { [ "$(inspect '{{.Config.User}}')" = 10001:10001 ] && [ "$(sealed --entrypoint id $image -u)" = 10001 ]; }
+runs_sealed() { sealed $image --check-config --redis redis://redis:6379; }
+has_its_version() {
+    local label
+    label=$(inspect '{{index .Config.Labels "org.opencontainers.image.version"}}')
+    echo "label $label, program $(sealed $image --version)"
+    [ "$(sealed $image --version)" = "syncgate $label" ]
+}
+has_healthcheck() { "$engine" image inspect $image | grep -A 3 '"Test"' | grep -q -- --healthcheck; }
+stops_by_term() { "$engine" image inspect $image | grep -q '"StopSignal": "SIGTERM"\|"SIGTERM"'; }
+is_stripped() {
+    local id status=0
+    id=$("$engine" create $image) && "$engine" cp "$id:/usr/local/bin/syncgate" "$work/syncgate" || status=1
+    "$engine" rm "$id" >/dev/null
+    [ $status = 0 ] && readelf -S -W "$work/syncgate" | grep -q '\.text' && ! readelf -S -W "$work/syncgate" | grep -q '\.symtab\|\.debug'
+}
+is_small() {
+    local own=$(($(inspect '{{.Size}}') - $("$engine" image inspect -f '{{.Size}}' $base)))
+    echo "$own bytes beside the base"
+    [ $own -lt $((16 << 20)) ]
+}
+wants_redis() { # there is none in the image: it must say so, not hang
+    ! timeout 20 "$engine" run --rm $image --data-dir /tmp/data >"$work/alone.log" 2>&1 &&
+        grep 'cannot start the private redis-server' "$work/alone.log"
+}
+check "runs as a user that is not root" is_not_root
+check "runs without network, rights or a writable disk" runs_sealed
+check "the label names the program's version" has_its_version
+check "asks itself whether it is well" has_healthcheck
+check "stops by SIGTERM" stops_by_term
+if has readelf; then check "the program is stripped" is_stripped; fi
+check "adds less than 16 MiB to the base" is_small
+check "without a Redis it says what is missing" wants_redis
+
+# --- the compose file -------------------------------------------------------------------------------------------
+
+SYNCGATE_PUBLISH=127.0.0.1:$(/usr/bin/python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+export SYNCGATE_PUBLISH SYNCGATE_GATEWAYS=3
+# Passwords that would break a careless script.
+export GATEWAY_PASSWORD="g-$RANDOM" TICKER_PASSWORD="t/&'\$$RANDOM" ADMIN_PASSWORD="a b|#$RANDOM"
+say "starting docker/compose.yaml with 3 gateways at $SYNCGATE_PUBLISH"
+compose_started=1
+start() {
+    if [ $engine = docker ]; then compose up -d --no-build --scale gateway=3; else compose up -d; fi >"$work/up.log" 2>&1 ||
+        { tail -n 20 "$work/up.log"; return 1; }
+}
+if check "compose.yaml starts" start; then
+    /usr/bin/python3 docker/test_compose.py "$engine" "$project" "$SYNCGATE_PUBLISH" | tee "$work/compose.log"
+    [ "${PIPESTATUS[0]}" -le 1 ] || failed=$((failed + 1)) # it did not get to its end
+    passed=$((passed + $(grep -c '^ok  ' "$work/compose.log")))
+    failed=$((failed + $(grep -c '^FAILED  ' "$work/compose.log")))
+fi
+if [ $failed != 0 ]; then
+    say "the end of what the containers say"
+    for name in $("$engine" ps -a --format '{{.Names}}' | grep "^$project"); do
+        echo "[$name]"
+        "$engine" logs --tail 8 "$name" 2>&1
+    done
+fi
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
