@@ -78,7 +78,7 @@ size_t redis_wait(struct redis *r, struct resp_value *values, size_t max)
     size_t count = 0, used = 0;
     while (r->unanswered > 0) {
         redis_flush(r);
-        ssize_t n = resp_parse(r->in.ptr + used, r->in.len - used, values, max, &count);
+        ssize_t n = used < r->in.len ? resp_parse(r->in.ptr + used, r->in.len - used, values, max, &count) : 0;
         if (n < 0)
             lost("answered what is no reply");
         if (n > 0) {

@@ -66,7 +66,7 @@ WORKS = [
     Work("idle-tls-10000", "the same over TLS", ["--clients", 9000, "--idle"], ["syncgate"],
          [Bar("≤ 18 kB each", RSS, limit=18000)], show="memory", needs="--tls-cert", tls=True),
     Work("idle-deflate-10000", "the same with permessage-deflate negotiated", ["--clients", 10000, "--idle", "--deflate"],
-         ["syncgate"], [Bar("≤ 6 kB each", RSS, limit=6000)], show="memory", needs="--deflate", syncgate=["--deflate"]),
+         ["syncgate"], [Bar("≤ 6 kB each", RSS, limit=6000)], show="memory", needs="--deflate", syncgate=["--deflate", "on"]),
     Work("list-1000", "1 000 viewers over 20 windows of a list of 100 000 items, inserts at the head",
          ["--clients", 1000, "--windows", 20, "--list-items", 100000, "--window", 1], ["syncgate"],
          [Bar("per frame ≤ 1.3 × a variable's", "server_us_per_message", 1.3, "syncgate", "fanout-1-1000"),
@@ -81,6 +81,6 @@ WORKS = [
          syncgate=["--workers", 2], workers=2, server_core=None, generator_core=None),
     Work("deflate-1000", "values of 1 000 bytes to 1 000 subscribers with permessage-deflate",
          ["--clients", 1000, "--window", 1, "--size", 1000, "--deflate"], ["syncgate"], [], show="bytes", needs="--deflate",
-         syncgate=["--deflate"]),
+         syncgate=["--deflate", "on"]),
     Work("plain-1000", "the same without", ["--clients", 1000, "--window", 1, "--size", 1000], ["syncgate"], [], show="bytes"),
 ]
