@@ -71,6 +71,7 @@ async def test_subscribing_again_lifts_it(gateways, peers, db, name):
     await subscribe(peer, "var", name, 0.001)
     await peer.until(lambda: peer.state.value(name) == "0", "the snapshot")
     await peer.subscribe("var", name)
+    await peer.fence()
     for number in range(1, 21):
         await db.fcall("sg_var_set", name, str(number))
     await peer.until(lambda: peer.state.value(name) == "20", "the newest")
