@@ -19,7 +19,7 @@ import websockets
 
 ENGINE, PROJECT, ADDRESS = sys.argv[1:4]
 CLIENTS = 90
-PATIENCE_S = 60  # a hang guard
+PATIENCE_S = 120  # a hang guard; Podman's name server may need half a minute until it knows a container again
 VAR, LIST = "test:price", "test:list"
 PAGE_SIZE = 10
 
@@ -434,7 +434,7 @@ async def main():
         name = step.__name__.replace("_", " ")
         started = time.monotonic()
         try:
-            await asyncio.wait_for(step(clients), 5 * PATIENCE_S)
+            await asyncio.wait_for(step(clients), 3 * PATIENCE_S)
             print(f"ok      {name} ({time.monotonic() - started:.1f} s)", flush=True)
         except Exception as error:  # whatever it is, the containers must be taken down
             print(f"FAILED  {name}: {type(error).__name__}: {error}", flush=True)
