@@ -10,16 +10,22 @@
 #include "gateway/evlib.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <libwebsockets.h>
 #include <sys/socket.h>
 
+#include "gateway/log.h"
+#include "gateway/metrics.h"
 #include "protocol/base/alloc.h"
 #include "protocol/base/list.h"
 
 /* The kernel side of a slow reader is bounded too (the kernel doubles this). Accepted sockets inherit it. */
 enum { SEND_BUFFER_BYTES = 128 * 1024 };
+
+/* How long a listener rests when a connection could not be accepted for want of descriptors or memory. */
+enum { ACCEPT_PAUSE_MS = 100, FAILURES_PER_LINE = 100 };
 
 struct slot {
     struct lws *wsi; /* NULL: no libwebsockets socket at this descriptor */
@@ -31,6 +37,7 @@ struct slot {
     bool optimistic;
     bool asked; /* libwebsockets wants POLLOUT: it stays so until it says stop, also across a service (after a pong) */
     bool serving; /* inside its own optimistic service */
+    bool listens;
 };
 
 struct evlib {
@@ -41,7 +48,9 @@ struct evlib {
     size_t nslots;
     struct list ready;
     struct event timer;
-    int64_t timer_ms; /* what the timer is armed for, -1: not */
+    uint64_t accept_failures;
+    struct event accept_again; /* pending while descriptors have run out */
+    int64_t timer_ms;          /* what the timer is armed for, -1: not */
 };
 
 static struct evlib *the_evlib; /* libwebsockets' operations carry no user pointer */
@@ -61,6 +70,44 @@ static void serve(int fd, short revents)
     lws_service_fd(the_evlib->context, &p);
 }
 
+/* The world's fault, not the peer's: without a pause the waiting connection would wake us again at once, for ever. */
+static bool out_of_resources(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void accept_pause(struct slot *s)
+{
+    struct evlib *e = the_evlib;
+    struct timeval pause = {.tv_usec = ACCEPT_PAUSE_MS * 1000};
+    metric_add(METRIC_ACCEPT_FAILURES, 1);
+    if (++e->accept_failures % FAILURES_PER_LINE == 1)
+        log_warn("no descriptor or memory for a new connection: accepting pauses");
+    event_del(&s->reading);
+    evtimer_add(&e->accept_again, &pause);
+}
+
+static void on_accept_again(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct evlib *e = arg;
+    for (size_t i = 0; i < e->nslots; i++)
+        if (e->slots[i] && e->slots[i]->wsi && e->slots[i]->listens && e->slots[i]->wants_read)
+            event_add(&e->slots[i]->reading, NULL);
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    (void)arg;
+    struct slot *s = the_evlib->slots[fd];
+    errno = 0; /* libwebsockets does not say why it accepted nobody, but leaves the reason here */
+    serve(fd, LWS_POLLIN);
+    if (s->wsi && out_of_resources(errno))
+        accept_pause(s);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
@@ -78,7 +125,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     serve(fd, LWS_POLLOUT);
 }
 
-static struct slot *slot_open(struct lws *wsi)
+static struct slot *slot_open(struct lws *wsi, bool listens)
 {
     struct evlib *e = the_evlib;
     int fd = lws_get_socket_fd(wsi);
@@ -90,7 +137,8 @@ static struct slot *slot_open(struct lws *wsi)
     assert(!s->wsi || s->wsi == wsi);
     s->wsi = wsi;
     s->wants_read = s->wants_write = s->optimistic = s->asked = s->serving = false;
-    event_assign(&s->reading, e->base, fd, EV_READ | EV_PERSIST, on_readable, NULL);
+    s->listens = listens;
+    event_assign(&s->reading, e->base, fd, EV_READ | EV_PERSIST, listens ? on_acceptable : on_readable, NULL);
     return s;
 }
 
@@ -109,12 +157,12 @@ static int op_listen(struct lws *wsi)
     int size = SEND_BUFFER_BYTES;
     if (setsockopt(lws_get_socket_fd(wsi), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) != 0)
         lwsl_info("SO_SNDBUF was refused\n"); /* conflation then starts later, nothing else */
-    return slot_open(wsi) ? 0 : 1;
+    return slot_open(wsi, true) ? 0 : 1;
 }
 
 static int op_accept(struct lws *wsi)
 {
-    return slot_open(wsi) ? 0 : 1;
+    return slot_open(wsi, false) ? 0 : 1;
 }
 
 static void watch_read(struct slot *s, bool wanted)
@@ -231,6 +279,7 @@ struct evlib *evlib_new(struct event_base *base, size_t fd_limit, void (*after_r
     e->timer_ms = -1;
     list_init(&e->ready);
     evtimer_assign(&e->timer, base, on_timer, e);
+    evtimer_assign(&e->accept_again, base, on_accept_again, e);
     the_evlib = e;
     return e;
 }
@@ -238,6 +287,7 @@ struct evlib *evlib_new(struct event_base *base, size_t fd_limit, void (*after_r
 void evlib_free(struct evlib *e)
 {
     event_del(&e->timer);
+    event_del(&e->accept_again);
     for (size_t i = 0; i < e->nslots; i++)
         free(e->slots[i]);
     free(e->slots);

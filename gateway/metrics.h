@@ -7,6 +7,8 @@
 /* X(enum suffix, type, prometheus name, labels or "", help). Rows of one name stand together. */
 #define FOR_EACH_METRIC(X)                                                                                             \
     X(CONNECTIONS, "gauge", "syncgate_connections", "protocol=\"socksync\"", "WebSocket connections that are open.")   \
+    X(ACCEPT_FAILURES, "counter", "syncgate_accept_failures_total", "",                                                \
+      "Times no descriptor or memory was left for a new connection.")                                                  \
     X(CONNECTIONS_TOTAL, "counter", "syncgate_connections_total", "", "WebSocket connections accepted.")               \
     X(SUBSCRIPTIONS, "gauge", "syncgate_subscriptions", "", "Subscriptions of connected clients.")                     \
     X(NAMES, "gauge", "syncgate_names", "", "Names held in the cache.")                                                \

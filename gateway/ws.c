@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <libwebsockets.h>
 #include <limits.h>
 #include <netdb.h>
@@ -385,13 +386,25 @@ bool ws_buffered(const struct conn *c)
 
 /* --- listening --- */
 
+/* Its errors are mostly about peers that misbehave, who must not fill the log; what matters to us comes back as a return value. */
 static void log_from_library(int level, const char *line)
 {
-    /* Its errors are mostly about peers that misbehave; what matters to us comes back as a return value. */
-    if (level & LLL_ERR)
-        log_info("libwebsockets: %.*s", (int)strcspn(line, "\n"), line);
+    enum { LINES_PER_SECOND = 5 };
+    static int64_t second;
+    static int lines;
+    int saved = errno; /* evlib.c looks at it */
+    int64_t now = gateway_now_ms() / 1000;
+    if (now != second) {
+        second = now;
+        lines = 0;
+    }
+    const char *text = strstr(line, ": ");
+    text = text ? text + 2 : line;
+    if (level & LLL_ERR && lines++ < LINES_PER_SECOND)
+        log_info("libwebsockets text=%s", log_value(slice_of(text, strcspn(text, "\n"))));
     else
-        log_debug("libwebsockets: %.*s", (int)strcspn(line, "\n"), line);
+        log_debug("libwebsockets text=%s", log_value(slice_of(text, strcspn(text, "\n"))));
+    errno = saved;
 }
 
 static void fill_protocols(struct ws *w)

@@ -358,7 +358,7 @@ static bool take_max_rate(struct message *m, const struct json_value *v)
     if (!(rate > 0 && rate < 1e9))
         return fault(m, ERROR_ARGUMENTS, "max_rate must be a positive number");
     double ms = 1000 / rate;
-    m->out->interval_ms = ms > LONGEST_MS ? LONGEST_MS : (int64_t)(ms + 0.999);
+    m->out->interval_ms = ms > (double)LONGEST_MS ? LONGEST_MS : (int64_t)(ms + 0.999);
     return true;
 }
 
