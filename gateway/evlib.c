@@ -79,7 +79,7 @@ static bool out_of_resources(int error)
 static void accept_pause(struct slot *s)
 {
     struct evlib *e = the_evlib;
-    struct timeval pause = {.tv_usec = ACCEPT_PAUSE_MS * 1000};
+    struct timeval pause = {.tv_usec = ACCEPT_PAUSE_MS * (suseconds_t)1000};
     metric_add(METRIC_ACCEPT_FAILURES, 1);
     if (++e->accept_failures % FAILURES_PER_LINE == 1)
         log_warn("no descriptor or memory for a new connection: accepting pauses");

@@ -21,6 +21,8 @@ static void drains_as(struct outq *q, const char *expected)
     for (const char *c = expected; *c; c++) {
         const struct frame *f = outq_peek(q);
         CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+        if (!f)
+            return;
         CU_ASSERT_EQUAL(f->bytes[0], *c);
         outq_pop(q);
     }
