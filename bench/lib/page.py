@@ -102,7 +102,7 @@ def verdict(numbers, work, bar):
     """(reached value as text, met: True, False or None when not measured)."""
     if bar.limit:
         value = numbers.median(work.name, "syncgate", bar.key)
-        return (show(value), value <= bar.limit) if value is not None else ("", None)
+        return (show(value / bar.unit_size) + bar.unit, value <= bar.limit) if value is not None else ("", None)
     ratio = numbers.ratio(work.name, "syncgate", bar.key, bar.of_work or work.name, bar.of_system, bar.of_key or bar.key)
     return (f"{ratio:.2f} ×", ratio <= bar.factor) if ratio is not None else ("", None)
 
@@ -196,7 +196,7 @@ def shorten(command):
 
 # --- plots ---
 
-def plot(numbers, name, title, unit, works, key, scale, of="value"):
+def plot(numbers, name, title, unit, works, key, scale, scale_of=plots.Logarithmic):
     groups = []
     for work in works:
         rows = []
@@ -206,7 +206,7 @@ def plot(numbers, name, title, unit, works, key, scale, of="value"):
                 rows.append((system, TITLES[system], median / scale, low / scale, high / scale))
         if rows:
             groups.append((work.title if len(works) > 1 else "", sorted(rows, key=lambda row: row[2])))
-    svg = plots.chart(title, unit, groups)
+    svg = plots.chart(title, unit, groups, scale_of)
     if not svg:
         return ""
     PLOTS.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,7 @@ def all_plots(numbers):
     fanout = [by_name[name] for name in ("fanout-1-1000", "fanout-1-5000", "fanout-4-5000", "fanout-32-1000")]
     return "\n".join(filter(None, [
         plot(numbers, "cpu", "Processor time of the server per delivery", "µs", fanout, "server_us_per_delivery", 1),
-        plot(numbers, "memory", "Resident memory per idle connection", "kB", [by_name["idle-10000"]], "rss_bytes_per_connection", 1000),
+        plot(numbers, "memory", "Resident memory per idle connection", "kB", [by_name["idle-10000"]], "rss_bytes_per_connection", 1000, plots.Linear),
         plot(numbers, "latency-p50", "Latency at 20 publishes per second to 1 000 subscribers, median", "ms", [by_name["rate-20-1000"]],
              "p50", 1000),
         plot(numbers, "latency-p99", "The same, 99th percentile", "ms", [by_name["rate-20-1000"]], "p99", 1000),
@@ -244,7 +244,7 @@ def about(results):
     others = [record["others"] for record in results["records"] if "others" in record]
     lines = [
         f"{m['date']}, {m['processor']}, {m['memory']}, {m['system']}, Redis {results['redis']}. "
-        f"{results['repetitions']} repetitions of {results['seconds']:g} s: median (least..most). Server on core 0, Redis and generator "
+        f"Repetitions: {results['repetitions']}, of {results['seconds']:g} s each: median (least..most). Server on core 0, Redis and generator "
         "on core 1. Ratios are taken within a repetition; the median of them is shown.", "",
         f"Other processes took {statistics.median(others):.1%} of the machine during a run ({max(others):.1%} at most).", "",
         "Measured: " + ", ".join(f"{TITLES[name]}{' ' + version if version else ''}" for name, version in results["versions"].items()) + "."]

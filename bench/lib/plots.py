@@ -5,10 +5,9 @@ from xml.sax.saxutils import escape
 STYLE = """<style>
   text { font: 13px system-ui, sans-serif; fill: #24292f } .small { font-size: 11px; fill: #57606a } .title { font-size: 15px; font-weight: 600 }
   .grid { stroke: #d0d7de; stroke-width: 1 } .bar { fill: #8c959f } .ours { fill: #0969da } .limit { fill: #1a7f37 } .whisker { stroke: #24292f }
-  .point { fill: #24292f }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .small { fill: #8d96a0 } .grid { stroke: #30363d } .bar { fill: #6e7681 } .ours { fill: #4493f8 } .limit { fill: #3fb950 }
-    .whisker { stroke: #e6edf3 } .point { fill: #e6edf3 }
+    .whisker { stroke: #e6edf3 }
   }
 </style>"""
 LEFT, WIDTH, ROW, BAR = 250, 820, 24, 14
@@ -22,8 +21,10 @@ def number(value):
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}".replace(",", " ")
 
 
-class Scale:
-    """Logarithmic: the systems differ by factors, and factors are what a reader compares."""
+class Logarithmic:
+    """For what differs by factors; drawn as points, since the length of a bar would mean nothing."""
+
+    note = " (logarithmic)"
 
     def __init__(self, values):
         self.low = math.floor(math.log10(min(values)) - 0.05)
@@ -36,27 +37,55 @@ class Scale:
     def ticks(self):
         return [10.0 ** power for power in range(self.low, self.high + 1)]
 
+    def mark(self, css, value, middle):
+        return (f'<line class="grid" x1="{LEFT}" x2="{self.x(value):.1f}" y1="{middle}" y2="{middle}"/>'
+                f'<circle class="{css}" cx="{self.x(value):.1f}" cy="{middle}" r="6"/>')
 
-def chart(title, unit, groups):
-    """groups: [(heading, [(system, label, median, low, high)])]. Bars to the median, whiskers from low to high."""
-    values = [value for _, rows in groups for row in rows for value in row[2:] if value and value > 0]
+
+class Linear:
+    """Bars from zero."""
+
+    note = ""
+
+    def __init__(self, values):
+        self.step = 10.0 ** math.floor(math.log10(max(values)))
+        while max(values) / self.step < 4:
+            self.step /= 2
+        self.high = self.step * math.ceil(max(values) / self.step)
+
+    def x(self, value):
+        return LEFT + value / self.high * (WIDTH - LEFT - 70)
+
+    def ticks(self):
+        return [self.step * n for n in range(round(self.high / self.step) + 1)]
+
+    def mark(self, css, value, middle):
+        return f'<rect class="{css}" x="{LEFT}" y="{middle - BAR / 2}" width="{max(1.0, self.x(value) - LEFT):.1f}" height="{BAR}"/>'
+
+
+def row_of(scale, y, system, label, median, low, high):
+    middle = y + ROW / 2
+    yield f'<text x="{LEFT - 10}" y="{middle + 4}" text-anchor="end">{escape(label)}</text>'
+    yield scale.mark(kind_of(system), median, middle)
+    if high > low > 0:
+        yield f'<line class="whisker" x1="{scale.x(low):.1f}" x2="{scale.x(high):.1f}" y1="{middle}" y2="{middle}"/>'
+    yield f'<text class="small" x="{max(scale.x(median), scale.x(high)) + 10:.1f}" y="{middle + 4}">{number(median)}</text>'
+
+
+def chart(title, unit, groups, scale_of=Logarithmic):
+    """groups: [(heading, [(system, label, median, low, high)])], from least to most."""
+    groups = [(heading, [row for row in rows if row[2] > 0]) for heading, rows in groups]
+    values = [value for _, rows in groups for row in rows for value in row[2:] if value > 0]
     if not values:
         return None
-    scale = Scale(values)
+    scale = scale_of(values)
     out, y = [], 34
     for heading, rows in groups:
         if heading:
             out.append(f'<text class="small" x="12" y="{y + 14}">{escape(heading)}</text>')
             y += ROW
-        for system, label, median, low, high in rows:
-            middle = y + ROW / 2
-            out.append(f'<text x="{LEFT - 10}" y="{middle + 4}" text-anchor="end">{escape(label)}</text>')
-            if median and median > 0:
-                end = scale.x(median)
-                out.append(f'<rect class="{kind_of(system)}" x="{LEFT}" y="{middle - BAR / 2}" width="{max(1, end - LEFT):.1f}" height="{BAR}"/>')
-                if high > low > 0:
-                    out.append(f'<line class="whisker" x1="{scale.x(low):.1f}" x2="{scale.x(high):.1f}" y1="{middle}" y2="{middle}"/>')
-                out.append(f'<text class="small" x="{max(end, scale.x(high)) + 6:.1f}" y="{middle + 4}">{number(median)}</text>')
+        for row in rows:
+            out.extend(row_of(scale, y, *row))
             y += ROW
         y += 8
     height = y + 24
@@ -66,5 +95,5 @@ def chart(title, unit, groups):
         grid.append(f'<text class="small" x="{scale.x(tick):.1f}" y="{y + 16}" text-anchor="middle">{number(tick)}</text>')
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
-        f"<title>{escape(title)}</title>", STYLE, f'<text class="title" x="12" y="22">{escape(title)}, {escape(unit)} (logarithmic)</text>',
-        *grid, *out, "</svg>", ""])
+        f"<title>{escape(title)}</title>", STYLE,
+        f'<text class="title" x="12" y="22">{escape(title)}, {escape(unit)}{scale.note}</text>', *grid, *out, "</svg>", ""])
