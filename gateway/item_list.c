@@ -30,6 +30,9 @@ struct paged {
     size_t idle_views;
     struct map watches_by_id;
     struct list watches;
+    struct list changed;  /* struct watch whose subscribers have to be told something */
+    struct list absent;   /* struct watch that is known not to be in the list */
+    size_t unknown;       /* watches whose item has to be read */
     struct map gone;      /* struct gone: left the list after opaque_rev and did not come back */
     int64_t opaque_rev;   /* what left the list before this revision is not known one by one */
     int64_t replaced_rev; /* the last set_all or drop: whoever was told an older state gets its page whole */
@@ -62,7 +65,7 @@ struct watch {
     struct entry *entry; /* NULL: not in the list */
     bool known;          /* entry is current */
     int64_t changed_rev;
-    int64_t flushed_rev;
+    struct list_node in_changed, in_absent;
     struct list subs;
     size_t users; /* subs (pending ones too) and requests */
     char id[];
@@ -233,7 +236,23 @@ static struct watch *watch_get(struct paged *p, struct slice id)
     list_init(&w->subs);
     map_insert(&p->watches_by_id, &w->by_id);
     list_append(&p->watches, &w->in_list);
+    p->unknown++;
     return w;
+}
+
+/* Keeps the list of absent ones and the count of unknown ones, so that no change has to look at every watch. */
+static void watch_known(struct watch *w, bool known)
+{
+    struct paged *p = w->list;
+    if (w->known != known) {
+        p->unknown += known ? (size_t)-1 : 1;
+        w->known = known;
+    }
+    bool absent = known && !w->entry;
+    if (absent && !list_linked(&w->in_absent))
+        list_append(&p->absent, &w->in_absent);
+    if (!absent && list_linked(&w->in_absent))
+        list_remove(&p->absent, &w->in_absent);
 }
 
 static void watch_release(struct watch *w)
@@ -241,8 +260,14 @@ static void watch_release(struct watch *w)
     assert(w->users > 0);
     if (--w->users > 0)
         return;
-    map_remove(&w->list->watches_by_id, &w->by_id);
-    list_remove(&w->list->watches, &w->in_list);
+    struct paged *p = w->list;
+    watch_known(w, true); /* out of the counts */
+    if (list_linked(&w->in_changed))
+        list_remove(&p->changed, &w->in_changed);
+    if (list_linked(&w->in_absent))
+        list_remove(&p->absent, &w->in_absent);
+    map_remove(&p->watches_by_id, &w->by_id);
+    list_remove(&p->watches, &w->in_list);
     entry_unref(w->entry);
     free(w);
 }
@@ -263,6 +288,9 @@ static void watch_changed(struct paged *p, struct slice id, struct entry *e)
     entry_unref(w->entry);
     w->entry = e ? entry_ref(e) : NULL;
     w->changed_rev = p->base.rev;
+    watch_known(w, w->known);
+    if (!list_linked(&w->in_changed))
+        list_append(&p->changed, &w->in_changed);
 }
 
 /* --- telling subscribers --- */
@@ -360,15 +388,13 @@ static void watch_tell(struct watch *w, struct sub *s, bool counted);
 static bool tell_gone_off_page(struct paged *p, struct conn *c, const struct page *from)
 {
     bool any = false;
-    list_each(&p->watches, n)
+    list_each(&p->absent, n)
     {
-        struct watch *w = container_of(n, struct watch, in_list);
-        struct sub *s = w->known && !w->entry ? sub_find(c, &p->base, w) : NULL;
+        struct watch *w = container_of(n, struct watch, in_absent);
+        struct sub *s = sub_find(c, &p->base, w);
         if (!s || s->pending || page_holds(from, w->by_id.key))
             continue;
-        w->users++;
         watch_tell(w, s, true);
-        watch_release(w);
         any = true;
     }
     return any;
@@ -477,7 +503,6 @@ static void watch_flush(struct watch *w)
         else if (fanout_ready(s))
             watch_tell(w, s, false);
     }
-    w->flushed_rev = p->base.rev;
     watch_release(w);
 }
 
@@ -522,11 +547,13 @@ static void settle(struct paged *p)
         if (v->users && v->window.holes == 0)
             view_flush(v);
     }
-    list_each(&p->watches, n)
+    list_each(&p->changed, n)
     {
-        struct watch *w = container_of(n, struct watch, in_list);
-        if (w->known && w->changed_rev > w->flushed_rev)
-            watch_flush(w);
+        struct watch *w = container_of(n, struct watch, in_changed);
+        if (!w->known)
+            continue;
+        list_remove(&p->changed, n);
+        watch_flush(w);
     }
     item_list_kind.serve(&p->base);
     if (p->base.state == ITEM_READY)
@@ -590,7 +617,7 @@ static void forget_content(struct paged *p, int64_t total)
 {
     p->total = total;
     list_each(&p->views, n) window_reset(&container_of(n, struct view, in_list)->window, total);
-    list_each(&p->watches, n) container_of(n, struct watch, in_list)->known = false;
+    list_each(&p->watches, n) watch_known(container_of(n, struct watch, in_list), false);
 }
 
 static void apply_all(struct paged *p, const struct change *e)
@@ -611,7 +638,7 @@ static void apply_drop(struct paged *p, const struct change *e)
     {
         struct watch *w = container_of(n, struct watch, in_list);
         watch_changed(p, w->by_id.key, NULL);
-        w->known = true;
+        watch_known(w, true);
     }
 }
 
@@ -677,6 +704,8 @@ static void make_plan(struct plan *plan, struct paged *p)
         if (v->users && !plan_view(plan, v, whole))
             break;
     }
+    if (!whole && !p->unknown)
+        return;
     list_each(&p->watches, n)
     {
         const struct watch *w = container_of(n, struct watch, in_list);
@@ -716,7 +745,7 @@ static void adopt(struct paged *p, const struct store_list *read)
             bool current = s->told_rev >= w->changed_rev;
             s->told_rev = read->rev - (current ? 1 : 2);
         }
-        w->flushed_rev = w->changed_rev = read->rev - 1;
+        w->changed_rev = read->rev - 1;
     }
     gone_clear(p);
     forget_content(p, read->exists ? read->total : 0);
@@ -789,7 +818,7 @@ static void fill_watch(struct paged *p, const struct plan *plan, size_t k, const
     struct watch *w = container_of(n, struct watch, by_id);
     if (w->known)
         return;
-    w->known = true;
+    watch_known(w, true);
     struct slice held = w->entry ? entry_value(w->entry) : SLICE_NONE;
     bool present = it->index >= 0;
     if (present == (w->entry != NULL) && (!present || slice_eq(held, it->value)))
@@ -1100,6 +1129,8 @@ static struct item *create(struct gateway *g, struct slice name)
     map_init(&p->gone);
     list_init(&p->views);
     list_init(&p->watches);
+    list_init(&p->changed);
+    list_init(&p->absent);
     page_steps_init(&p->steps);
     return &p->base;
 }
