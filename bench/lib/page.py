@@ -246,7 +246,8 @@ def about(results):
         f"{m['date']}, {m['processor']}, {m['memory']}, {m['system']}, Redis {results['redis']}. "
         f"Repetitions: {results['repetitions']}, of {results['seconds']:g} s each: median (least..most). Server on core 0, Redis and generator "
         "on core 1. Ratios are taken within a repetition; the median of them is shown.", "",
-        f"Other processes took {statistics.median(others):.1%} of the machine during a run ({max(others):.1%} at most).", "",
+        f"Other processes took {statistics.median(others):.1%} of the machine during a run ({max(others):.1%} at most); runs in "
+        "which it was more than 3% were made again while patience lasted.", "",
         "Measured: " + ", ".join(f"{TITLES[name]}{' ' + version if version else ''}" for name, version in results["versions"].items()) + "."]
     absent = sorted({f"{TITLES[key.split()[0]]} ({why})" for key, why in results["skipped"].items() if not why.startswith("this build")})
     if absent:
