@@ -20,11 +20,17 @@ LIBRARY = os.path.join(REPOSITORY, "redis", "functions.lua")
 START_TIMEOUT_S = 20
 
 
+CLUSTER_BUS = 10000  # a cluster node listens there too, that much higher
+
+
 def free_port():
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port that was free a moment ago, low enough for a cluster node."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+            if port <= 65535 - CLUSTER_BUS:
+                return port
 
 
 class RedisServer:
