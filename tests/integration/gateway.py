@@ -13,7 +13,7 @@ import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("SYNCGATE_BIN", str(REPOSITORY / "build/release/syncgate"))
-PATIENCE_S = 30  # a hang guard, not an expectation
+PATIENCE_S = float(os.environ.get("SYNCGATE_TEST_PATIENCE", "30"))  # a hang guard, not an expectation
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|ERROR: LeakSanitizer|Assertion .* failed")
 
 
