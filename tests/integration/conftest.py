@@ -6,6 +6,7 @@ inside that loop, so that a frame which breaks the protocol fails the test even 
 import asyncio
 import inspect
 import itertools
+import signal
 
 import pytest
 
@@ -15,6 +16,11 @@ from redis_server import RedisServer
 from resp import Redis
 
 TEST_PATIENCE_S = 120
+
+
+def pytest_configure():
+    """Being told to stop is no reason to leave processes behind: fixtures are torn down."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to stop", returncode=143))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,9 +38,21 @@ def pytest_pyfunc_call(pyfuncitem):
         finally:
             for value in closing:
                 await value.aclose(failed)
+            await end_tasks()
 
     asyncio.run(run())
     return True
+
+
+async def end_tasks():
+    """Ends what a test left running. More than once: wait_for() swallows a cancellation that meets a result."""
+    for _ in range(20):
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=1)
 
 
 @pytest.fixture(scope="module")

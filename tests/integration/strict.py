@@ -289,6 +289,7 @@ class StrictState:
         at = view.find(key) if view else -1
         due = self.fetches.get((name, key))
         self._check(at >= 0 or item or (due and due[1] > 0), frame, "set of an item that is neither held nor subscribed")
+        asked = due is not None and due[1] > 0
         if due:
             due[0] = max(0, due[0] - 1)
             if at < 0 and not item:
@@ -296,8 +297,8 @@ class StrictState:
         if item:
             if item.view.unsure and item.view.answers_may and at < 0:
                 item.active, item.view.unsure = True, False
-            if at >= 0 or (due and due[1] > 0):
-                item.view.value = None  # the same value again may be the answer, or what the page needs
+            if at >= 0 or asked:
+                item.view.value = None  # the same value again may be an answer, or what the page needs
             self._told(frame, item.view)
         if at >= 0:
             view.items[at][1] = value
