@@ -1,4 +1,4 @@
-"""A crowd of strict peers with random windows, and everybody who writes while they look: for the convergence and failure tests.
+"""A crowd of strict peers with random windows, and everybody who writes while they look.
 
 Everything random comes from one seed. What happens is paced by the number of operations that were done, not by time.
 """
@@ -236,8 +236,8 @@ class Member:
                 state.excuse("list", name, item_id, 4)
                 await (peer.get if kind == "fetch" else peer.subscribe)("list", name, id=item_id)
         elif kind in ("unitem", "unsubscribe"):
-            keys = [key for key, sub in state.subscriptions.items() if sub.active and not sub.unsure and (key[0] == "item") == (kind == "unitem")
-                    and key[1] not in WILD]
+            keys = [key for key, sub in state.subscriptions.items()
+                    if sub.active and not sub.unsure and (key[0] == "item") == (kind == "unitem") and key[1] not in WILD]
             if keys:
                 key = rng.choice(keys)
                 if key[0] == "item":
@@ -274,7 +274,8 @@ class Member:
             item_id = writers.some_id(name)
             peer.state.excuse("list", name, item_id, 4, *((3,) if name in WILD else ()))
             value = {"value": writers.value()} if kind == "set" else {}
-            await peer.say(raw_dumps(func=f'"{kind}"', type='"list"', name=json.dumps(name), id=json.dumps(item_id), **value))
+            await peer.say(raw_dumps(func=f'"{kind}"', type='"list"', name=json.dumps(name), id=json.dumps(item_id),
+                                     **value))
 
     async def leave(self):
         if self.rng.random() < 0.5:
@@ -303,7 +304,8 @@ class Member:
             return f"{self.peer.name}: {self.peer.broken}"
         due = state.answers_due()
         if due:
-            return f"{self.peer.name}: answers are due: {due}{state.about(due[0][1] if due[0][0] in ('var', 'list', 'item') else due[0][0])}"
+            name = due[0][1] if due[0][0] in ("var", "list", "item") else due[0][0]
+            return f"{self.peer.name}: answers are due: {due}{state.about(name)}"
         for key, sub in state.subscriptions.items():
             if not sub.active or sub.unsure:
                 continue
@@ -316,7 +318,8 @@ class Member:
                 sizes = set(view.sizes) if self.crowd.outage else {view.sizes[-1]}
                 if not any(self._is_slice(view, size, items) for size in sizes):
                     page = clamp(view.page, view.sizes[-1], len(items))
-                    return (f"{self.peer.name}: {key[1]} page {view.page} of {sizes}: count {view.counts}, items {view.items[:5]}… "
+                    return (f"{self.peer.name}: {key[1]} page {view.page} of {sizes}: "
+                            f"count {view.counts}, items {view.items[:5]}… "
                             f"in Redis page {page}, count {len(items)}, items {items[page * view.sizes[-1]:][:5]}…"
                             + state.about(key[1]))
             if key[0] == "item":
@@ -353,7 +356,8 @@ class Crowd:
     async def bustle(self, operations, actions):
         """The writers do their operations while each member does its actions."""
         first = self.progress.done
-        lives = [member.live(sorted(first + member.rng.randrange(operations) for _ in range(actions))) for member in self.members]
+        lives = [member.live(sorted(first + member.rng.randrange(operations) for _ in range(actions)))
+                 for member in self.members]
         await asyncio.gather(self.writers.run(operations), *lives)
 
     async def revive(self):

@@ -365,7 +365,7 @@ class RawPeer:
         if mask:
             key = os.urandom(4)
             out += key
-            payload = bytes(byte ^ key[i & 3] for i, byte in enumerate(payload)) if len(payload) < 4096 else _mask(payload, key)
+            payload = _mask(payload, key)
         return bytes(out + payload)
 
     async def send_frame(self, opcode, payload=b"", **options):

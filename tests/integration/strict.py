@@ -446,7 +446,8 @@ class StrictState:
 
     def _excused(self, frame, key):
         kind, name, code = frame.get("type"), frame.get("name"), frame["error_code"]
-        matching = [excuse for excuse in self.excuses if code in excuse[3] and (kind, name) == excuse[:2] and key in (None, excuse[2])]
+        matching = [excuse for excuse in self.excuses
+                    if code in excuse[3] and (kind, name) == excuse[:2] and key in (None, excuse[2])]
         if matching:
             excuse = next((excuse for excuse in matching if excuse[2] == key), matching[0])
             self.excuses.remove(excuse)

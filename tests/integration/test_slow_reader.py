@@ -1,4 +1,4 @@
-"""Promise 5: a client that does not read costs a bounded amount, others never wait for it, and it ends with the newest state.
+"""Promise 5: a client that does not read costs a bounded amount, others never wait, and it ends with the newest state.
 
 The slow ones are bare sockets with a small receive buffer that read nothing unless they are told to.
 """
@@ -105,11 +105,15 @@ async def stalled_reader(gateway, slow, db, name):
     return peer
 
 
-async def congest(gateway, db, name):
-    """Changes the filler until the gateway holds back."""
+async def congest(gateway, db, name, times=1):
+    """Changes the filler until the gateway holds back, for certain: as often in a row as `times` says."""
+    row = 0
+
     async def congested():
+        nonlocal row
         await db.fcall("sg_var_set", f"filler of {name}", big(next(FILLINGS), 131072))
-        return await gateway.metric("syncgate_dirty_subscriptions") >= 1
+        row = row + 1 if await gateway.metric("syncgate_dirty_subscriptions") >= 1 else 0
+        return row >= times
     await until(congested, "the connection is congested")
 
 
@@ -129,21 +133,51 @@ async def test_a_stalled_reader_of_a_list(gateways, peers, slow, db, name):
     for turn in range(200):
         await db.pipeline([
             fcall("sg_list_insert", name, turn % 30, f"n{turn}", turn * 10), fcall("sg_list_set", name, 50, -turn - 1),
-            fcall("sg_list_move", name, f"n{turn // 2}", (turn * 7) % 40), fcall("sg_list_delete", name, turn % 60 if turn % 60 != 50 else 99),
+            fcall("sg_list_move", name, f"n{turn // 2}", (turn * 7) % 40),
+            fcall("sg_list_delete", name, turn % 60 if turn % 60 != 50 else 99),
         ])
     await db.fcall("sg_list_set", name, 50, '"last"')
-    await fast.until(lambda: fast.state.list(name).find(("int", 50)) < 0 or dict(fast.state.list(name).items)["int", 50] == '"last"', "the end")
+    await fast.until(lambda: dict(fast.state.list(name).items).get(("int", 50), '"last"') == '"last"', "the end")
     page = await db.fcall("sg_list_page", name, 1, 20)
     wanted = [(json.loads(i), v.decode()) for i, v in zip(page[4::2], page[5::2])]
 
     def equal():
         view = peer.state.list(name)
-        return [(key[1], value) for key, value in view.items] == wanted and view.count == page[1] \
-            and peer.state.item(name, 50) == '"last"' and peer.state.item(name, 5) is None and peer.state.item(name, 99) is None
+        items = [peer.state.item(name, item_id) for item_id in (50, 5, 99)]
+        held = [(key[1], value) for key, value in view.items]
+        return held == wanted and view.count == page[1] and items == ['"last"', None, None]
     await peer.read_until(equal)
     assert peer.frames - frames < 200, f"{peer.frames - frames} frames for 800 changes: nothing was conflated"
     await db.fcall("sg_list_set", name, json.loads(page[4]), '"after"')
     await peer.read_until(lambda: peer.state.list(name).items[0][1] == '"after"')
+
+
+async def test_a_comparison_comes_in_one_order(gateways, slow, db, name):
+    """Deletes, inserts in ascending index, sets, then set_count: what happened while nobody read, in one go."""
+    gateway = gateways.start()
+    await db.pipeline([fcall("sg_list_insert", name, -1, letter, "0") for letter in "abcdefghijklm"])
+    peer = await stalled_reader(gateway, slow, db, name)
+    await peer.send(func="subscribe", type="list", name=name)
+    await peer.send(func="get", type="list", name=name, page_size=10)
+    await peer.read_until(lambda: not peer.state.answers_due())
+    await congest(gateway, db, name, times=5)
+    await db.pipeline([
+        fcall("sg_list_set", name, "c", "1"), fcall("sg_list_insert", name, 5, "x", "2"),
+        fcall("sg_list_delete", name, "a"), fcall("sg_list_insert", name, 0, "y", "3"),
+        fcall("sg_list_set", name, "e", "4"), fcall("sg_list_delete", name, "h"),
+        fcall("sg_list_insert", name, -1, "z", "5")])
+    wanted = [("str", letter) for letter in "ybcdexfgij"]
+    frames = []
+    while not (peer.state.list(name).ids() == wanted and peer.state.list(name).count == 14):
+        frame = await peer.read()
+        if frame["name"] == name:
+            frames.append(frame)
+    funcs = [frame["func"] for frame in frames]
+    order = ["delete", "insert", "set", "set_count"]
+    assert funcs == sorted(funcs, key=order.index), frames
+    assert [funcs.count(func) for func in ("delete", "insert", "set_count")] == [2, 2, 1], frames
+    assert [("gone" in frame) for frame in frames[:2]] == [True, True]
+    assert frames[2]["index"] < frames[3]["index"]
 
 
 async def test_an_item_that_went_and_came_back_while_nobody_read(gateways, slow, db, name):

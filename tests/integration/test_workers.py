@@ -1,6 +1,8 @@
 """The program as a whole: several workers on one port, the end of a process, the private Redis, and what it listens on."""
 import asyncio
 import os
+import pathlib
+import re
 import signal
 import socket
 
@@ -31,7 +33,7 @@ async def workers_seen(gateway, number):
 
     async def asked():
         metrics = await asyncio.to_thread(gateway.metrics)
-        labels = {part for key in metrics if "{" in key for part in key[key.index("{") + 1 : -1].split(",") if part.startswith("worker=")}
+        labels = {label for key in metrics for label in re.findall(r'worker="\d+"', key)}
         assert len(labels) == 1, f"one worker answers: {labels}"
         seen[labels.pop()] = metrics
         return len(seen) == number
@@ -316,7 +318,7 @@ async def test_the_private_redis_is_reached_by_its_socket_only(gateways, tmp_pat
     gateway = gateways.start("--data-dir", tmp_path / "data", redis=None)
     [redis] = gateway.children()
     listening = open(f"/proc/{redis}/net/tcp").read().splitlines()[1:]
-    inodes = {os.readlink(f"/proc/{redis}/fd/{fd}") for fd in os.listdir(f"/proc/{redis}/fd") if os.path.islink(f"/proc/{redis}/fd/{fd}")}
+    inodes = {os.readlink(link) for link in map(str, pathlib.Path(f"/proc/{redis}/fd").iterdir())}
     ours = [line for line in listening if line.split()[3] == "0A" and f"socket:[{line.split()[9]}]" in inodes]
     assert not ours, "the private redis-server listens on TCP"
     client = await redis_of(tmp_path / "data")

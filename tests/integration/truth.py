@@ -95,7 +95,8 @@ class ListHistory:
             else:
                 del items[numbers[0]]
         assert revision == self.revision + 1, f"revision {revision} after {self.revision}"
-        assert operation in ("la", "lz") or len(items) == numbers[-1], f"revision {revision} says {numbers[-1]}, not {len(items)}"
+        assert operation in ("la", "lz") or len(items) == numbers[-1], (
+            f"revision {revision} says {numbers[-1]} items, not {len(items)}")
         self.revision = revision
         self.states.append(tuple(items))
 
@@ -110,25 +111,27 @@ class ListHistory:
         return self._windows[page, size]
 
     def check(self, held, cut=False):
-        """`held`: ListView.held() after each frame of one connection, None where it left the list. Frames of one group lead from one state to the next, so
-        not every entry is a state, but none of them may be missed for longer than a group can be. `cut`: the connection was
-        ended by its client, perhaps in the middle of a group."""
+        """`held`: ListView.held() after each frame of one connection, None where it left the list. Frames of one group lead
+        from one state to the next, so not every entry is a state, but no group is longer than its page allows. `cut`: the
+        connection was ended by its client, perhaps in the middle of a group."""
         at, between = 0, 0
         for entry in held:
             if entry is None:
                 between = 0
                 continue
             page, sizes, counts, items = entry
-            later = [number for number in (self._next(page, size, counts, items, at) for size in set(sizes)) if number is not None]
+            later = [self._next(page, size, counts, items, at) for size in set(sizes)]
+            later = [number for number in later if number is not None]
             if later:
                 at, between = min(later), 0
                 continue
             between += 1
             if between > 2 * max(sizes) + 2:
-                raise Wrong(f"after state {at}: {between} frames without reaching a state of the list; page {page} of {sizes} "
-                            f"holds {len(items)} items, counts {set(counts)}")
+                raise Wrong(f"after state {at}: {between} frames without reaching a state of the list; "
+                            f"page {page} of {sizes} holds {len(items)} items, counts {set(counts)}")
         if between and not cut:
-            raise Wrong(f"the last frames lead to no state of the list: page {page} of {sizes}, counts {set(counts)}, {items[:8]}")
+            raise Wrong(f"the last frames lead to no state of the list: page {page} of {sizes}, "
+                        f"counts {set(counts)}, {items[:8]}")
 
     def _next(self, page, size, counts, items, at):
         if len(counts) != 1:
