@@ -152,10 +152,12 @@ async def test_a_stalled_reader_of_a_list(gateways, peers, slow, db, name):
     await peer.read_until(lambda: peer.state.list(name).items[0][1] == '"after"')
 
 
-async def test_a_comparison_comes_in_one_order(gateways, slow, db, name):
+async def test_a_comparison_comes_in_one_order(gateways, peers, slow, db, name):
     """Deletes, inserts in ascending index, sets, then set_count: what happened while nobody read, in one go."""
     gateway = gateways.start()
     await db.pipeline([fcall("sg_list_insert", name, -1, letter, "0") for letter in "abcdefghijklm"])
+    fast = await peers(gateway)
+    await fast.subscribed("list", name)
     peer = await stalled_reader(gateway, slow, db, name)
     await peer.send(func="subscribe", type="list", name=name)
     await peer.send(func="get", type="list", name=name, page_size=10)
@@ -166,6 +168,7 @@ async def test_a_comparison_comes_in_one_order(gateways, slow, db, name):
         fcall("sg_list_delete", name, "a"), fcall("sg_list_insert", name, 0, "y", "3"),
         fcall("sg_list_set", name, "e", "4"), fcall("sg_list_delete", name, "h"),
         fcall("sg_list_insert", name, -1, "z", "5")])
+    await fast.until(lambda: fast.state.list(name).ids()[-1] == ("str", "z"), "the gateway knows all of it before anybody reads")
     wanted = [("str", letter) for letter in "ybcdexfgij"]
     frames = []
     while not (peer.state.list(name).ids() == wanted and peer.state.list(name).count == 14):
@@ -180,15 +183,18 @@ async def test_a_comparison_comes_in_one_order(gateways, slow, db, name):
     assert frames[2]["index"] < frames[3]["index"]
 
 
-async def test_an_item_that_went_and_came_back_while_nobody_read(gateways, slow, db, name):
+async def test_an_item_that_went_and_came_back_while_nobody_read(gateways, peers, slow, db, name):
     """Within one conflation it stays subscribed and gets a set."""
     gateway = gateways.start()
     await db.pipeline([fcall("sg_list_insert", name, -1, letter, "0") for letter in "ab"])
+    fast = await peers(gateway)
+    await fast.subscribed("list", name)
     peer = await stalled_reader(gateway, slow, db, name)
     await peer.send(func="subscribe", type="list", name=name, id="a")
     await peer.read_until(lambda: not peer.state.answers_due())
     await congest(gateway, db, name)
     await db.pipeline([fcall("sg_list_delete", name, "a"), fcall("sg_list_insert", name, 0, "a", "1")])
+    await fast.until(lambda: dict(fast.state.list(name).items).get(("str", "a")) == "1", "the gateway knows it before anybody reads")
     await peer.read_until(lambda: peer.state.item(name, "a") == "1")
     await db.fcall("sg_list_set", name, "a", "2")
     await peer.read_until(lambda: peer.state.item(name, "a") == "2")
