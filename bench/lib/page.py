@@ -241,11 +241,12 @@ def summary(results):
 
 def about(results):
     m = results["machine"]
-    others = [record["others"] for record in results["records"] if "others" in record]
+    others = [record["others"] for record in results["records"] if "others" in record] or [0]
     lines = [
         f"{m['date']}, {m['processor']}, {m['memory']}, {m['system']}, Redis {results['redis']}. "
         f"Repetitions: {results['repetitions']}, of {results['seconds']:g} s each: median (least..most). Server on core 0, Redis and generator "
         "on core 1. Ratios are taken within a repetition; the median of them is shown.", "",
+        *(["**The measurement was interrupted**: what is missing was not measured, or less often.", ""] if results.get("interrupted") else []),
         f"Other processes took {statistics.median(others):.1%} of the machine during a run ({max(others):.1%} at most); runs in "
         "which it was more than 3% were made again while patience lasted.", "",
         "Measured: " + ", ".join(f"{TITLES[name]}{' ' + version if version else ''}" for name, version in results["versions"].items()) + "."]

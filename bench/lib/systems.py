@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -35,6 +36,9 @@ class Stage:
         self.commands = []  # as started, for the report
         self.redis_port = free_port()
         self.redis_url = f"redis://127.0.0.1:{self.redis_port}"
+        self._start_redis()
+
+    def _start_redis(self):
         self.redis = self.start("redis", 1, [
             "redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
             "--dir", str(self.folder), "--tcp-backlog", "4096"])
@@ -71,15 +75,25 @@ class Stage:
         return (self.folder / f"{name}.log").read_text(errors="replace")[-600:]
 
     def flush(self):
-        """The servers end, Redis forgets."""
+        """The servers end, Redis forgets; one that does not answer is started anew."""
         self._end(self.processes[self.permanent:])
         del self.processes[self.permanent:]
+        try:
+            self._empty_redis()
+        except OSError:
+            self.stop()
+            self._start_redis()
+
+    def _empty_redis(self):
         with socket.create_connection(("127.0.0.1", self.redis_port)) as redis:
             redis.sendall(b"*1\r\n$8\r\nFLUSHALL\r\n*2\r\n$8\r\nFUNCTION\r\n$5\r\nFLUSH\r\n")
             redis.settimeout(PATIENCE_S)
             answer = b""
             while answer.count(b"\r\n") < 2:
-                answer += redis.recv(100)
+                received = redis.recv(100)
+                if not received:
+                    raise ConnectionResetError("Redis hung up")
+                answer += received
 
     def stop(self):
         self._end(self.processes)
@@ -142,14 +156,28 @@ class Limit(System):
         return [server.pid], ["--kind", "raw", "--url", f"ws://127.0.0.1:{port}/%s", "--publish", f"redis:{stage.redis_url}"]
 
 
-def wait_ready(stage, port):
+def http_status(port, method, path, body=None, tls=False):
+    """None: no answer."""
+    if tls:
+        # Our own certificate of this minute: nothing to check it against.
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE_S, context=ssl._create_unverified_context())
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        connection.request(method, path, body=body)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def wait_ready(stage, port, tls=False):
     """The gateway has Redis, and Redis the functions."""
     stage.wait_for(port)
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
-        connection.request("GET", "/readyz")
-        if connection.getresponse().status == 200:
+        if http_status(port, "GET", "/readyz", tls=tls) == 200:
             return
         time.sleep(0.05)
     raise RuntimeError("the gateway does not become ready")
@@ -174,7 +202,7 @@ class Syncgate(System):
         server = stage.start(self.name, work.server_core, [
             stage.programs["syncgate"], "--listen", f"127.0.0.1:{port}", "--redis", stage.redis_url, "--dev",
             "--log-level", "warn", *flags])
-        wait_ready(stage, port)
+        wait_ready(stage, port, work.tls)
         pids = children(server.pid) if work.workers > 1 else [server.pid]
         publish = "ws" if work.writes else f"redis:{stage.redis_url}"
         arguments = ["--kind", work.kind, "--url", f"{scheme}://127.0.0.1:{port}", "--publish", publish]
@@ -185,9 +213,7 @@ def wait_while_503(port):
     """nchan answers so until it has found Redis."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
-        connection.request("POST", "/pub/warm", body="-")
-        if connection.getresponse().status != 503:
+        if http_status(port, "POST", "/pub/warm", body="-") not in (None, 503):
             return
         time.sleep(0.1)
     raise RuntimeError("nchan does not find Redis")
