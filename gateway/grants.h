@@ -15,6 +15,7 @@ struct patterns {
 struct grants {
     const char *name;  /* "anonymous" or the token's name, for logs */
     const char *token; /* NULL for anonymous */
+    bool admin;        /* may use /admin/ */
     struct patterns verbs[GRANT_COUNT];
 };
 

@@ -1,21 +1,33 @@
 /* The small HTTP side. A reply is prepared whole, then written piece by piece as the socket takes it. */
 #include "gateway/http.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <libwebsockets.h>
 #include <stdio.h>
+#include <strings.h>
+#include <sys/socket.h>
 
+#include "gateway/admin.h"
 #include "gateway/assets.h"
 #include "gateway/metrics.h"
 #include "protocol/base/alloc.h"
 
-enum { PIECE_BYTES = 16 * 1024 };
+enum {
+    PIECE_BYTES = 16 * 1024,
+    BODY_BYTES_MAX = 64 * 1024 /* of a request */
+};
 
-/* What is still to be written to one connection. */
-struct body {
+/* One request and its answer, while either is not whole: the body that arrives, or what is still to be written. */
+struct exchange {
+    struct gateway *g;
+    const struct endpoint *endpoint; /* whose body arrives; NULL: the request is whole */
+    struct buf in;
+    size_t in_len; /* bytes that were announced */
     const unsigned char *bytes;
     size_t len, sent;
     struct buf owned; /* holds `bytes` when it was made for this reply */
+    bool close;       /* nothing may follow on this connection */
 };
 
 struct answer {
@@ -26,23 +38,123 @@ struct answer {
     size_t len;
 };
 
-static void body_free(struct body *r)
-{
-    if (!r)
-        return;
-    buf_deinit(&r->owned);
-    free(r);
-}
-
 void http_closed(struct lws *wsi)
 {
-    body_free(lws_get_opaque_user_data(wsi));
+    struct exchange *x = lws_get_opaque_user_data(wsi);
+    if (!x)
+        return;
     lws_set_opaque_user_data(wsi, NULL);
+    buf_deinit(&x->in);
+    buf_deinit(&x->owned);
+    free(x);
+}
+
+/* A fresh one; the connection has none after the one before was answered. */
+static struct exchange *exchange_new(struct lws *wsi)
+{
+    http_closed(wsi);
+    struct exchange *x = sg_calloc(1, sizeof(*x));
+    buf_init(&x->in, BODY_BYTES_MAX);
+    lws_set_opaque_user_data(wsi, x);
+    return x;
+}
+
+/* --- what was asked --- */
+
+bool http_header(struct lws *wsi, enum http_header header, char *out, size_t size)
+{
+    static const struct {
+        enum lws_token_indexes token;
+        const char *custom; /* libwebsockets has no token for it */
+    } names[] = {
+        [HTTP_HOST] = {.token = WSI_TOKEN_HOST},
+        [HTTP_ORIGIN] = {.token = WSI_TOKEN_ORIGIN},
+        [HTTP_AUTHORIZATION] = {.token = WSI_TOKEN_HTTP_AUTHORIZATION},
+        [HTTP_FORWARDED] = {.custom = "forwarded:"},
+        [HTTP_X_FORWARDED_FOR] = {.token = WSI_TOKEN_X_FORWARDED_FOR},
+        [HTTP_X_REAL_IP] = {.token = WSI_TOKEN_HTTP_X_REAL_IP},
+        [HTTP_CONTENT_LENGTH] = {.token = WSI_TOKEN_HTTP_CONTENT_LENGTH},
+        [HTTP_TRANSFER_ENCODING] = {.token = WSI_TOKEN_HTTP_TRANSFER_ENCODING},
+    };
+    const char *custom = names[header].custom;
+    int have = custom ? lws_hdr_custom_length(wsi, custom, (int)strlen(custom))
+                      : lws_hdr_total_length(wsi, names[header].token);
+    out[0] = '\0';
+    if (have <= 0)
+        return false;
+    int n = custom ? lws_hdr_custom_copy(wsi, out, (int)size, custom, (int)strlen(custom))
+                   : lws_hdr_copy(wsi, out, (int)size, names[header].token);
+    if (n < 0) /* longer than `out` */
+        out[0] = '\0';
+    return true;
+}
+
+const struct grants *http_grants(struct lws *wsi, const struct options *opt)
+{
+    char text[1024];
+    static const char bearer[] = "bearer ";
+    if (lws_get_urlarg_by_name_safe(wsi, "token", text, sizeof(text)) > 0)
+        return options_token(opt, slice_str(text));
+    if (http_header(wsi, HTTP_AUTHORIZATION, text, sizeof(text)) && strncasecmp(text, bearer, sizeof(bearer) - 1) == 0)
+        return options_token(opt, slice_str(text + sizeof(bearer) - 1));
+    return &opt->anonymous;
+}
+
+struct conn_remote http_remote(struct lws *wsi)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t len = sizeof(a);
+    struct conn_remote r = {.family = AF_UNIX};
+    if (getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&a, &len) != 0)
+        return r;
+    r.family = (uint8_t)a.ss_family;
+    if (a.ss_family == AF_INET)
+        memcpy(r.address, &((struct sockaddr_in *)&a)->sin_addr, 4);
+    if (a.ss_family == AF_INET6)
+        memcpy(r.address, &((struct sockaddr_in6 *)&a)->sin6_addr, 16);
+    return r;
+}
+
+static bool is_local(const struct conn_remote *r)
+{
+    const struct in6_addr *v6 = (const void *)r->address;
+    if (r->family == AF_INET)
+        return r->address[0] == 127;
+    if (r->family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
+    return r->family == AF_UNIX;
+}
+
+static bool is_forwarded(struct lws *wsi)
+{
+    static const enum http_header proxies[] = {HTTP_FORWARDED, HTTP_X_FORWARDED_FOR, HTTP_X_REAL_IP};
+    char ignored[1];
+    for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++)
+        if (http_header(wsi, proxies[i], ignored, sizeof(ignored)))
+            return true;
+    return false;
+}
+
+enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi)
+{
+    char host[256], origin[256];
+    struct conn_remote remote = http_remote(wsi);
+    struct admin_request r = {
+        .grants = http_grants(wsi, g->opt), .local = is_local(&remote), .forwarded = is_forwarded(wsi), .host = host};
+    http_header(wsi, HTTP_HOST, host, sizeof(host));
+    if (http_header(wsi, HTTP_ORIGIN, origin, sizeof(origin)))
+        r.origin = origin;
+    return admin_judge(&r);
 }
 
 static bool is_head(struct lws *wsi)
 {
     return lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+}
+
+static bool is_post(struct lws *wsi)
+{
+    return lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
 }
 
 static int add_header(struct lws *wsi, const char *name, const char *value, unsigned char **p, unsigned char *end)
@@ -51,101 +163,113 @@ static int add_header(struct lws *wsi, const char *name, const char *value, unsi
                                        (int)strlen(value), p, end);
 }
 
-static int send_headers(struct lws *wsi, const struct answer *page)
+static int send_headers(struct lws *wsi, const struct answer *page, bool close)
 {
     unsigned char head[LWS_PRE + 1024], *start = head + LWS_PRE, *p = start, *end = head + sizeof(head) - 1;
     if (lws_add_http_common_headers(wsi, page->status, page->type, page->len, &p, end) ||
         add_header(wsi, "x-content-type-options:", "nosniff", &p, end) ||
         add_header(wsi, "referrer-policy:", "no-referrer", &p, end) ||
         add_header(wsi, "cache-control:", page->etag ? "no-cache" : "no-store", &p, end) ||
+        (close && add_header(wsi, "connection:", "close", &p, end)) ||
         (page->etag && add_header(wsi, "etag:", page->etag, &p, end)))
         return 1;
     return lws_finalize_write_http_header(wsi, start, &p, end);
 }
 
-/* `owned` (may be NULL) is taken over. */
+/* What the libwebsockets callback returns when the answer is out. */
+static int answered(struct lws *wsi, bool close)
+{
+    http_closed(wsi);
+    return close || lws_http_transaction_completed(wsi) ? -1 : 0;
+}
+
+/* `owned` (may be NULL) is taken over. After a POST the connection closes: libwebsockets takes what follows one for its body. */
 static int respond(struct lws *wsi, const struct answer *page, struct buf *owned)
 {
-    int failed = send_headers(wsi, page);
+    bool close = is_post(wsi);
+    int failed = send_headers(wsi, page, close);
     if (failed || page->len == 0 || is_head(wsi)) {
         if (owned)
             buf_deinit(owned);
-        return failed ? 1 : lws_http_transaction_completed(wsi);
+        return answered(wsi, close || failed);
     }
-    struct body *r = sg_calloc(1, sizeof(*r));
+    struct exchange *x = exchange_new(wsi);
     if (owned)
-        r->owned = *owned;
-    r->bytes = owned ? (const unsigned char *)r->owned.ptr : page->bytes;
-    r->len = page->len;
-    body_free(lws_get_opaque_user_data(wsi));
-    lws_set_opaque_user_data(wsi, r);
+        x->owned = *owned;
+    x->bytes = owned ? (const unsigned char *)x->owned.ptr : page->bytes;
+    x->len = page->len;
+    x->close = close;
     lws_callback_on_writable(wsi);
     return 0;
 }
 
 int http_writable(struct lws *wsi)
 {
-    struct body *r = lws_get_opaque_user_data(wsi);
-    if (!r)
+    struct exchange *x = lws_get_opaque_user_data(wsi);
+    if (!x || !x->bytes)
         return 0;
-    size_t n = r->len - r->sent < PIECE_BYTES ? r->len - r->sent : PIECE_BYTES;
+    size_t n = x->len - x->sent < PIECE_BYTES ? x->len - x->sent : PIECE_BYTES;
     unsigned char piece[LWS_PRE + PIECE_BYTES];
-    memcpy(piece + LWS_PRE, r->bytes + r->sent, n);
-    r->sent += n;
-    bool last = r->sent == r->len;
+    memcpy(piece + LWS_PRE, x->bytes + x->sent, n);
+    x->sent += n;
+    bool last = x->sent == x->len;
     if (lws_write(wsi, piece + LWS_PRE, n, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
-        return 1;
+        return -1;
     if (!last) {
         lws_callback_on_writable(wsi);
         return 0;
     }
-    http_closed(wsi);
-    return lws_http_transaction_completed(wsi);
+    return answered(wsi, x->close);
 }
 
-static int respond_text(struct lws *wsi, unsigned status, const char *text)
+int http_reply(struct lws *wsi, unsigned status, const char *type, struct buf *body)
+{
+    struct answer page = {status, type, NULL, NULL, body->len};
+    return respond(wsi, &page, body);
+}
+
+int http_reply_text(struct lws *wsi, unsigned status, const char *text)
 {
     struct buf b;
     buf_init(&b, 4096);
     buf_put(&b, text, strlen(text));
     buf_put_char(&b, '\n');
-    struct answer page = {status, "text/plain; charset=utf-8", NULL, NULL, b.len};
-    return respond(wsi, &page, &b);
+    return http_reply(wsi, status, "text/plain; charset=utf-8", &b);
 }
 
 /* --- the endpoints --- */
 
-static int get_healthz(struct gateway *g, struct lws *wsi)
+static int get_healthz(const struct http_request *r)
 {
-    (void)g;
-    return respond_text(wsi, 200, "ok");
+    return http_reply_text(r->wsi, 200, "ok");
 }
 
-static int get_readyz(struct gateway *g, struct lws *wsi)
+static int get_readyz(const struct http_request *r)
 {
-    if (g->draining)
-        return respond_text(wsi, 503, "draining");
-    if (!g->redis_up)
-        return respond_text(wsi, 503, "redis away");
-    return respond_text(wsi, 200, "ready");
+    if (r->g->draining)
+        return http_reply_text(r->wsi, 503, "draining");
+    if (!r->g->redis_up)
+        return http_reply_text(r->wsi, 503, "redis away");
+    return http_reply_text(r->wsi, 200, "ready");
 }
 
-static int get_metrics(struct gateway *g, struct lws *wsi)
+static int get_metrics(const struct http_request *r)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
-    metrics_render(&b, g->worker);
-    struct answer page = {200, "text/plain; version=0.0.4; charset=utf-8", NULL, NULL, b.len};
-    return respond(wsi, &page, &b);
+    metrics_render(&b, r->g->worker);
+    return http_reply(r->wsi, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }
 
+/* Everything under ADMIN_AREA answers only those whom admin_allowed lets in; http_request sees to it. */
 static const struct endpoint {
+    enum http_method method;
     const char *path;
-    int (*get)(struct gateway *g, struct lws *wsi);
+    int (*answer)(const struct http_request *r); /* as the callback of libwebsockets: non-zero closes */
 } endpoints[] = {
-    {"/healthz", get_healthz},
-    {"/readyz", get_readyz},
-    {"/metrics", get_metrics},
+    {HTTP_GET, "/healthz", get_healthz},
+    {HTTP_GET, "/readyz", get_readyz},
+    {HTTP_GET, "/metrics", get_metrics},
 };
 
 static bool not_modified(struct lws *wsi, const char *etag)
@@ -164,17 +288,97 @@ static int get_asset(struct lws *wsi, const struct asset *a)
     return respond(wsi, &page, NULL);
 }
 
+/* The request's method when we serve it at all. */
+static bool method_of(struct lws *wsi, enum http_method *out)
+{
+    *out = is_post(wsi) ? HTTP_POST : HTTP_GET;
+    return *out == HTTP_POST || is_head(wsi) || lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
+}
+
+static const struct endpoint *endpoint_at(const char *path, enum http_method method, bool *other_method)
+{
+    *other_method = false;
+    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
+        if (strcmp(path, endpoints[i].path) != 0)
+            continue;
+        if (endpoints[i].method == method)
+            return &endpoints[i];
+        *other_method = true;
+    }
+    return NULL;
+}
+
+/* Waits for the body of a POST, when it has one. */
+static int begin_post(struct gateway *g, struct lws *wsi, const struct endpoint *e)
+{
+    char text[32];
+    int64_t len = 0;
+    if (http_header(wsi, HTTP_TRANSFER_ENCODING, text, sizeof(text)))
+        return http_refuse(wsi, 411, "a body needs Content-Length");
+    if (http_header(wsi, HTTP_CONTENT_LENGTH, text, sizeof(text)) && (!slice_i64(slice_str(text), &len) || len < 0))
+        return http_refuse(wsi, 400, "Content-Length is malformed");
+    if (len > BODY_BYTES_MAX)
+        return http_refuse(wsi, 413, "the body is too large");
+    if (len == 0)
+        return e->answer(&(struct http_request){.g = g, .wsi = wsi, .path = e->path});
+    struct exchange *x = exchange_new(wsi);
+    x->g = g;
+    x->endpoint = e;
+    x->in_len = (size_t)len;
+    return 0;
+}
+
+int http_body(struct lws *wsi, struct slice bytes)
+{
+    struct exchange *x = lws_get_opaque_user_data(wsi);
+    if (!x || !x->endpoint)
+        return 0;
+    size_t missing = x->in_len - x->in.len;
+    buf_put(&x->in, bytes.ptr, bytes.len < missing ? bytes.len : missing);
+    if (x->in.len < x->in_len)
+        return 0;
+    const struct endpoint *e = x->endpoint;
+    struct buf body = x->in; /* the answer gets an exchange of its own */
+    struct http_request r = {.g = x->g, .wsi = wsi, .path = e->path, .body = buf_slice(&body)};
+    buf_init(&x->in, 0);
+    http_closed(wsi);
+    int result = e->answer(&r);
+    buf_deinit(&body);
+    return result;
+}
+
+static int refuse_stranger(struct lws *wsi, enum admin_verdict verdict)
+{
+    metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);
+    return verdict == ADMIN_FORBIDDEN ? http_refuse(wsi, 403, "this token is no admin's")
+                                      : http_refuse(wsi, 401, "for admins only");
+}
+
 int http_request(struct gateway *g, struct lws *wsi, const char *path)
 {
-    if (!is_head(wsi) && lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0)
-        return http_refuse(wsi, 405, "GET only");
-    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
-        if (strcmp(path, endpoints[i].path) == 0)
-            return endpoints[i].get(g, wsi);
-    for (size_t i = 0; i < sg_assets_len; i++)
-        if (strcmp(path, sg_assets[i].path) == 0)
+    enum http_method method;
+    bool other_method;
+    if (!method_of(wsi, &method))
+        return http_refuse(wsi, 405, "GET, HEAD and POST only");
+    if (strncmp(path, ADMIN_AREA, sizeof(ADMIN_AREA) - 1) == 0) {
+        enum admin_verdict verdict = http_admin(g, wsi);
+        if (verdict != ADMIN_ALLOWED)
+            return refuse_stranger(wsi, verdict);
+    }
+    const struct endpoint *e = endpoint_at(path, method, &other_method);
+    if (e)
+        return method == HTTP_POST ? begin_post(g, wsi, e)
+                                   : e->answer(&(struct http_request){.g = g, .wsi = wsi, .path = e->path});
+    for (size_t i = 0; i < sg_assets_len; i++) {
+        if (strcmp(path, sg_assets[i].path) != 0)
+            continue;
+        if (method == HTTP_GET)
             return get_asset(wsi, &sg_assets[i]);
-    return respond_text(wsi, 404, "not found");
+        other_method = true;
+    }
+    if (other_method)
+        return http_refuse(wsi, 405, method == HTTP_POST ? "GET and HEAD only" : "POST only");
+    return method == HTTP_POST ? http_refuse(wsi, 404, "not found") : http_reply_text(wsi, 404, "not found");
 }
 
 static const char *reason_phrase(unsigned status)
@@ -182,8 +386,9 @@ static const char *reason_phrase(unsigned status)
     static const struct {
         unsigned status;
         const char *phrase;
-    } phrases[] = {{400, "Bad Request"},        {401, "Unauthorized"},     {404, "Not Found"},
-                   {405, "Method Not Allowed"}, {426, "Upgrade Required"}, {503, "Service Unavailable"}};
+    } phrases[] = {{400, "Bad Request"},       {401, "Unauthorized"},       {403, "Forbidden"},
+                   {404, "Not Found"},         {405, "Method Not Allowed"}, {411, "Length Required"},
+                   {413, "Content Too Large"}, {426, "Upgrade Required"},   {503, "Service Unavailable"}};
     for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
         if (phrases[i].status == status)
             return phrases[i].phrase;

@@ -1,17 +1,62 @@
-/* Plain HTTP: /healthz, /readyz, /metrics, the page at / and the refusals of WebSocket upgrades. */
+/* Plain HTTP: /healthz, /readyz, /metrics, the page at /, what lies under /admin/, and the refusals of WebSocket upgrades.
+ * A new endpoint is a row of the table in http.c and a function. */
 #ifndef SYNCGATE_GATEWAY_HTTP_H
 #define SYNCGATE_GATEWAY_HTTP_H
 
+#include "gateway/admin.h"
+#include "gateway/conn.h"
 #include "gateway/core.h"
 
 struct lws;
 
-/* http_request answers a GET or HEAD request for `path`; http_writable continues a body; http_closed frees what is left. The first two
- * return non-zero when the connection shall be closed. */
+enum http_method { HTTP_GET /* HEAD too */, HTTP_POST };
+
+/* What an endpoint gets. All of it is borrowed for the call. */
+struct http_request {
+    struct gateway *g;
+    struct lws *wsi;
+    const char *path;
+    struct slice body; /* of a POST, at most 64 KiB */
+};
+
+/* --- for ws.c: each returns what the libwebsockets callback must return --- */
+
+/* http_request answers a GET, HEAD or POST request for `path`, http_body takes a piece of its body, http_writable continues an
+ * answer; http_closed frees what is left. */
 int http_request(struct gateway *g, struct lws *wsi, const char *path);
+int http_body(struct lws *wsi, struct slice bytes);
 int http_writable(struct lws *wsi);
 void http_closed(struct lws *wsi);
-/* http_refuse answers with a status and a sentence, and returns what the libwebsockets callback must return. */
+/* http_refuse answers with a status and a sentence, and closes. */
 int http_refuse(struct lws *wsi, unsigned status, const char *why);
+
+/* --- for endpoints: an endpoint returns what these return --- */
+
+/* http_reply takes the buffer over. */
+int http_reply(struct lws *wsi, unsigned status, const char *type, struct buf *body);
+int http_reply_text(struct lws *wsi, unsigned status, const char *text);
+
+/* --- about a request whose headers have arrived (upgrades too) --- */
+
+enum http_header {
+    HTTP_HOST,
+    HTTP_ORIGIN,
+    HTTP_AUTHORIZATION,
+    HTTP_FORWARDED,
+    HTTP_X_FORWARDED_FOR,
+    HTTP_X_REAL_IP,
+    HTTP_CONTENT_LENGTH,
+    HTTP_TRANSFER_ENCODING
+};
+/* http_header copies the header's value as a string (empty when it is longer than `out`); false when it is not there. */
+bool http_header(struct lws *wsi, enum http_header header, char *out, size_t size);
+/* http_grants: the grants of whoever asks, by ?token=... or Authorization: Bearer ...; nobody's without one of them. NULL when
+ * the token is unknown. */
+const struct grants *http_grants(struct lws *wsi, const struct options *opt);
+/* http_remote: where the request comes from, as the socket says. */
+struct conn_remote http_remote(struct lws *wsi);
+/* http_admin: whether whoever asks may use /admin/. http_request asks it for every path of that area, before the endpoint is
+ * called; an endpoint elsewhere asks for itself. */
+enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi);
 
 #endif

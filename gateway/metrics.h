@@ -10,6 +10,9 @@
     X(ACCEPT_FAILURES, "counter", "syncgate_accept_failures_total", "",                                                \
       "Times no descriptor or memory was left for a new connection.")                                                  \
     X(CONNECTIONS_TOTAL, "counter", "syncgate_connections_total", "", "WebSocket connections accepted.")               \
+    X(REFUSED_UNAUTHORIZED, "counter", "syncgate_refused_total", "reason=\"unauthorized\"",                            \
+      "Upgrades and requests refused, by reason.")                                                                     \
+    X(REFUSED_DRAINING, "counter", "syncgate_refused_total", "reason=\"draining\"", "")                                \
     X(SUBSCRIPTIONS, "gauge", "syncgate_subscriptions", "", "Subscriptions of connected clients.")                     \
     X(NAMES, "gauge", "syncgate_names", "", "Names held in the cache.")                                                \
     X(MESSAGES_IN, "counter", "syncgate_messages_received_total", "", "Messages received from clients.")               \

@@ -257,7 +257,7 @@ static bool parse_number(const struct option *row, const char *text, int64_t *ou
     return slice_i64(slice_str(text), out);
 }
 
-static bool parse_bool(const char *text, bool *out)
+bool option_parse_bool(const char *text, bool *out)
 {
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -402,7 +402,7 @@ bool option_set(struct options *o, const struct option *row, const char *text, c
         *(int64_t *)member(o, row) = number;
         return true;
     case OPTION_BOOL:
-        if (!parse_bool(text, &truth))
+        if (!option_parse_bool(text, &truth))
             return refuse_range(row, why);
         *(bool *)member(o, row) = truth;
         return true;

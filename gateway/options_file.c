@@ -34,6 +34,7 @@ struct file_list {
 struct file_grants {
     char *token; /* NULL for anonymous */
     char *name;
+    char *admin; /* may be NULL */
     struct file_list verbs[GRANT_COUNT];
 };
 
@@ -90,9 +91,9 @@ _Static_assert(offsetof(struct file, tokens_len) == offsetof(struct file, tokens
 _Static_assert(offsetof(struct file, names_len) == offsetof(struct file, names) + sizeof(void *), "likewise");
 
 static const struct cyaml_schema_field anonymous_fields[] = {VERBS, CYAML_FIELD_END};
-static const struct cyaml_schema_field token_fields[] = {TEXT("token", NEEDED, struct file_grants, token),
-                                                         TEXT("name", NEEDED, struct file_grants, name), VERBS,
-                                                         CYAML_FIELD_END};
+static const struct cyaml_schema_field token_fields[] = {
+    TEXT("token", NEEDED, struct file_grants, token), TEXT("name", NEEDED, struct file_grants, name),
+    TEXT("admin", OPTIONAL, struct file_grants, admin), VERBS, CYAML_FIELD_END};
 static const struct cyaml_schema_field name_fields[] = {
     TEXT("pattern", NEEDED, struct file_name, pattern), TEXT("type", NEEDED, struct file_name, type),
     TEXT("max_page_size", OPTIONAL, struct file_name, max_page_size), CYAML_FIELD_END};
@@ -519,6 +520,8 @@ static void apply_token(struct reader *r, const struct file *file, size_t i, str
     }
     struct grants *to = &o->tokens[o->tokens_len++];
     *to = (struct grants){.name = copy_of(from->name), .token = copy_of(from->token)};
+    if (from->admin && !option_parse_bool(from->admin, &to->admin))
+        complain(r, line_of(value_under(r, holder, "admin")), "admin: expected true or false");
     apply_verbs(r, from, holder, to);
 }
 

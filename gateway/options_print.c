@@ -194,7 +194,7 @@ static void print_token(FILE *to, const struct grants *g, size_t number)
 {
     fprintf(to, "  - token: \"<redacted-%zu>\"\n    name: ", number);
     print_quoted(to, g->name);
-    fputc('\n', to);
+    fprintf(to, "\n    admin: %s\n", g->admin ? "true" : "false");
     print_verbs(to, "    ", g);
 }
 

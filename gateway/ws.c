@@ -17,6 +17,7 @@
 #include "gateway/evlib.h"
 #include "gateway/http.h"
 #include "gateway/log.h"
+#include "gateway/metrics.h"
 #include "gateway/session.h"
 #include "protocol/base/alloc.h"
 #include "protocol/socksync/socksync.h"
@@ -130,19 +131,6 @@ static const char *handshake_fault(struct lws *wsi)
     return NULL;
 }
 
-/* The grants of whoever asks: ?token=…, Authorization: Bearer …, or nobody's. NULL when the token is unknown. */
-static const struct grants *grants_of(struct lws *wsi, const struct options *opt)
-{
-    char text[1024];
-    static const char bearer[] = "bearer ";
-    if (lws_get_urlarg_by_name_safe(wsi, "token", text, sizeof(text)) > 0)
-        return options_token(opt, slice_str(text));
-    if (header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, text, sizeof(text)) &&
-        strncasecmp(text, bearer, sizeof(bearer) - 1) == 0)
-        return options_token(opt, slice_str(text + sizeof(bearer) - 1));
-    return &opt->anonymous;
-}
-
 /* libwebsockets refuses a client that offers only sub-protocols it does not know; our contract is to serve it and select none.
  * So one slot of the table takes the first offered name for the length of the upgrade, and loses it before the answer is
  * written, which is why the answer then names none. */
@@ -240,11 +228,15 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
         return http_refuse(wsi, 400, fault);
     if (!header(wsi, WSI_TOKEN_VERSION, version, sizeof(version)) || strcmp(version, "13") != 0)
         return http_refuse(wsi, 426, "Sec-WebSocket-Version must be 13");
-    if (w->g->draining)
+    if (w->g->draining) {
+        metric_add(METRIC_REFUSED_DRAINING, 1);
         return http_refuse(wsi, 503, "draining");
-    w->upgrade_grants = grants_of(wsi, w->g->opt);
-    if (!w->upgrade_grants)
+    }
+    w->upgrade_grants = http_grants(wsi, w->g->opt);
+    if (!w->upgrade_grants) {
+        metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);
         return http_refuse(wsi, 401, "unknown token");
+    }
     if (!match_subprotocol(w, wsi))
         return http_refuse(wsi, 400, "Sec-WebSocket-Protocol is too long");
     read_offer(w, wsi);
@@ -253,27 +245,12 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
 
 /* --- connections --- */
 
-static struct conn_remote remote_of(struct lws *wsi)
-{
-    struct sockaddr_storage a = {0};
-    socklen_t len = sizeof(a);
-    struct conn_remote r = {.family = AF_UNIX};
-    if (getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&a, &len) != 0)
-        return r;
-    r.family = (uint8_t)a.ss_family;
-    if (a.ss_family == AF_INET)
-        memcpy(r.address, &((struct sockaddr_in *)&a)->sin_addr, 4);
-    if (a.ss_family == AF_INET6)
-        memcpy(r.address, &((struct sockaddr_in6 *)&a)->sin6_addr, 16);
-    return r;
-}
-
 static void established(struct ws *w, struct lws *wsi)
 {
     struct conn *c = conn_new(w->g, wsi, w->upgrade_dialect, w->upgrade_grants);
     c->deflate = w->upgrade_deflate;
     w->upgrade_deflate = false;
-    c->remote = remote_of(wsi);
+    c->remote = http_remote(wsi);
     lws_set_opaque_user_data(wsi, c);
     evlib_set_optimistic(w->evlib, wsi, true);
     conn_open(c);
@@ -324,6 +301,10 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return check_upgrade(ws_of(wsi), wsi);
     case LWS_CALLBACK_HTTP:
         return upgrade_or_request(ws_of(wsi), wsi, in);
+    case LWS_CALLBACK_HTTP_BODY:
+        return http_body(wsi, slice_of(in, len));
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        return 0; /* http_body knows the length */
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return http_writable(wsi);
     case LWS_CALLBACK_CLOSED_HTTP:

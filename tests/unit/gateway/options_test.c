@@ -455,6 +455,9 @@ static const struct {
      "c.yaml:1: name: the name anonymous is taken\n"},
     {"same token", "tokens:\n- " TOKEN("abcdefgh", "a") "\n- " TOKEN("ijklmnop", "b") "\n- " TOKEN("abcdefgh", "c"),
      "c.yaml:4: token: the same as that of line 2\n"},
+    {"admin that is neither", "tokens:\n  - token: abcdefgh\n    name: a\n    admin: maybe\n",
+     "c.yaml:4: admin: expected true or false\n"},
+    {"admin of the anonymous", "anonymous: {admin: true}\n", "c.yaml:1: unknown key `admin`\n"},
     {"unknown key in a token", "tokens:\n  - token: abcdefgh\n    name: a\n    wriet: []\n",
      "c.yaml:4: unknown key `wriet`\n"},
     {"declared function", "names:\n  - {pattern: a, type: function}\n", "c.yaml:2: type: expected var or list\n"},
@@ -477,22 +480,23 @@ static void test_files(void)
     }
 }
 
-static const char full[] = "listen: ['0.0.0.0:80', 'unix:/run/sg \"x\\y.sock']\n"
-                           "redis: redis://u:secret@redis:6379/3\n"
-                           "data_dir: /var/lib/größe\n"
-                           "workers: 4\n"
-                           "max_message: 2MiB\n"
-                           "call_timeout: 1500ms\n"
-                           "index_mode: absolute\n"
-                           "log_level: warn\n"
-                           "anonymous: {subscribe: ['public.*', '?']}\n"
-                           "tokens:\n"
-                           "  - {token: backend-secret, name: backend, write: ['*'], serve: ['job.*', 'x\\y']}\n"
-                           "  - {token: viewer-secret, name: \"vie\\\"wer\", subscribe: ['*']}\n"
-                           "names:\n"
-                           "  - {pattern: 'order:*', type: var}\n"
-                           "  - {pattern: 'feed:*', type: list, max_page_size: 50}\n"
-                           "  - {pattern: 'f*', type: list}\n";
+static const char full[] =
+    "listen: ['0.0.0.0:80', 'unix:/run/sg \"x\\y.sock']\n"
+    "redis: redis://u:secret@redis:6379/3\n"
+    "data_dir: /var/lib/größe\n"
+    "workers: 4\n"
+    "max_message: 2MiB\n"
+    "call_timeout: 1500ms\n"
+    "index_mode: absolute\n"
+    "log_level: warn\n"
+    "anonymous: {subscribe: ['public.*', '?']}\n"
+    "tokens:\n"
+    "  - {token: backend-secret, name: backend, admin: yes, write: ['*'], serve: ['job.*', 'x\\y']}\n"
+    "  - {token: viewer-secret, name: \"vie\\\"wer\", subscribe: ['*']}\n"
+    "names:\n"
+    "  - {pattern: 'order:*', type: var}\n"
+    "  - {pattern: 'feed:*', type: list, max_page_size: 50}\n"
+    "  - {pattern: 'f*', type: list}\n";
 
 static void test_sections(void)
 {
@@ -505,6 +509,8 @@ static void test_sections(void)
     CU_ASSERT_STRING_EQUAL(o->anonymous.name, "anonymous");
 
     const struct grants *backend = options_token(o, SLICE_LIT("backend-secret"));
+    CU_ASSERT_TRUE(backend && backend->admin);
+    CU_ASSERT_FALSE(options_token(o, SLICE_LIT("viewer-secret"))->admin);
     CU_ASSERT_TRUE_FATAL(backend && strcmp(backend->name, "backend") == 0);
     CU_ASSERT_TRUE(grants_allow(backend, GRANT_SERVE, SLICE_LIT("job.x")));
     CU_ASSERT_FALSE(grants_allow(backend, GRANT_SUBSCRIBE, SLICE_LIT("job.x")));
@@ -566,6 +572,8 @@ static void test_print_config(void)
     struct run third = run(ARGS("--config", "c.yaml"), NULL);
     CU_ASSERT_EQUAL_FATAL(third.result, OPTIONS_RUN);
     CU_ASSERT_EQUAL_FATAL(third.o.tokens_len, 2);
+    CU_ASSERT_TRUE(third.o.tokens[0].admin);
+    CU_ASSERT_FALSE(third.o.tokens[1].admin);
     CU_ASSERT_EQUAL(options_placeholders(&third.o), 2);
     CU_ASSERT_PTR_NULL(options_token(&third.o, slice_str(third.o.tokens[0].token)));
     CU_ASSERT_STRING_EQUAL(third.o.tokens[0].verbs[GRANT_SERVE].globs[1], "x\\y");

@@ -1,0 +1,51 @@
+/* Who is an admin, as a table. */
+#include "gateway/admin.h"
+#include "tests/unit/unit.h"
+
+static const struct grants nobody = {.name = "anonymous"};
+static const struct grants reader = {.name = "reader", .token = "r"};
+static const struct grants admin = {.name = "admin", .token = "a", .admin = true};
+
+static const struct {
+    const char *what;
+    struct admin_request request;
+    enum admin_verdict verdict;
+} requests[] = {
+    {"an admin's token from anywhere", {&admin, false, true, "gate.example", NULL}, ADMIN_ALLOWED},
+    {"another token", {&reader, false, false, "gate.example", NULL}, ADMIN_FORBIDDEN},
+    {"another token, from here", {&reader, true, false, "localhost", NULL}, ADMIN_FORBIDDEN},
+    {"an unknown token", {NULL, false, false, "gate.example", NULL}, ADMIN_UNKNOWN},
+    {"an unknown token, from here", {NULL, true, false, "localhost", NULL}, ADMIN_UNKNOWN},
+    {"nobody from elsewhere", {&nobody, false, false, "localhost", NULL}, ADMIN_UNKNOWN},
+    {"from here", {&nobody, true, false, "localhost", NULL}, ADMIN_ALLOWED},
+    {"from here with a port", {&nobody, true, false, "localhost:8080", NULL}, ADMIN_ALLOWED},
+    {"from here by number", {&nobody, true, false, "127.0.0.1:8080", NULL}, ADMIN_ALLOWED},
+    {"from here by IPv6", {&nobody, true, false, "[::1]:8080", NULL}, ADMIN_ALLOWED},
+    {"from here in capitals", {&nobody, true, false, "LocalHost", NULL}, ADMIN_ALLOWED},
+    {"a unix socket's usual name", {&nobody, true, false, "unix", NULL}, ADMIN_ALLOWED},
+    {"through a balancer on this machine", {&nobody, true, true, "localhost", NULL}, ADMIN_UNKNOWN},
+    {"a balancer that hides, by the public name", {&nobody, true, false, "gate.example", NULL}, ADMIN_UNKNOWN},
+    {"a name that was pointed here", {&nobody, true, false, "localhost.evil.example", NULL}, ADMIN_UNKNOWN},
+    {"a port that is none", {&nobody, true, false, "localhost:80.evil.example", NULL}, ADMIN_UNKNOWN},
+    {"a number that goes on", {&nobody, true, false, "127.0.0.1.evil.example", NULL}, ADMIN_UNKNOWN},
+    {"no Host", {&nobody, true, false, "", NULL}, ADMIN_UNKNOWN},
+    {"two Hosts", {&nobody, true, false, "localhost,evil.example", NULL}, ADMIN_UNKNOWN},
+    {"our own page", {&nobody, true, false, "localhost:8080", "http://localhost:8080"}, ADMIN_ALLOWED},
+    {"our own page over TLS", {&nobody, true, false, "localhost:8443", "https://LOCALHOST:8443"}, ADMIN_ALLOWED},
+    {"a page of another port", {&nobody, true, false, "localhost:8080", "http://localhost:3000"}, ADMIN_UNKNOWN},
+    {"a page of a stranger", {&nobody, true, false, "localhost:8080", "https://evil.example"}, ADMIN_UNKNOWN},
+    {"a page without origin", {&nobody, true, false, "localhost:8080", "null"}, ADMIN_UNKNOWN},
+    {"an origin that was too long", {&nobody, true, false, "localhost:8080", ""}, ADMIN_UNKNOWN},
+};
+
+static void test_verdicts(void)
+{
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        enum admin_verdict verdict = admin_judge(&requests[i].request);
+        if (verdict != requests[i].verdict)
+            printf("\n    %s", requests[i].what);
+        CU_ASSERT_EQUAL(verdict, requests[i].verdict);
+    }
+}
+
+UNIT_MAIN("gateway/admin", UNIT(test_verdicts))
