@@ -3,7 +3,7 @@
 # Does nothing, quickly, where all of it is there already; may run several times at once.
 #
 #   deploy/install-deps.sh            compiler, libraries, redis-server
-#   deploy/install-deps.sh --tests    and what tests/run uses: CUnit, clang, Python clients, Chromium, Node.js
+#   deploy/install-deps.sh --tests    and what tests/run uses: CUnit, clang, Python clients, Chromium, Node.js, HAProxy, nginx
 #
 # libwebsockets and hiredis come as packages where those are new enough. On Debian 12 they are not:
 # there the source packages of Debian 13 are built, static, into build/deps/ of this tree.
@@ -34,8 +34,11 @@ build_packages=(
 test_packages=(
     git libcunit1-dev clang clang-tidy clang-format llvm
     python3 python3-pytest python3-pytest-timeout python3-websockets python3-redis python3-hiredis python3-requests
-    python3-django
+    python3-django python3-yaml
+    haproxy nginx openssl
 )
+# Packages that bring a daemon; see apt_install.
+daemons=(redis-server haproxy nginx)
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -78,14 +81,15 @@ apt_update() {
 }
 
 # Debian starts a service as soon as its package is installed. A policy that says no, for as long as apt runs,
-# keeps redis-server from taking port 6379. A policy of the machine's own is left as it is.
+# keeps redis-server from taking port 6379 and nginx from taking port 80; and what was not there before is not started
+# with the machine either. A policy of the machine's own is left as it is, and so is a service that was there.
 apt_install() {
     [ $# -gt 0 ] || return 0
     can_be_root || die "missing packages: $*; run this as root or install sudo"
     apt_update
     say "installing $*"
-    local policy=/usr/sbin/policy-rc.d ours=0 redis_is_new=0
-    is_installed redis-server || redis_is_new=1
+    local policy=/usr/sbin/policy-rc.d ours=0 daemon new_daemons=()
+    for daemon in "${daemons[@]}"; do is_installed "$daemon" || new_daemons+=("$daemon"); done
     if ! "${as_root[@]}" test -e $policy; then
         printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" sh -c "cat >$policy && chmod 755 $policy"
         ours=1
@@ -94,9 +98,11 @@ apt_install() {
     "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -y -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 \
         install --no-install-recommends "$@" </dev/null >&2 || status=$?
     [ $ours = 0 ] || "${as_root[@]}" rm -f $policy
-    if [ $redis_is_new = 1 ] && is_installed redis-server && command -v systemctl >/dev/null; then
-        "${as_root[@]}" systemctl disable --quiet redis-server >/dev/null 2>&1 || true
-    fi
+    for daemon in "${new_daemons[@]}"; do
+        if is_installed "$daemon" && command -v systemctl >/dev/null; then
+            "${as_root[@]}" systemctl disable --quiet "$daemon" >/dev/null 2>&1 || true
+        fi
+    done
     [ $status = 0 ] || die "apt-get install failed"
 }
 
