@@ -36,9 +36,10 @@ test_packages=(
     python3 python3-pytest python3-pytest-timeout python3-websockets python3-redis python3-hiredis python3-requests
     python3-django python3-yaml
     haproxy nginx openssl
+    prometheus # for promtool
 )
 # Packages that bring a daemon; see apt_install.
-daemons=(redis-server haproxy nginx)
+daemons=(redis-server haproxy nginx prometheus)
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
