@@ -13,6 +13,7 @@
 
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/turn.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 #include "redis/change.h"
@@ -93,6 +94,7 @@ struct call {
     struct map_node by_corr;
     struct conn *conn; /* its close forgets the call before it goes */
     struct event deadline;
+    int64_t began_us;
     struct decimal corr;
     char executor_gw[WORD_MAX]; /* known after Redis answered */
     size_t executor_gw_len;
@@ -411,6 +413,7 @@ static struct call *call_new(struct conn *c, struct slice name, struct slice id)
     call->name = copy_into(&at, name);
     call->id = copy_into(&at, id);
     call->conn = c;
+    call->began_us = turn_now_us();
     call->corr = decimal_of(++k->corrs);
     call->by_corr.key = decimal_slice(&call->corr);
     map_insert(&k->calls_by_corr, &call->by_corr);
@@ -437,6 +440,16 @@ static void call_unlink(struct call *call)
     metric_add(METRIC_CALLS_IN_FLIGHT, -1);
 }
 
+/* call_count: how a call ended, and how long it took. */
+static void call_count(const struct call *call, enum metric outcome)
+{
+    enum metric_histogram duration = outcome == METRIC_CALLS_OK      ? HISTOGRAM_CALL_RETURN
+                                     : outcome == METRIC_CALLS_ERROR ? HISTOGRAM_CALL_ERROR
+                                                                     : HISTOGRAM_CALL_TIMEOUT;
+    metric_add(outcome, 1);
+    metric_observe(duration, turn_now_us() - call->began_us);
+}
+
 /* call_fail ends a call with an error frame. It does not go through conn_error: how a function ends is no fault of its
  * caller and must not count as a malformed message does. */
 static void call_fail(struct call *call, enum error_code code, struct slice text, enum metric outcome)
@@ -445,7 +458,7 @@ static void call_fail(struct call *call, enum error_code code, struct slice text
     call_unlink(call);
     buf_reset(&c->gw->scratch);
     uint32_t messages = c->dialect->error(&c->gw->scratch, code, text, KIND_FUNCTION, call->name, call->id);
-    metric_add(outcome, 1);
+    call_count(call, outcome);
     metric_add((enum metric)(METRIC_ERRORS_1 + (int)code - 1), 1);
     free(call);
     conn_send_scratch(c, messages);
@@ -461,8 +474,8 @@ static void call_succeed(struct call *call, struct slice value)
         return;
     }
     call_unlink(call);
+    call_count(call, METRIC_CALLS_OK);
     free(call);
-    metric_add(METRIC_CALLS_OK, 1);
     conn_send_scratch(c, messages);
 }
 
@@ -1071,6 +1084,7 @@ static void calls_forget(struct conn *c)
     {
         struct call *call = container_of(n, struct call, node);
         call_unlink(call);
+        metric_add(METRIC_CALLS_ABANDONED, 1);
         free(call);
     }
 }

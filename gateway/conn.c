@@ -86,11 +86,40 @@ static void drop_queue(struct conn *c)
     outq_deinit(&c->out);
 }
 
+struct close_row {
+    int code; /* 0: any other */
+    enum metric metric;
+};
+
+static enum metric close_metric(const struct close_row *rows, int code)
+{
+    while (rows->code && rows->code != code)
+        rows++;
+    return rows->metric;
+}
+
+/* Who closed is who said so first. */
+static void count_close(const struct conn *c)
+{
+    static const struct close_row by_gateway[] = {
+        {1001, METRIC_CLOSES_GATEWAY_1001}, {1002, METRIC_CLOSES_GATEWAY_1002}, {1007, METRIC_CLOSES_GATEWAY_1007},
+        {1008, METRIC_CLOSES_GATEWAY_1008}, {1009, METRIC_CLOSES_GATEWAY_1009}, {1013, METRIC_CLOSES_GATEWAY_1013},
+        {0, METRIC_CLOSES_GATEWAY_OTHER}};
+    static const struct close_row by_peer[] = {{1000, METRIC_CLOSES_PEER_1000},
+                                               {1001, METRIC_CLOSES_PEER_1001},
+                                               {1005, METRIC_CLOSES_PEER_1005},
+                                               {1006, METRIC_CLOSES_PEER_1006},
+                                               {0, METRIC_CLOSES_PEER_OTHER}};
+    int peers = c->peer_close_code ? c->peer_close_code : 1006;
+    metric_add(c->close_code ? close_metric(by_gateway, c->close_code) : close_metric(by_peer, peers), 1);
+}
+
 void conn_dead(struct conn *c)
 {
     struct gateway *g = c->gw;
     log_debug("connection closed conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id, conn_remote(c),
               c->close_code, c->close_why ? c->close_why : "peer");
+    bool was_open = c->state == CONN_OPEN;
     c->state = CONN_DEAD;
     detach(c);
     if (list_linked(&c->closing))
@@ -99,8 +128,10 @@ void conn_dead(struct conn *c)
     list_remove(&g->conns, &c->node);
     map_remove(&g->conns_by_id, &c->by_id);
     drop_queue(c);
+    metric_add(METRIC_MEMORY_RECEIVING, -(int64_t)c->rx.cap);
     buf_deinit(&c->rx);
-    metric_add(METRIC_CONNECTIONS, -1);
+    metric_add(was_open ? METRIC_CONNECTIONS : METRIC_CONNECTIONS_CLOSING, -1);
+    count_close(c);
     free(c);
 }
 
@@ -192,10 +223,13 @@ void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
         whole_message(c, bytes);
         return;
     }
+    size_t held = c->rx.cap;
     buf_put_slice(&c->rx, bytes);
+    metric_add(METRIC_MEMORY_RECEIVING, (int64_t)c->rx.cap - (int64_t)held);
     if (!f.final)
         return;
     whole_message(c, buf_slice(&c->rx));
+    metric_add(METRIC_MEMORY_RECEIVING, -(int64_t)c->rx.cap);
     buf_reset(&c->rx);
     buf_trim(&c->rx, RX_KEPT);
 }
@@ -213,13 +247,12 @@ void conn_pong(struct conn *c)
 
 /* --- writing --- */
 
-static void pop_written(struct conn *c)
+/* Counted by write, not by frame: the histogram knows the writes and the messages too. */
+static void count_written(int64_t messages, size_t bytes)
 {
-    struct frame *f = outq_peek(&c->out);
-    metric_add(METRIC_MESSAGES_OUT, f->messages);
-    metric_add(METRIC_BYTES_OUT, (int64_t)f->len);
-    metric_add(METRIC_QUEUED_BYTES, -(int64_t)f->len);
-    outq_pop(&c->out);
+    metric_observe(HISTOGRAM_MESSAGES_PER_WRITE, messages);
+    metric_add(METRIC_BYTES_OUT, (int64_t)bytes);
+    metric_add(METRIC_QUEUED_BYTES, -(int64_t)bytes);
 }
 
 /* One write: a single frame as it lies, several gathered into one buffer. */
@@ -227,18 +260,21 @@ static enum ws_write_result write_once(struct conn *c)
 {
     static char gather[GATHER_BYTES];
     struct frame *f = outq_peek(&c->out);
-    metric_add(METRIC_WRITES, 1);
     if (c->out.len == 1 || f->len >= sizeof(gather)) {
         enum ws_write_result r = ws_write(c, f->bytes, f->len);
-        pop_written(c);
+        count_written(f->messages, f->len);
+        outq_pop(&c->out);
         return r;
     }
     size_t len = 0;
+    int64_t messages = 0;
     while ((f = outq_peek(&c->out)) && f->len <= sizeof(gather) - len) {
         memcpy(gather + len, f->bytes, f->len);
         len += f->len;
-        pop_written(c);
+        messages += f->messages;
+        outq_pop(&c->out);
     }
+    count_written(messages, len);
     return ws_write(c, gather, len);
 }
 
@@ -356,6 +392,8 @@ void conn_close(struct conn *c, int code, const char *why)
     queue(c, f, false);
     frame_unref(f);
     c->state = CONN_CLOSING;
+    metric_add(METRIC_CONNECTIONS, -1);
+    metric_add(METRIC_CONNECTIONS_CLOSING, 1);
     c->close_code = code;
     c->close_why = why;
     c->close_deadline_ms = gateway_now_ms() + CLOSE_WAIT_MS;
@@ -364,11 +402,12 @@ void conn_close(struct conn *c, int code, const char *why)
               code, why);
 }
 
-bool conn_peer_closed(struct conn *c)
+bool conn_peer_closed(struct conn *c, int code)
 {
     if (!c)
         return true;
     c->peer_closed = true;
+    c->peer_close_code = code;
     return c->state == CONN_CLOSING && !c->out.len && !c->congested;
 }
 

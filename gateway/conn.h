@@ -66,8 +66,9 @@ struct conn {
     uint8_t wheel_slot;
     uint8_t missed_pongs;
     int64_t close_deadline_ms; /* CONN_CLOSING: the peer's time to answer */
-    int close_code;
-    const char *close_why; /* a static sentence */
+    int close_code;            /* ours; 0: we did not begin to close */
+    int peer_close_code;       /* the peer's; 0: no close frame came */
+    const char *close_why;     /* a static sentence */
     int64_t opened_ms;
     struct conn_remote remote;
 };
@@ -93,8 +94,9 @@ void conn_announced(struct conn *c, size_t remaining);
 void conn_pong(struct conn *c);
 /* conn_write writes what waits, gathered. False: the socket failed or is done, close it. */
 bool conn_write(struct conn *c);
-/* conn_peer_closed: the peer sent a close frame. True when ours was sent before, so that nothing is left to say. */
-bool conn_peer_closed(struct conn *c);
+/* conn_peer_closed: the peer sent a close frame with this code, 1005 for one without. True when ours was sent before, so that nothing
+ * is left to say. */
+bool conn_peer_closed(struct conn *c, int code);
 
 /* --- called by the gateway --- */
 

@@ -18,6 +18,7 @@
 
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/turn.h"
 #include "protocol/base/alloc.h"
 #include "protocol/base/list.h"
 
@@ -102,6 +103,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
     (void)what;
     (void)arg;
     struct slot *s = the_evlib->slots[fd];
+    turn_begins();
     errno = 0; /* libwebsockets does not say why it accepted nobody, but leaves the reason here */
     serve(fd, LWS_POLLIN);
     if (s->wsi && out_of_resources(errno))
@@ -112,6 +114,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     (void)arg;
+    turn_begins();
     serve(fd, LWS_POLLIN);
     const struct slot *s = the_evlib->slots[fd];
     if (s->wsi && s->optimistic)
@@ -122,6 +125,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     (void)arg;
+    turn_begins();
     serve(fd, LWS_POLLOUT);
 }
 

@@ -10,8 +10,10 @@
 
 #include "gateway/calls.h"
 #include "gateway/conn.h"
+#include "gateway/gauges.h"
 #include "gateway/item.h"
 #include "gateway/metrics.h"
+#include "gateway/turn.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
@@ -66,6 +68,12 @@ static void on_push(void *arg, const struct reply *push)
     hub_on_push(r->g.hub, push);
 }
 
+static void on_pong(void *arg, int64_t round_trip_us)
+{
+    (void)arg;
+    metric_observe(HISTOGRAM_REDIS_ROUND_TRIP, round_trip_us);
+}
+
 static void on_log(void *arg, int level, const char *text)
 {
     (void)arg;
@@ -97,6 +105,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     struct run *r = arg;
     buf_reset(&r->g.scratch);
     buf_trim(&r->g.scratch, SCRATCH_KEPT);
+    gauges_refresh(&r->g);
     if (r->on_second)
         r->on_second(r->arg);
 }
@@ -182,7 +191,8 @@ static bool new_id(struct gateway *g)
 
 static bool new_link(struct run *r, const char *redis_url)
 {
-    static const struct link_events events = {.on_up = on_up, .on_down = on_down, .on_push = on_push, .on_log = on_log};
+    static const struct link_events events = {
+        .on_up = on_up, .on_down = on_down, .on_push = on_push, .on_pong = on_pong, .on_log = on_log};
     struct link_config config;
     const char *wrong = link_config_parse(redis_url, &config);
     if (wrong) {
@@ -274,6 +284,7 @@ int gateway_run(const struct options *o, const char *redis_url, int worker, void
     r->arg = arg;
     r->g.opt = o;
     r->g.worker = worker;
+    metrics_begin(worker);
     r->g.limits = (struct dialect_limits){
         .max_depth = (int)o->max_depth, .max_items = ITEMS_PER_SET_ALL, .index_absolute = o->index_absolute};
     if (start(r, redis_url)) {
@@ -281,6 +292,7 @@ int gateway_run(const struct options *o, const char *redis_url, int worker, void
             event_base_loop(r->g.base, EVLOOP_ONCE);
             ws_end_turn(r->g.ws);
             conn_end_turn(&r->g);
+            turn_ends(link_heard_us(r->g.link));
         }
     } else {
         r->exit_code = 1;

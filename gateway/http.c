@@ -10,6 +10,7 @@
 
 #include "gateway/admin.h"
 #include "gateway/assets.h"
+#include "gateway/gauges.h"
 #include "gateway/metrics.h"
 #include "protocol/base/alloc.h"
 
@@ -256,8 +257,9 @@ static int get_readyz(const struct http_request *r)
 static int get_metrics(const struct http_request *r)
 {
     struct buf b;
-    buf_init(&b, 1 << 20);
-    metrics_render(&b, r->g->worker);
+    gauges_refresh(r->g);
+    buf_init(&b, metrics_workers() * METRICS_BYTES_MAX);
+    metrics_render(&b);
     return http_reply(r->wsi, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }
 

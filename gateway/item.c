@@ -7,6 +7,7 @@
 #include "gateway/fanout.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/turn.h"
 #include "protocol/base/alloc.h"
 
 enum {
@@ -107,6 +108,7 @@ static void on_message(struct hub_member *m, struct slice payload)
     if (i->state != ITEM_READY || e.rev <= i->rev)
         return; /* the read that is under way contains it, or it is old */
     metric_add(METRIC_CHANGES, 1);
+    turn_change(link_heard_us(i->gw->link));
     kind_of(i)->apply(i, &e);
 }
 
@@ -114,7 +116,7 @@ static void on_resync(struct hub_member *m)
 {
     struct item *i = container_of(m, struct item, member);
     i->retry_ms = 0;
-    item_missed(i);
+    item_missed(i, READ_RECONNECT);
 }
 
 void item_init(struct item *i, struct gateway *g, enum kind kind, struct slice name)
@@ -186,12 +188,21 @@ void item_want_read(struct item *i)
     kind_of(i)->read(i);
 }
 
+static enum read_reason why_read(const struct item *i)
+{
+    if (i->state == ITEM_LOADING)
+        return READ_FIRST;
+    if (i->state == ITEM_STALE)
+        return i->missed;
+    return i->confirm ? READ_CONFIRM : READ_CONTENT;
+}
+
 void item_read_begins(struct item *i)
 {
+    metric_add((enum metric)(METRIC_READS_FIRST + (int)why_read(i)), 1);
     i->reading = true;
     i->confirm = false;
     i->reads++;
-    metric_add(METRIC_READS, 1);
 }
 
 void item_read_ends(struct item *i, bool answered)
@@ -221,10 +232,11 @@ void item_retry_later(struct item *i)
         list_append(&i->gw->items->refused, &i->refused);
 }
 
-void item_missed(struct item *i)
+void item_missed(struct item *i, enum read_reason why)
 {
     if (i->state == ITEM_READY)
         i->state = ITEM_STALE;
+    i->missed = why;
     item_want_read(i);
 }
 
@@ -463,7 +475,7 @@ static void on_swept(void *arg, const struct store_result *res, const struct sto
     log_info("the sweep found another revision name=%s found=%lld held=%lld", log_value(i->name), (long long)rev,
              (long long)i->rev);
     metric_add(METRIC_GAPS, 1);
-    item_missed(i);
+    item_missed(i, READ_SWEEP);
 }
 
 /* A silent loss ends within one period: every item's revision is compared once in it, spread evenly. */

@@ -17,17 +17,29 @@ struct watch;
 
 enum item_state { ITEM_LOADING, ITEM_READY, ITEM_STALE };
 
+/* Why Redis is asked for a name's state, in the order of the metrics. */
+enum read_reason {
+    READ_FIRST,     /* nothing is known */
+    READ_CONTENT,   /* list: a window shows what is not known yet */
+    READ_CONFIRM,   /* is it really not there? */
+    READ_GAP,       /* a change was lost */
+    READ_RECONNECT, /* changes may have been lost: the link, or its subscription, was away */
+    READ_SWEEP,     /* revisions differ */
+    READ_MALFORMED  /* a change could not be applied */
+};
+
 struct item {
     struct map_node by_key; /* in the registry: one byte of kind, then the name */
     struct gateway *gw;
     enum kind kind;
     enum item_state state;
-    bool exists;         /* in Redis, as of `rev` */
-    bool reading;        /* a read is in flight and holds this item */
-    bool sweeping;       /* so does the sweep's question */
-    bool confirm;        /* somebody asks for a name that is not there as far as we know: read before that is said */
-    uint64_t reads;      /* begun; the one in flight has this number */
-    uint64_t reads_done; /* number of the last one that was answered */
+    bool exists;   /* in Redis, as of `rev` */
+    bool reading;  /* a read is in flight and holds this item */
+    bool sweeping; /* so does the sweep's question */
+    bool confirm;  /* somebody asks for a name that is not there as far as we know: read before that is said */
+    enum read_reason missed; /* STALE: why */
+    uint64_t reads;          /* begun; the one in flight has this number */
+    uint64_t reads_done;     /* number of the last one that was answered */
     int64_t rev;
     int64_t retry_ms; /* when a read that Redis refused may be tried again; 0: now */
     size_t users;     /* subscriptions and requests */
@@ -119,7 +131,7 @@ void item_flush_sub(struct sub *s);
 /* item_lose_sub: frames for it were thrown away; the next flush tells the whole state. */
 void item_lose_sub(struct sub *s);
 /* item_missed: a change was lost; serve the old state and read again. */
-void item_missed(struct item *i);
+void item_missed(struct item *i, enum read_reason why);
 /* item_bad_change: bytes from Redis were not what they should be. */
 void item_bad_change(const struct item *i, const char *what);
 

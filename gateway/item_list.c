@@ -653,12 +653,12 @@ static void apply(struct item *i, const struct change *e)
     bool has_value = has_id && e->op != CHANGE_LIST_DELETE;
     if ((has_id && !json_id_canonical(e->id, ID_BYTES_MAX)) || (has_value && !value_is_valid(p, e->value))) {
         item_bad_change(i, "a change with an id or value that is not JSON");
-        item_missed(i); /* what is true, Redis knows */
+        item_missed(i, READ_MALFORMED); /* what is true, Redis knows */
         return;
     }
     if (e->rev != i->rev + 1) {
         metric_add(METRIC_GAPS, 1);
-        item_missed(i);
+        item_missed(i, READ_GAP);
         return;
     }
     i->rev = e->rev;

@@ -34,6 +34,7 @@ static void destroy(struct item *i)
 {
     struct var *v = var_of(i);
     frame_unref(v->frame);
+    metric_add(METRIC_MEMORY_VARIABLES, -(int64_t)v->value_len);
     free(v->value);
     free(v);
 }
@@ -55,6 +56,7 @@ static struct frame *frame_of(struct var *v, const struct dialect *d)
 /* value.ptr NULL: null. */
 static void hold(struct var *v, struct slice value)
 {
+    metric_add(METRIC_MEMORY_VARIABLES, (int64_t)value.len - (int64_t)v->value_len);
     free(v->value);
     v->value = value.ptr ? sg_memdup(value.ptr, value.len) : NULL;
     v->value_len = value.len;
@@ -85,7 +87,7 @@ static void apply(struct item *i, const struct change *e)
 {
     struct var *v = var_of(i);
     if (e->op == CHANGE_VAR_SET && !value_is_valid(i, e->value)) {
-        item_missed(i); /* what is true, Redis knows */
+        item_missed(i, READ_MALFORMED); /* what is true, Redis knows */
         return;
     }
     if (e->rev != i->rev + 1)

@@ -2,6 +2,7 @@
  * workers. */
 #include "gateway/gateway.h"
 #include "gateway/healthcheck.h"
+#include "gateway/metrics.h"
 #include "gateway/option.h"
 #include "gateway/workers.h"
 #include "redis/embedded.h"
@@ -97,8 +98,10 @@ static int run_worker(void *arg, int worker)
 static int run(struct program *p)
 {
     const struct workers_job job = {.run = run_worker, .on_second = on_second, .arg = p};
-    if (p->options->workers > 1)
+    if (p->options->workers > 1) {
+        metrics_share((size_t)p->options->workers);
         return workers_run((size_t)p->options->workers, &job);
+    }
     return gateway_run(p->options, p->redis_url, -1, on_second, p);
 }
 

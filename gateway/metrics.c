@@ -1,22 +1,102 @@
-/* The counters themselves and their rendering as Prometheus text (exposition format 0.0.4). */
+/* Where the numbers are kept, and their rendering as Prometheus text (exposition format 0.0.4). Each process writes its own
+ * slot and reads all of them; a number is one aligned word, so what is read is never half of one. */
 #include "gateway/metrics.h"
 
-int64_t metrics[METRIC_COUNT];
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "gateway/process.h"
+#include "protocol/base/alloc.h"
+
+/* Aligned, so that no two workers write to one cache line. */
+struct slot {
+    alignas(128) int64_t pid; /* 0: not started yet */
+    int64_t values[METRIC_COUNT];
+    struct histogram histograms[HISTOGRAM_COUNT];
+};
+
+static struct slot alone;
+static struct slot *slots = &alone;
+static size_t nslots = 1;
+static bool shared;
+
+int64_t *metrics = alone.values;
+struct histogram *histograms = alone.histograms;
 
 struct row {
     const char *type;
     const char *name;
     const char *labels; /* "" = none */
     const char *help;   /* used from the first row of a name */
+    size_t index;       /* of the value or the histogram */
 };
 
 static const struct row rows[] = {
-#define METRIC_ROW(suffix, type, name, labels, help) [METRIC_##suffix] = {type, name, labels, help},
-    FOR_EACH_METRIC(METRIC_ROW)
+#define METRIC_ROW(suffix, type, name, labels, help)              {type, name, labels, help, METRIC_##suffix},
+#define HISTOGRAM_ROW(suffix, shift, buckets, name, labels, help) {"histogram", name, labels, help, HISTOGRAM_##suffix},
+    FOR_EACH_METRIC(METRIC_ROW, HISTOGRAM_ROW)
 #undef METRIC_ROW
+#undef HISTOGRAM_ROW
 };
 
-_Static_assert(sizeof(rows) / sizeof(rows[0]) == METRIC_COUNT, "one row per metric");
+#define HISTOGRAM_CHECK(suffix, shift, buckets, name, labels, help)                                                    \
+    _Static_assert((buckets) >= 1 && (buckets) <= HISTOGRAM_BUCKETS_MAX, "as many buckets as there are");
+#define METRIC_NOTHING(suffix, type, name, labels, help)
+FOR_EACH_METRIC(METRIC_NOTHING, HISTOGRAM_CHECK)
+#undef HISTOGRAM_CHECK
+#undef METRIC_NOTHING
+
+/* --- slots --- */
+
+void metrics_share(size_t workers)
+{
+    assert(workers > 0 && !shared);
+    void *room = mmap(NULL, workers * sizeof(*slots), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED)
+        abort(); /* as every small allocation of ours */
+    slots = room;
+    nslots = workers;
+    shared = true;
+}
+
+static bool is_gauge(const struct row *r)
+{
+    return strcmp(r->type, "gauge") == 0;
+}
+
+static void clear_gauges(struct slot *s)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (is_gauge(&rows[i]))
+            s->values[rows[i].index] = 0;
+}
+
+void metrics_begin(int worker)
+{
+    size_t at = worker < 0 ? 0 : (size_t)worker;
+    assert(at < nslots);
+    struct slot *s = &slots[at];
+    clear_gauges(s);
+    metrics = s->values;
+    histograms = s->histograms;
+    metrics[METRIC_BUILD_INFO] = 1;
+    process_begin(metrics);
+    s->pid = getpid();
+}
+
+size_t metrics_workers(void)
+{
+    return nslots;
+}
+
+/* --- samples --- */
 
 static void put_text(struct buf *out, const char *text)
 {
@@ -36,36 +116,131 @@ static void put_head(struct buf *out, const struct row *r)
     buf_put_char(out, '\n');
 }
 
-/* `labels` and the worker's number in braces; nothing when there is neither. */
-static void put_labels(struct buf *out, const char *labels, int worker)
+static void put_label(struct buf *out, bool *first, const char *name, const char *value)
 {
-    bool has_labels = labels[0] != '\0';
-    if (!has_labels && worker < 0)
-        return;
-    buf_put_char(out, '{');
-    put_text(out, labels);
-    if (worker >= 0) {
-        if (has_labels)
-            buf_put_char(out, ',');
-        buf_put_lit(out, "worker=\"");
-        buf_put_i64(out, worker);
-        buf_put_char(out, '"');
-    }
-    buf_put_char(out, '}');
+    buf_put_char(out, *first ? '{' : ',');
+    *first = false;
+    put_text(out, name);
+    buf_put_lit(out, "=\"");
+    put_text(out, value);
+    buf_put_char(out, '"');
 }
 
-void metrics_render(struct buf *out, int worker)
+/* The row's labels, then those that are not in the table; `le` NULL: none. */
+static void put_labels(struct buf *out, const struct row *r, size_t worker, const char *le)
 {
-    const char *name = "";
-    for (size_t i = 0; i < METRIC_COUNT; i++) {
-        const struct row *r = &rows[i];
-        if (strcmp(name, r->name) != 0)
-            put_head(out, r);
-        name = r->name;
-        put_text(out, r->name);
-        put_labels(out, r->labels, worker);
-        buf_put_char(out, ' ');
-        buf_put_i64(out, metrics[i]);
-        buf_put_char(out, '\n');
+    bool first = r->labels[0] == '\0';
+    if (!first) {
+        buf_put_char(out, '{');
+        put_text(out, r->labels);
     }
+    if (shared) {
+        char number[24];
+        snprintf(number, sizeof(number), "%zu", worker);
+        put_label(out, &first, "worker", number);
+    }
+    if (le)
+        put_label(out, &first, "le", le);
+    if (!first)
+        buf_put_char(out, '}');
+}
+
+/* What is kept in microseconds is told in seconds. */
+static bool in_seconds(const struct row *r)
+{
+    return strstr(r->name, "_seconds") != NULL;
+}
+
+static void number_text(char *out, size_t size, int64_t value, bool micro)
+{
+    if (!micro) {
+        snprintf(out, size, "%lld", (long long)value);
+        return;
+    }
+    size_t len = (size_t)snprintf(out, size, "%lld.%06lld", (long long)(value / 1000000), (long long)(value % 1000000));
+    while (out[len - 1] == '0')
+        len--;
+    out[out[len - 1] == '.' ? len - 1 : len] = '\0';
+}
+
+static void put_number(struct buf *out, int64_t value, bool micro)
+{
+    char text[32];
+    number_text(text, sizeof(text), value, micro);
+    buf_put_char(out, ' ');
+    put_text(out, text);
+    buf_put_char(out, '\n');
+}
+
+static void put_histogram(struct buf *out, const struct row *r, size_t worker, const struct histogram *h)
+{
+    struct histogram_shape shape = histogram_shapes[r->index];
+    bool micro = in_seconds(r);
+    int64_t sum = h->sum, count = 0;
+    for (size_t i = 0; i <= shape.buckets; i++) {
+        char le[32] = "+Inf";
+        if (i < shape.buckets)
+            number_text(le, sizeof(le), histogram_bound(shape, i), micro);
+        count += h->buckets[i];
+        put_text(out, r->name);
+        buf_put_lit(out, "_bucket");
+        put_labels(out, r, worker, le);
+        put_number(out, count, false);
+    }
+    put_text(out, r->name);
+    buf_put_lit(out, "_sum");
+    put_labels(out, r, worker, NULL);
+    put_number(out, sum, micro);
+    put_text(out, r->name);
+    buf_put_lit(out, "_count");
+    put_labels(out, r, worker, NULL);
+    put_number(out, count, false);
+}
+
+/* --- all of it --- */
+
+/* Numbers that others know: the histogram of writes counts two of them already, at no cost. */
+static void complete(struct slot *s)
+{
+    const struct histogram *writes = &s->histograms[HISTOGRAM_MESSAGES_PER_WRITE];
+    s->values[METRIC_WRITES] = histogram_count(writes);
+    s->values[METRIC_MESSAGES_OUT] = writes->sum;
+}
+
+static bool lives(const struct slot *s)
+{
+    return s->pid == getpid() || (s->pid > 0 && (kill((pid_t)s->pid, 0) == 0 || errno == EPERM));
+}
+
+/* Of a worker that died: what it counted stays true, what it held is gone, and there is no process to tell of. */
+static void put_row(struct buf *out, const struct row *r, size_t worker, bool alive)
+{
+    const struct slot *s = &slots[worker];
+    if (strcmp(r->type, "histogram") == 0) {
+        put_histogram(out, r, worker, &s->histograms[r->index]);
+        return;
+    }
+    if (!alive && strncmp(r->name, "process_", 8) == 0)
+        return;
+    put_text(out, r->name);
+    put_labels(out, r, worker, NULL);
+    put_number(out, alive || !is_gauge(r) ? s->values[r->index] : 0, in_seconds(r));
+}
+
+void metrics_render(struct buf *out)
+{
+    bool *alive = sg_calloc(nslots, sizeof(*alive));
+    for (size_t w = 0; w < nslots; w++) {
+        complete(&slots[w]);
+        alive[w] = lives(&slots[w]) && process_sample((pid_t)slots[w].pid, slots[w].values);
+    }
+    const char *name = "";
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strcmp(name, rows[i].name) != 0)
+            put_head(out, &rows[i]);
+        name = rows[i].name;
+        for (size_t w = 0; w < nslots; w++)
+            put_row(out, &rows[i], w, alive[w]);
+    }
+    free(alive);
 }

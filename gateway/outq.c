@@ -2,6 +2,7 @@
 #include "gateway/outq.h"
 
 #include <assert.h>
+#include "gateway/metrics.h"
 #include "protocol/base/alloc.h"
 
 enum { RING_FIRST = 8, RING_KEPT = 32 };
@@ -11,20 +12,30 @@ static struct outq_slot *at(struct outq *q, uint32_t i)
     return q->ring ? &q->ring[(q->head + i) & (q->cap - 1)] : &q->one;
 }
 
+static void count_ring(const struct outq *q, int sign)
+{
+    metric_add(METRIC_MEMORY_QUEUES, sign * (int64_t)(q->cap * sizeof(*q->ring)));
+}
+
+static void free_ring(struct outq *q)
+{
+    count_ring(q, -1);
+    free(q->ring);
+    *q = (struct outq){0};
+}
+
 void outq_deinit(struct outq *q)
 {
     while (q->len)
         outq_pop(q);
-    free(q->ring);
-    *q = (struct outq){0};
+    free_ring(q);
 }
 
 void outq_trim(struct outq *q)
 {
     if (q->len || !q->ring)
         return;
-    free(q->ring);
-    *q = (struct outq){0};
+    free_ring(q);
 }
 
 static void grow(struct outq *q)
@@ -33,9 +44,11 @@ static void grow(struct outq *q)
     struct outq_slot *ring = sg_malloc(cap * sizeof(*ring));
     for (uint32_t i = 0; i < q->len; i++)
         ring[i] = *at(q, i);
+    count_ring(q, -1);
     free(q->ring);
     q->ring = ring;
     q->cap = cap;
+    count_ring(q, 1);
     q->head = 0;
 }
 

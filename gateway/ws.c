@@ -293,6 +293,12 @@ static int upgrade_or_request(struct ws *w, struct lws *wsi, const char *path)
     return http_request(w->g, wsi, path);
 }
 
+/* RFC 6455 section 7.1.5: 1005 when the frame has none. */
+static int close_code(const unsigned char *payload, size_t len)
+{
+    return len >= 2 ? payload[0] << 8 | payload[1] : 1005;
+}
+
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
     (void)user;
@@ -328,7 +334,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return conn_write(lws_get_opaque_user_data(wsi)) ? 0 : -1;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return conn_peer_closed(lws_get_opaque_user_data(wsi)) ? -1 : 0;
+        return conn_peer_closed(lws_get_opaque_user_data(wsi), close_code(in, len)) ? -1 : 0;
     case LWS_CALLBACK_CLOSED:
         closed(wsi);
         return 0;
@@ -536,6 +542,11 @@ struct ws *ws_new(struct gateway *g)
             return NULL;
         }
     return w;
+}
+
+size_t ws_heap_bytes(void)
+{
+    return lws_get_allocated_heap();
 }
 
 void ws_end_turn(struct ws *w)

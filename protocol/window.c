@@ -9,9 +9,22 @@
 
 /* ---- entries and pages ---- */
 
+static size_t bytes_live;
+
+size_t entry_bytes_live(void)
+{
+    return bytes_live;
+}
+
+static size_t entry_bytes(size_t id_len, size_t value_len)
+{
+    return sizeof(struct entry) + id_len + value_len;
+}
+
 struct entry *entry_new(struct slice id, struct slice value)
 {
     assert(id.len <= UINT32_MAX);
+    bytes_live += entry_bytes(id.len, value.len);
     struct entry *e = sg_malloc(sizeof(*e) + id.len + value.len);
     e->refs = 1;
     e->id_len = (uint32_t)id.len;
@@ -35,8 +48,10 @@ void entry_unref(struct entry *e)
     if (e == NULL)
         return;
     assert(e->refs > 0);
-    if (--e->refs == 0)
-        free(e);
+    if (--e->refs > 0)
+        return;
+    bytes_live -= entry_bytes(e->id_len, e->value_len);
+    free(e);
 }
 
 static bool same_id(const struct entry *a, const struct entry *b)

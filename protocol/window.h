@@ -19,6 +19,8 @@ struct entry {
 struct entry *entry_new(struct slice id, struct slice value);
 struct entry *entry_ref(struct entry *e);
 void entry_unref(struct entry *e); /* NULL is allowed */
+/* entry_bytes_live: memory of all entries that there are. */
+size_t entry_bytes_live(void);
 static inline struct slice entry_id(const struct entry *e)
 {
     return slice_of(e->bytes, e->id_len);

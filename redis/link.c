@@ -73,12 +73,13 @@ struct link {
     struct queue queue;
     size_t commands_pending; /* entries of the queue that await a reply */
 
-    int64_t up_since_ms, heard_ms; /* heard: the last bytes from Redis */
-    int64_t pinged_us;             /* 0: no ping under way */
-    unsigned failures;             /* in a row */
-    bool loading_library;          /* while the link is up */
-    bool library_exists;           /* although sg_version is missing: the next load replaces it */
-    char logged[256];              /* the last failure that was told */
+    int64_t up_since_ms;
+    int64_t heard_us;     /* the last bytes from Redis */
+    int64_t pinged_us;    /* 0: no ping under way */
+    unsigned failures;    /* in a row */
+    bool loading_library; /* while the link is up */
+    bool library_exists;  /* although sg_version is missing: the next load replaces it */
+    char logged[256];     /* the last failure that was told */
     int64_t logged_ms;
     struct link_stats stats;
 };
@@ -451,7 +452,7 @@ static bool read_once(struct link *l, size_t *got)
     if (n == 0)
         return true;
     l->stats.bytes_in += (uint64_t)n;
-    l->heard_ms = now_ms();
+    l->heard_us = now_us();
     reply_reader_feed(l->reader, slice_of(chunk, (size_t)n));
     return dispatch(l);
 }
@@ -729,6 +730,8 @@ static void on_pong(void *arg, const struct reply *r)
         return;
     l->stats.rtt_us = now_us() - l->pinged_us;
     l->pinged_us = 0;
+    if (l->events.on_pong)
+        l->events.on_pong(l->arg, l->stats.rtt_us);
     if (needs_library(r) && !l->loading_library) {
         say_failure(l, LOG_WARN, "the function library is gone from Redis or older; loading it");
         l->loading_library = true;
@@ -739,8 +742,8 @@ static void on_pong(void *arg, const struct reply *r)
 /* Silence counts, not the ping alone: while events still come in, the answer is behind them. */
 static bool is_silent(const struct link *l, int64_t *left_ms)
 {
-    int64_t since_ms = l->pinged_us / 1000 > l->heard_ms ? l->pinged_us / 1000 : l->heard_ms;
-    *left_ms = since_ms + l->config.ping_timeout_ms - now_ms();
+    int64_t since_us = l->pinged_us > l->heard_us ? l->pinged_us : l->heard_us;
+    *left_ms = since_us / 1000 + l->config.ping_timeout_ms - now_ms();
     return *left_ms <= 0;
 }
 
@@ -871,6 +874,11 @@ enum link_state link_state(const struct link *l)
 const struct link_stats *link_stats(const struct link *l)
 {
     return &l->stats;
+}
+
+int64_t link_heard_us(const struct link *l)
+{
+    return l->heard_us;
 }
 
 size_t link_outbox_bytes(const struct link *l)

@@ -44,7 +44,7 @@ void link_config_deinit(struct link_config *c);
  * may or may not have run. The reply is valid during the call only. */
 typedef void link_reply_fn(void *arg, const struct reply *reply);
 
-/* Any of them may be NULL. All but on_log may call link_free. */
+/* Any of them may be NULL. All but on_log and on_pong may call link_free. */
 struct link_events {
     /* After every successful greeting: subscribe and read again now. */
     void (*on_up)(void *arg);
@@ -52,6 +52,8 @@ struct link_events {
     void (*on_down)(void *arg, const char *why);
     /* A REPLY_PUSH, in stream order with command replies. */
     void (*on_push)(void *arg, const struct reply *push);
+    /* Redis answered a ping. */
+    void (*on_pong)(void *arg, int64_t round_trip_us);
     /* Failures to connect and so on, rate-limited already. Levels: 0 error, 1 warn, 2 info, 3 debug. The text is one line, but
      * may quote what the server said. */
     void (*on_log)(void *arg, int level, const char *text);
@@ -69,6 +71,8 @@ void link_start(struct link *l);
 void link_free(struct link *l); /* pending callbacks get NULL first; on_down is not called */
 enum link_state link_state(const struct link *l);
 const struct link_stats *link_stats(const struct link *l);
+/* link_heard_us: when bytes of Redis were last read, by the monotonic clock; during a callback: those that it is about. */
+int64_t link_heard_us(const struct link *l);
 /* link_outbox_bytes: what waits to be written to Redis. */
 size_t link_outbox_bytes(const struct link *l);
 

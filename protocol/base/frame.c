@@ -68,9 +68,17 @@ void frame_end(struct buf *out, size_t mark)
     out->len = mark + header + payload;
 }
 
+static size_t bytes_live;
+
+size_t frame_bytes_live(void)
+{
+    return bytes_live;
+}
+
 struct frame *frame_new(struct slice wire, uint32_t messages)
 {
     struct frame *f = sg_malloc(sizeof *f + wire.len);
+    bytes_live += sizeof *f + wire.len;
     f->refs = 1;
     f->messages = messages;
     f->len = wire.len;
@@ -95,6 +103,7 @@ void frame_unref(struct frame *f)
         if (--f->refs > 0)
             return;
         struct frame *twin = f->twin == f ? NULL : f->twin;
+        bytes_live -= sizeof *f + f->len;
         free(f);
         f = twin;
     }

@@ -24,5 +24,7 @@ struct frame *frame_new(struct slice wire, uint32_t messages);
 struct frame *frame_ref(struct frame *f);
 /* frame_unref drops one reference; the last one frees. NULL is allowed. */
 void frame_unref(struct frame *f);
+/* frame_bytes_live: memory of all frames that there are. */
+size_t frame_bytes_live(void);
 
 #endif

@@ -198,10 +198,10 @@ async def test_connections_are_counted(gateways, peers):
     gateway = gateways.start()
     many = [await peers(gateway) for _ in range(5)]
     metrics = gateway.metrics()
-    assert metrics['syncgate_connections{protocol="socksync"}'] == 5
+    assert metrics['syncgate_connections{protocol="socksync",state="open"}'] == 5
     for peer in many[:3]:
         await peer.close()
-    await until(lambda: gateway.metrics()['syncgate_connections{protocol="socksync"}'] == 2, "2 connections are counted")
+    await until(lambda: gateway.metrics()['syncgate_connections{protocol="socksync",state="open"}'] == 2, "2 connections are counted")
     assert gateway.metrics()["syncgate_connections_total"] == 5
 
 

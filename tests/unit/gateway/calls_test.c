@@ -410,7 +410,7 @@ static void turn_ends(void)
 static void open_unread(void)
 {
     memset(&w, 0, sizeof w);
-    memset(metrics, 0, sizeof metrics);
+    memset(metrics, 0, METRIC_COUNT * sizeof(*metrics));
     w.base = event_base_new();
     CU_ASSERT_PTR_NOT_NULL_FATAL(w.base);
     w.opt.call_timeout_ms = 30000;
