@@ -492,7 +492,7 @@ static void call_refused(struct call *call, const struct store_result *r)
     } else if (r->status == STORE_AWAY) {
         call_fail(call, ERROR_OTHER, SLICE_LIT("redis away"), METRIC_CALLS_ERROR);
     } else {
-        log_warn("redis refused a call error=%s", log_value(r->text));
+        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "redis refused a call error=%s", log_value(r->text));
         call_fail(call, ERROR_OTHER, SLICE_LIT("call refused"), METRIC_CALLS_ERROR);
     }
 }
@@ -679,7 +679,7 @@ static void on_served(void *arg, const struct store_result *r, int64_t n)
     if (!k || r->status == STORE_OK)
         return;
     if (r->status != STORE_AWAY)
-        log_warn("redis refused an executor error=%s", log_value(r->text));
+        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "redis refused an executor error=%s", log_value(r->text));
     if (r->status != STORE_REFUSED) /* a refusal is final */
         k->register_again = true;
 }

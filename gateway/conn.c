@@ -2,7 +2,6 @@
  * ends connections in one place. */
 #include "gateway/conn.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 
 #include "gateway/deflate.h"
@@ -22,14 +21,6 @@ enum {
     CLOSE_REASON_BYTES = 123, /* RFC 6455 section 5.5: control frames carry at most 125 bytes */
     ERROR_WINDOW_MS = 60 * 1000
 };
-
-const char *conn_remote(const struct conn *c)
-{
-    static char text[INET6_ADDRSTRLEN];
-    if (c->remote.family == AF_UNIX || !inet_ntop(c->remote.family, c->remote.address, text, sizeof(text)))
-        return "unix";
-    return text;
-}
 
 /* --- life --- */
 
@@ -60,8 +51,8 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
 
 void conn_open(struct conn *c)
 {
-    log_debug("connection opened conn=%llu remote=%s grants=%s", (unsigned long long)c->id, conn_remote(c),
-              c->grants->name);
+    log_debug("connection opened conn=%llu remote=%s user=%s", (unsigned long long)c->id, remote_text(&c->remote),
+              log_value(slice_str(c->grants->name)));
     session_open(c);
 }
 
@@ -114,11 +105,47 @@ static void count_close(const struct conn *c)
     metric_add(c->close_code ? close_metric(by_gateway, c->close_code) : close_metric(by_peer, peers), 1);
 }
 
-void conn_dead(struct conn *c)
+/* Who ended a connection, and how. */
+struct end {
+    const char *by, *why;
+    int code;
+    enum log_kind kind;
+};
+
+static bool is_violation(int code)
+{
+    return code == 1002 || code == 1003 || (code >= 1007 && code <= 1009);
+}
+
+static struct end end_of(const struct conn *c)
+{
+    if (c->close_code)
+        return (struct end){"gateway", c->close_why, c->close_code,
+                            is_violation(c->close_code) ? LOG_VIOLATION : LOG_CLOSED};
+    if (c->peer_close_code)
+        return (struct end){"peer", "closed by the peer", c->peer_close_code, LOG_CLOSED};
+    return (struct end){"network", "connection lost", 1006, LOG_CLOSED};
+}
+
+static void log_end(const struct conn *c)
+{
+    struct end end = end_of(c);
+    log_limited(end.kind, LOG_LEVEL_INFO,
+                "connection closed conn=%llu user=%s remote=%s protocol=%s code=%d why=\"%s\" by=%s duration_ms=%lld "
+                "messages_in=%u bytes_in=%llu messages_out=%u bytes_out=%llu",
+                (unsigned long long)c->id, log_value(slice_str(c->grants->name)), remote_text(&c->remote),
+                c->dialect->name, end.code, end.why, end.by, (long long)(gateway_now_ms() - c->opened_ms),
+                c->messages_in, (unsigned long long)c->bytes_in, c->messages_out, (unsigned long long)c->bytes_out);
+}
+
+void conn_dead(struct conn *c, int library_code)
 {
     struct gateway *g = c->gw;
-    log_debug("connection closed conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id, conn_remote(c),
-              c->close_code, c->close_why ? c->close_why : "peer");
+    if (library_code && !c->close_code && !c->peer_close_code) {
+        c->close_code = library_code;
+        c->close_why = "malformed frame";
+    }
+    log_end(c);
     bool was_open = c->state == CONN_OPEN;
     c->state = CONN_DEAD;
     detach(c);
@@ -160,6 +187,7 @@ static bool too_big(struct conn *c, size_t more, size_t max)
 static void message(struct conn *c, struct slice text)
 {
     metric_add(METRIC_MESSAGES_IN, 1);
+    c->messages_in++;
     session_message(c, text, c->rx_binary);
 }
 
@@ -210,6 +238,7 @@ void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
     if (c->state != CONN_OPEN)
         return;
     metric_add(METRIC_BYTES_IN, (int64_t)bytes.len);
+    c->bytes_in += bytes.len;
     if (f.first) {
         buf_reset(&c->rx);
         c->rx_binary = f.binary;
@@ -248,8 +277,10 @@ void conn_pong(struct conn *c)
 /* --- writing --- */
 
 /* Counted by write, not by frame: the histogram knows the writes and the messages too. */
-static void count_written(int64_t messages, size_t bytes)
+static void count_written(struct conn *c, uint32_t messages, size_t bytes)
 {
+    c->messages_out += messages;
+    c->bytes_out += bytes;
     metric_observe(HISTOGRAM_MESSAGES_PER_WRITE, messages);
     metric_add(METRIC_BYTES_OUT, (int64_t)bytes);
     metric_add(METRIC_QUEUED_BYTES, -(int64_t)bytes);
@@ -262,19 +293,19 @@ static enum ws_write_result write_once(struct conn *c)
     struct frame *f = outq_peek(&c->out);
     if (c->out.len == 1 || f->len >= sizeof(gather)) {
         enum ws_write_result r = ws_write(c, f->bytes, f->len);
-        count_written(f->messages, f->len);
+        count_written(c, f->messages, f->len);
         outq_pop(&c->out);
         return r;
     }
     size_t len = 0;
-    int64_t messages = 0;
+    uint32_t messages = 0;
     while ((f = outq_peek(&c->out)) && f->len <= sizeof(gather) - len) {
         memcpy(gather + len, f->bytes, f->len);
         len += f->len;
         messages += f->messages;
         outq_pop(&c->out);
     }
-    count_written(messages, len);
+    count_written(c, messages, len);
     return ws_write(c, gather, len);
 }
 
@@ -398,8 +429,8 @@ void conn_close(struct conn *c, int code, const char *why)
     c->close_why = why;
     c->close_deadline_ms = gateway_now_ms() + CLOSE_WAIT_MS;
     list_append(&c->gw->closing, &c->closing);
-    log_debug("closing connection conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id, conn_remote(c),
-              code, why);
+    log_debug("closing connection conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id,
+              remote_text(&c->remote), code, why);
 }
 
 bool conn_peer_closed(struct conn *c, int code)

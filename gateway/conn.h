@@ -5,6 +5,7 @@
 
 #include "gateway/core.h"
 #include "gateway/outq.h"
+#include "gateway/remote.h"
 #include "protocol/base/frame.h"
 #include "protocol/dialect.h"
 
@@ -16,12 +17,6 @@ enum conn_state {
     CONN_DEAD     /* taken out of everything; freed by ws.c in the close callback */
 };
 
-/* Where a peer is, small because every connection has one. */
-struct conn_remote {
-    uint8_t family; /* AF_INET, AF_INET6, AF_UNIX */
-    uint8_t address[16];
-};
-
 struct conn {
     struct list_node node; /* gateway->conns */
     struct map_node by_id; /* gateway->conns_by_id, key = id */
@@ -29,6 +24,7 @@ struct conn {
     struct lws *wsi;
     uint64_t id; /* never reused: hold this, not the pointer, across an asynchronous gap */
     enum conn_state state;
+    uint32_t messages_in; /* since it opened; for the log, as the three below */
     const struct dialect *dialect;
     const struct grants *grants;
     struct dialect_peer peer; /* session.c answers through it */
@@ -36,6 +32,7 @@ struct conn {
     size_t answer_bytes; /* of the queue: answers, calls and errors that arrived while congested */
     bool congested;      /* the socket did not take everything: state is conflated until it does */
     bool reading_paused;
+    uint32_t messages_out;
     struct buf rx; /* fragments of a message until it is whole */
 
     /* session.c and item.c */
@@ -70,7 +67,8 @@ struct conn {
     int peer_close_code;       /* the peer's; 0: no close frame came */
     const char *close_why;     /* a static sentence */
     int64_t opened_ms;
-    struct conn_remote remote;
+    uint64_t bytes_in, bytes_out;
+    struct remote remote; /* the client, as far as trusted proxies tell */
 };
 
 /* --- called by ws.c --- */
@@ -79,8 +77,8 @@ struct conn {
  * set. */
 struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants);
 void conn_open(struct conn *c);
-/* conn_dead: the socket is gone; frees. */
-void conn_dead(struct conn *c);
+/* conn_dead: the socket is gone; frees. library_code: what libwebsockets closed with by itself, 0 when it did not. */
+void conn_dead(struct conn *c, int library_code);
 
 struct conn_fragment {
     bool first, final; /* of the message */
@@ -123,8 +121,6 @@ void conn_error(struct conn *c, enum error_code code, struct slice text, enum ki
 /* conn_close queues a close frame with this code after everything that is queued, and lets the peer answer it for some
  * seconds. Safe anywhere, also inside the connection's own callbacks; the connection is not freed during the call. */
 void conn_close(struct conn *c, int code, const char *why);
-/* conn_remote writes the peer's address as text, for logs. */
-const char *conn_remote(const struct conn *c);
 /* conn_find: the open connection with that id, or NULL. */
 struct conn *conn_find(struct gateway *g, uint64_t id);
 

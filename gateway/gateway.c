@@ -106,6 +106,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     buf_reset(&r->g.scratch);
     buf_trim(&r->g.scratch, SCRATCH_KEPT);
     gauges_refresh(&r->g);
+    log_suppressed();
     if (r->on_second)
         r->on_second(r->arg);
 }
@@ -256,6 +257,7 @@ static void stop(struct run *r)
         stop_timer(events[i]);
     if (g->ws)
         ws_free(g->ws); /* ends the connections that are left */
+    log_suppressed();
     if (g->calls)
         calls_free(g->calls);
     if (g->items)

@@ -10,7 +10,9 @@
 
 #include "gateway/admin.h"
 #include "gateway/assets.h"
+#include "gateway/forwarded.h"
 #include "gateway/gauges.h"
+#include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "protocol/base/alloc.h"
 
@@ -101,22 +103,21 @@ const struct grants *http_grants(struct lws *wsi, const struct options *opt)
     return &opt->anonymous;
 }
 
-struct conn_remote http_remote(struct lws *wsi)
+struct remote http_remote(struct lws *wsi)
 {
-    struct sockaddr_storage a = {0};
-    socklen_t len = sizeof(a);
-    struct conn_remote r = {.family = AF_UNIX};
-    if (getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&a, &len) != 0)
-        return r;
-    r.family = (uint8_t)a.ss_family;
-    if (a.ss_family == AF_INET)
-        memcpy(r.address, &((struct sockaddr_in *)&a)->sin_addr, 4);
-    if (a.ss_family == AF_INET6)
-        memcpy(r.address, &((struct sockaddr_in6 *)&a)->sin6_addr, 16);
-    return r;
+    return remote_of_socket(lws_get_socket_fd(wsi));
 }
 
-static bool is_local(const struct conn_remote *r)
+struct remote http_client(struct lws *wsi, const struct options *opt)
+{
+    char text[4096]; /* libwebsockets takes no longer header */
+    struct remote peer = http_remote(wsi);
+    if (opt->trusted_proxy_len == 0 || !http_header(wsi, HTTP_X_FORWARDED_FOR, text, sizeof(text)))
+        return peer;
+    return forwarded_client((const char *const *)opt->trusted_proxy, opt->trusted_proxy_len, peer, slice_str(text));
+}
+
+static bool is_local(const struct remote *r)
 {
     const struct in6_addr *v6 = (const void *)r->address;
     if (r->family == AF_INET)
@@ -139,7 +140,7 @@ static bool is_forwarded(struct lws *wsi)
 enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi)
 {
     char host[256], origin[256];
-    struct conn_remote remote = http_remote(wsi);
+    struct remote remote = http_remote(wsi);
     struct admin_request r = {
         .grants = http_grants(wsi, g->opt), .local = is_local(&remote), .forwarded = is_forwarded(wsi), .host = host};
     http_header(wsi, HTTP_HOST, host, sizeof(host));
@@ -349,11 +350,12 @@ int http_body(struct lws *wsi, struct slice bytes)
     return result;
 }
 
-static int refuse_stranger(struct lws *wsi, enum admin_verdict verdict)
+static int refuse_stranger(const struct gateway *g, struct lws *wsi, enum admin_verdict verdict)
 {
+    struct remote client = http_client(wsi, g->opt);
     metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);
-    return verdict == ADMIN_FORBIDDEN ? http_refuse(wsi, 403, "this token is no admin's")
-                                      : http_refuse(wsi, 401, "for admins only");
+    return verdict == ADMIN_FORBIDDEN ? http_refuse_client(wsi, &client, 403, "this token is no admin's")
+                                      : http_refuse_client(wsi, &client, 401, "for admins only");
 }
 
 int http_request(struct gateway *g, struct lws *wsi, const char *path)
@@ -365,7 +367,7 @@ int http_request(struct gateway *g, struct lws *wsi, const char *path)
     if (strncmp(path, ADMIN_AREA, sizeof(ADMIN_AREA) - 1) == 0) {
         enum admin_verdict verdict = http_admin(g, wsi);
         if (verdict != ADMIN_ALLOWED)
-            return refuse_stranger(wsi, verdict);
+            return refuse_stranger(g, wsi, verdict);
     }
     const struct endpoint *e = endpoint_at(path, method, &other_method);
     if (e)
@@ -413,4 +415,12 @@ int http_refuse(struct lws *wsi, unsigned status, const char *why)
     memcpy(piece + LWS_PRE, text, (size_t)n);
     lws_write(wsi, piece + LWS_PRE, (size_t)n, LWS_WRITE_HTTP_FINAL);
     return -1; /* a refused upgrade ends the connection: what follows would not be HTTP */
+}
+
+/* Nothing that the peer wrote is logged: a token may stand anywhere in an address. */
+int http_refuse_client(struct lws *wsi, const struct remote *client, unsigned status, const char *why)
+{
+    log_limited(LOG_REFUSED, LOG_LEVEL_INFO, "request refused remote=%s status=%u why=\"%s\"", remote_text(client),
+                status, why);
+    return http_refuse(wsi, status, why);
 }

@@ -29,6 +29,8 @@ int http_writable(struct lws *wsi);
 void http_closed(struct lws *wsi);
 /* http_refuse answers with a status and a sentence, and closes. */
 int http_refuse(struct lws *wsi, unsigned status, const char *why);
+/* http_refuse_client does so, and says in the log to whom. */
+int http_refuse_client(struct lws *wsi, const struct remote *client, unsigned status, const char *why);
 
 /* --- for endpoints: an endpoint returns what these return --- */
 
@@ -53,8 +55,9 @@ bool http_header(struct lws *wsi, enum http_header header, char *out, size_t siz
 /* http_grants: the grants of whoever asks, by ?token=... or Authorization: Bearer ...; nobody's without one of them. NULL when
  * the token is unknown. */
 const struct grants *http_grants(struct lws *wsi, const struct options *opt);
-/* http_remote: where the request comes from, as the socket says. */
-struct conn_remote http_remote(struct lws *wsi);
+/* http_remote: where the request comes from, as the socket says. http_client: the same as far as trusted proxies tell. */
+struct remote http_remote(struct lws *wsi);
+struct remote http_client(struct lws *wsi, const struct options *opt);
 /* http_admin: whether whoever asks may use /admin/. http_request asks it for every path of that area, before the endpoint is
  * called; an endpoint elsewhere asks for itself. */
 enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi);

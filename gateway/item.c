@@ -221,7 +221,7 @@ void item_read_failed(struct item *i, const struct store_result *r)
 {
     if (r->status == STORE_AWAY)
         return; /* on_resync reads again */
-    log_warn("read failed name=%s error=%s", log_value(i->name), log_value(r->text));
+    log_limited(LOG_FAILED, LOG_LEVEL_WARN, "read failed name=%s error=%s", log_value(i->name), log_value(r->text));
     item_retry_later(i);
 }
 

@@ -1,7 +1,8 @@
-/* Renders logfmt lines into a buffer on the stack and hands each to one write(), so that the lines of several processes on
- * one pipe do not mix. Every byte that is not plain text leaves escaped. */
+/* Decides which lines are written and hands each to one write(), so that the lines of several processes on one pipe do not
+ * mix. */
 #include "gateway/log.h"
-#include "gateway/text.h"
+#include "gateway/log_limit.h"
+#include "gateway/log_render.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -16,7 +17,19 @@ enum {
 };
 
 static enum log_level threshold = LOG_LEVEL_INFO;
+static enum log_format line_format = LOG_FORMAT_LOGFMT;
 static int worker_number = -1;
+
+static struct kind {
+    const char *name;
+    struct log_limit limit;
+    enum log_level level; /* of the last line that was held back */
+} kinds[] = {
+#define LOG_KIND_ROW(suffix, text, lines, at_once)                                                                     \
+    [LOG_##suffix] = {.name = (text), .limit = {.per_second = (lines), .burst = (at_once)}},
+    FOR_EACH_LOG_KIND(LOG_KIND_ROW)
+#undef LOG_KIND_ROW
+};
 
 void log_init(enum log_level level, int worker)
 {
@@ -24,196 +37,28 @@ void log_init(enum log_level level, int worker)
     worker_number = worker;
 }
 
+void log_set_format(enum log_format format)
+{
+    line_format = format;
+}
+
 int log_enabled(enum log_level level)
 {
     return level <= threshold;
 }
 
-/* Text that grows in a fixed buffer and stops, whole characters only, when it is full. */
-struct text {
-    char *ptr;
-    size_t len;
-    size_t size;
-    bool full;
-    bool open; /* inside quotes */
-};
-
-static void put(struct text *t, const char *bytes, size_t len)
-{
-    if (t->full || len > t->size - t->len) {
-        t->full = true;
-        return;
-    }
-    memcpy(t->ptr + t->len, bytes, len);
-    t->len += len;
-}
-
-static void put_str(struct text *t, const char *s)
-{
-    put(t, s, strlen(s));
-}
-
-static void put_escaped_byte(struct text *t, char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    unsigned char byte = (unsigned char)c;
-    switch (c) {
-    case '\n':
-        put_str(t, "\\n");
-        return;
-    case '\r':
-        put_str(t, "\\r");
-        return;
-    case '\t':
-        put_str(t, "\\t");
-        return;
-    default: {
-        char escape[4] = {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-        put(t, escape, sizeof(escape));
-    }
-    }
-}
-
-static void put_quoted(struct text *t, struct slice s)
-{
-    put(t, "\"", 1);
-    t->open = !t->full;
-    while (s.len > 0) {
-        size_t len = text_char_len(s);
-        if (len == 0) {
-            put_escaped_byte(t, s.ptr[0]);
-            len = 1;
-        } else if (s.ptr[0] == '"' || s.ptr[0] == '\\') {
-            char escape[2] = {'\\', s.ptr[0]};
-            put(t, escape, sizeof(escape));
-        } else {
-            put(t, s.ptr, len);
-        }
-        s = slice_of(s.ptr + len, s.len - len);
-    }
-    put(t, "\"", 1);
-    t->open = t->open && t->full;
-}
-
-/* True for a value that stands without quotes: not empty, printable ASCII, no space, quote, equals sign or backslash. */
-static bool is_bare(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] <= 0x20 || s.ptr[i] >= 0x7F || strchr("\"=\\", s.ptr[i]))
-            return false;
-    }
-    return s.len > 0;
-}
-
-/* The length of `"…"` at the front of s when it is what put_quoted made (of printable characters and escapes, closed, then a
- * space or the end); 0 otherwise. */
-static size_t quoted_len(struct slice s)
-{
-    if (s.len < 2 || s.ptr[0] != '"')
-        return 0;
-    for (size_t i = 1; i < s.len;) {
-        size_t len = text_char_len(slice_of(s.ptr + i, s.len - i));
-        if (len == 0)
-            return 0;
-        if (s.ptr[i] == '"')
-            return i + 1 == s.len || s.ptr[i + 1] == ' ' ? i + 1 : 0;
-        if (s.ptr[i] == '\\' && ++i < s.len && (s.ptr[i] < 0x20 || s.ptr[i] >= 0x7F))
-            return 0;
-        i += len;
-    }
-    return 0;
-}
-
-/* The length of `key` when s starts with `key=`; 0 otherwise. */
-static size_t key_len(struct slice s)
-{
-    size_t i = 0;
-    while (i < s.len &&
-           (s.ptr[i] == '_' || (s.ptr[i] >= 'a' && s.ptr[i] <= 'z') || (s.ptr[i] >= '0' && s.ptr[i] <= '9')))
-        i++;
-    return i < s.len && s.ptr[i] == '=' ? i : 0;
-}
-
-/* Takes everything up to the next ` key=` (or the end) off the front of *rest, with the space. */
-static struct slice take_value(struct slice *rest)
-{
-    size_t len = quoted_len(*rest);
-    while (len < rest->len &&
-           !(rest->ptr[len] == ' ' && key_len(slice_of(rest->ptr + len + 1, rest->len - len - 1)) > 0))
-        len++;
-    struct slice value = slice_of(rest->ptr, len);
-    if (len < rest->len)
-        len++;
-    *rest = slice_of(rest->ptr + len, rest->len - len);
-    return value;
-}
-
-static void put_value(struct text *t, struct slice value)
-{
-    if (is_bare(value) || (value.len > 0 && quoted_len(value) == value.len))
-        put(t, value.ptr, value.len);
-    else
-        put_quoted(t, value);
-}
-
-static void put_pairs(struct text *t, struct slice rest)
-{
-    if (key_len(rest) == 0) {
-        put_str(t, " msg=");
-        put_value(t, take_value(&rest));
-    }
-    while (rest.len > 0) {
-        size_t len = key_len(rest) + 1;
-        put(t, " ", 1);
-        put(t, rest.ptr, len);
-        rest = slice_of(rest.ptr + len, rest.len - len);
-        put_value(t, take_value(&rest));
-    }
-}
-
-static void put_head(struct text *t, int64_t now_ms, enum log_level level)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-    time_t seconds = (time_t)(now_ms / 1000);
-    struct tm utc;
-    char stamp[32] = "";
-    if (gmtime_r(&seconds, &utc))
-        strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
-    char head[96];
-    int len = snprintf(head, sizeof(head), "ts=%s.%03dZ level=%s", stamp, (int)(now_ms % 1000), names[level]);
-    put(t, head, (size_t)len);
-    if (worker_number >= 0) {
-        len = snprintf(head, sizeof(head), " worker=%d", worker_number);
-        put(t, head, (size_t)len);
-    }
-}
-
-size_t log_render(char *out, size_t size, int64_t now_ms, enum log_level level, const char *text)
-{
-    static const char cut[] = "…\"\n";
-    struct text t = {.ptr = out, .size = size - sizeof(cut) + 1};
-    put_head(&t, now_ms, level);
-    put_pairs(&t, slice_str(text));
-    const char *end = t.open ? cut : t.full ? "…\n" : "\n";
-    memcpy(out + t.len, end, strlen(end));
-    return t.len + strlen(end);
-}
-
 const char *log_value(struct slice bytes)
 {
-    static char slots[VALUE_SLOTS][4 * VALUE_MAX_BYTES + 8]; /* each byte may become four, quotes, the mark, NUL */
+    static const char mark[] = "…\"";
+    static char slots[VALUE_SLOTS][4 * VALUE_MAX_BYTES + 2 + sizeof(mark)];
     static unsigned next;
     char *slot = slots[next++ % VALUE_SLOTS];
     bool cut = bytes.len > VALUE_MAX_BYTES;
     if (cut)
         bytes.len = VALUE_MAX_BYTES;
-    struct text t = {.ptr = slot, .size = sizeof(slots[0]) - 1};
-    put_quoted(&t, bytes);
-    if (cut) {
-        t.len--;
-        put_str(&t, "…\"");
-    }
-    slot[t.len] = '\0';
+    size_t len = log_render_quoted(slot, sizeof(slots[0]), bytes);
+    if (cut)
+        memcpy(slot + len - 1, mark, sizeof(mark));
     return slot;
 }
 
@@ -237,6 +82,13 @@ static void drop_newlines(char *text)
         text[--len] = '\0';
 }
 
+static int64_t clock_ms(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
     if (!log_enabled(level))
@@ -249,10 +101,28 @@ void log_line(enum log_level level, const char *fmt, ...)
     va_end(args);
     drop_newlines(text); /* the lines of libraries end with one */
 
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    const struct log_head head = {line_format, clock_ms(CLOCK_REALTIME), level, worker_number};
     char line[LINE_MAX_BYTES];
-    size_t len = log_render(line, sizeof(line), (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, level, text);
-    write_line(line, len);
+    write_line(line, log_render(line, sizeof(line), &head, text));
     errno = saved;
+}
+
+bool log_admit(enum log_kind kind, enum log_level level)
+{
+    struct kind *k = &kinds[kind];
+    if (!log_enabled(level))
+        return false;
+    if (log_limit_take(&k->limit, clock_ms(CLOCK_MONOTONIC_COARSE)))
+        return true;
+    k->level = level;
+    return false;
+}
+
+void log_suppressed(void)
+{
+    for (size_t i = 0; i < LOG_KIND_COUNT; i++) {
+        uint64_t lines = log_limit_report(&kinds[i].limit);
+        if (lines > 0)
+            log_line(kinds[i].level, "suppressed lines kind=%s lines=%llu", kinds[i].name, (unsigned long long)lines);
+    }
 }

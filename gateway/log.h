@@ -1,13 +1,32 @@
-/* Structured log lines (logfmt) on standard error, four levels. Payloads at debug level only, secrets never. */
+/* Structured log lines (logfmt or JSON) on standard error, four levels. Payloads at debug level only, secrets never. */
 #ifndef SYNCGATE_GATEWAY_LOG_H
 #define SYNCGATE_GATEWAY_LOG_H
 
 #include "protocol/base/slice.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
+
+/* Lines that peers cause, as often as they like: each kind is limited by itself, so that a storm of them costs no time.
+ * X(enum suffix, name, lines per second, lines at once). Lines of our own have no kind and are never held back. */
+#define FOR_EACH_LOG_KIND(X)                                                                                           \
+    X(CLOSED, "closed", 50, 200)       /* ends of connections */                                                       \
+    X(VIOLATION, "violation", 50, 200) /* ends that are the peer's fault */                                            \
+    X(REFUSED, "refused", 50, 200)     /* handshakes */                                                                \
+    X(FAILED, "failed", 50, 200)       /* reads, writes and calls that Redis did not take */                           \
+    X(LIBRARY, "library", 5, 5)        /* what libwebsockets has to say about peers */
+
+enum log_kind {
+#define LOG_KIND_ENUM(suffix, name, per_second, burst) LOG_##suffix,
+    FOR_EACH_LOG_KIND(LOG_KIND_ENUM)
+#undef LOG_KIND_ENUM
+        LOG_KIND_COUNT
+};
 
 /* log_init: level, and the worker's number (-1: none) that every line carries. */
 void log_init(enum log_level level, int worker);
+/* log_set_format: logfmt until then. */
+void log_set_format(enum log_format format);
 int log_enabled(enum log_level level);
 /* log_line writes `ts=… level=… msg=…` plus the formatted text, which holds logfmt pairs or a sentence: what stands before
  * the first ` key=` is the message, from there on each `key=value` stays a pair and its value reaches to the next one.
@@ -16,12 +35,14 @@ int log_enabled(enum log_level level);
  *     log_info("closed conn=%u reason=%s name=%s", id, reason, log_value(name));
  */
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* log_admit: is a line of this kind and level to be written now? When it is only too much, it is counted. */
+bool log_admit(enum log_kind kind, enum log_level level);
+/* log_suppressed writes a line for each kind that was held back since the last time. Call it about once a second, and at the
+ * end. */
+void log_suppressed(void);
 /* log_value quotes and escapes bytes of a peer for a `key=%s`, so that they cannot pass for pairs of our own. Cut at 256
  * bytes. Valid until the eighth call after this one. */
 const char *log_value(struct slice bytes);
-/* log_render writes the line that log_line would write at that time (ms since 1970), newline included, to `out` (at least
- * 128 bytes); returns its length. */
-size_t log_render(char *out, size_t size, int64_t now_ms, enum log_level level, const char *text);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_LEVEL_WARN, __VA_ARGS__)
@@ -30,6 +51,12 @@ size_t log_render(char *out, size_t size, int64_t now_ms, enum log_level level, 
     do {                                                                                                               \
         if (log_enabled(LOG_LEVEL_DEBUG))                                                                              \
             log_line(LOG_LEVEL_DEBUG, __VA_ARGS__);                                                                    \
+    } while (0)
+/* log_limited(kind, level, fmt, …): a line that a peer causes; its arguments are evaluated only when it is written. */
+#define log_limited(kind, level, ...)                                                                                  \
+    do {                                                                                                               \
+        if (log_admit(kind, level))                                                                                    \
+            log_line(level, __VA_ARGS__);                                                                              \
     } while (0)
 
 #endif

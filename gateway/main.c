@@ -133,6 +133,7 @@ int main(int argc, char **argv)
         return answer;
     }
 
+    log_set_format(options.log_format);
     log_init(options.log_level, -1);
     signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write(), not our end */
     raise_file_limit();

@@ -1,5 +1,6 @@
 /* The option table, and the values of each type: from text, to text. */
 #include "gateway/option.h"
+#include "gateway/forwarded.h"
 #include "gateway/text.h"
 #include "protocol/base/alloc.h"
 #include "redis/link.h"
@@ -19,8 +20,10 @@
 static const char *take_listen(const char *text, char **kept);
 static const char *take_redis(const char *text, char **kept);
 static const char *take_prefix(const char *text, char **kept);
+static const char *take_proxy(const char *text, char **kept);
 
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const formats[] = {"logfmt", "json", NULL};
 static const char *const switches[] = {"off", "on", NULL};
 static const char *const index_modes[] = {"page", "absolute", NULL};
 
@@ -46,6 +49,12 @@ const struct option option_table[] = {
      .help = "in front of every key and channel in Redis; several prefixes can share one Redis"},
     {"log-level", OPTION_WORD, "LEVEL", "info", .words = levels, MEMBER(log_level),
      .help = "the least important lines to log"},
+    {"log-format", OPTION_WORD, "FORMAT", "logfmt", .words = formats, MEMBER(log_format),
+     .help = "how a line is written; the fields are the same"},
+    {"trusted-proxy", OPTION_LIST, "CIDR", NULL, .take = take_proxy, MEMBER(trusted_proxy),
+     .len_offset = offsetof(struct options, trusted_proxy_len),
+     .help = "whose X-Forwarded-For says who the client is: a network, an address, or unix for unix sockets; "
+             "may be given several times"},
     {"max-message", OPTION_SIZE, "SIZE", "1MiB", KIB, 64 * MIB, MEMBER(max_message),
      .help = "largest message of a client; a larger one closes with 1009"},
     {"max-depth", OPTION_INT, "N", "64", 8, 64, MEMBER(max_depth),
@@ -188,6 +197,14 @@ static const char *take_prefix(const char *text, char **kept)
         return "a prefix holds no braces, @, spaces or control characters";
     *kept = copy_of(text);
     return NULL;
+}
+
+static const char *take_proxy(const char *text, char **kept)
+{
+    const char *why = forwarded_check(text);
+    if (!why)
+        *kept = copy_of(text);
+    return why;
 }
 
 const char *option_check_glob(const char *text)

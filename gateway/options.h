@@ -24,6 +24,9 @@ struct options {
     char *config_file;
     char *prefix;
     enum log_level log_level;
+    enum log_format log_format;
+    char **trusted_proxy; /* networks, see forwarded.h */
+    size_t trusted_proxy_len;
     int64_t max_message; /* bytes */
     int64_t max_depth;
     int64_t max_page_size;

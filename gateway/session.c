@@ -176,7 +176,8 @@ static void on_written(void *arg, const struct store_result *r, int64_t n)
         answer_error(p, refusals[r->refusal].code, slice_str(refusals[r->refusal].text));
         break;
     case STORE_BROKEN:
-        log_warn("a write failed name=%s error=%s", log_value(p->name), log_value(r->text));
+        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "a write failed name=%s error=%s", log_value(p->name),
+                    log_value(r->text));
         answer_error(p, ERROR_OTHER, SLICE_LIT("redis refused the write"));
         break;
     }

@@ -67,6 +67,7 @@ struct ws {
     /* From check_upgrade to ESTABLISHED, which follow each other in one call: */
     const struct dialect *upgrade_dialect;
     const struct grants *upgrade_grants;
+    struct remote upgrade_remote;
     struct deflate_offer upgrade_offer;
     bool upgrade_deflate; /* the extension is active */
 };
@@ -215,30 +216,36 @@ static int add_parameters(struct ws *w, struct lws_process_html_args *args)
     return 0;
 }
 
+static int refuse(const struct ws *w, struct lws *wsi, unsigned status, const char *why)
+{
+    return http_refuse_client(wsi, &w->upgrade_remote, status, why);
+}
+
 static int check_upgrade(struct ws *w, struct lws *wsi)
 {
     char path[256] = "", version[8];
+    w->upgrade_remote = http_client(wsi, w->g->opt);
     if (!header(wsi, WSI_TOKEN_GET_URI, path, sizeof(path)))
-        return http_refuse(wsi, 405, "GET only");
+        return refuse(w, wsi, 405, "GET only");
     w->upgrade_dialect = dialect_at(path);
     if (!w->upgrade_dialect)
-        return http_refuse(wsi, 404, "no protocol is spoken here");
+        return refuse(w, wsi, 404, "no protocol is spoken here");
     const char *fault = handshake_fault(wsi);
     if (fault)
-        return http_refuse(wsi, 400, fault);
+        return refuse(w, wsi, 400, fault);
     if (!header(wsi, WSI_TOKEN_VERSION, version, sizeof(version)) || strcmp(version, "13") != 0)
-        return http_refuse(wsi, 426, "Sec-WebSocket-Version must be 13");
+        return refuse(w, wsi, 426, "Sec-WebSocket-Version must be 13");
     if (w->g->draining) {
         metric_add(METRIC_REFUSED_DRAINING, 1);
-        return http_refuse(wsi, 503, "draining");
+        return refuse(w, wsi, 503, "draining");
     }
     w->upgrade_grants = http_grants(wsi, w->g->opt);
     if (!w->upgrade_grants) {
         metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);
-        return http_refuse(wsi, 401, "unknown token");
+        return refuse(w, wsi, 401, "unknown token");
     }
     if (!match_subprotocol(w, wsi))
-        return http_refuse(wsi, 400, "Sec-WebSocket-Protocol is too long");
+        return refuse(w, wsi, 400, "Sec-WebSocket-Protocol is too long");
     read_offer(w, wsi);
     return 0;
 }
@@ -250,10 +257,23 @@ static void established(struct ws *w, struct lws *wsi)
     struct conn *c = conn_new(w->g, wsi, w->upgrade_dialect, w->upgrade_grants);
     c->deflate = w->upgrade_deflate;
     w->upgrade_deflate = false;
-    c->remote = http_remote(wsi);
+    c->remote = w->upgrade_remote;
     lws_set_opaque_user_data(wsi, c);
     evlib_set_optimistic(w->evlib, wsi, true);
     conn_open(c);
+}
+
+/* RFC 6455 section 7.1.5: 1005 when the frame has none. */
+static int close_code(const unsigned char *payload, size_t len)
+{
+    return len >= 2 ? payload[0] << 8 | payload[1] : 1005;
+}
+
+/* What libwebsockets says in a close frame of its own when a frame was malformed; 0 when it did not write one. */
+static int library_code(struct lws *wsi)
+{
+    int len = lws_get_close_length(wsi);
+    return len >= 2 ? close_code(lws_get_close_payload(wsi), (size_t)len) : 0;
 }
 
 static void closed(struct lws *wsi)
@@ -261,7 +281,7 @@ static void closed(struct lws *wsi)
     struct conn *c = lws_get_opaque_user_data(wsi);
     lws_set_opaque_user_data(wsi, NULL);
     if (c)
-        conn_dead(c);
+        conn_dead(c, library_code(wsi));
 }
 
 static int received(struct lws *wsi, const char *bytes, size_t len)
@@ -291,12 +311,6 @@ static int upgrade_or_request(struct ws *w, struct lws *wsi, const char *path)
     if (dialect_at(path))
         return http_refuse(wsi, 426, "this is a WebSocket endpoint");
     return http_request(w->g, wsi, path);
-}
-
-/* RFC 6455 section 7.1.5: 1005 when the frame has none. */
-static int close_code(const unsigned char *payload, size_t len)
-{
-    return len >= 2 ? payload[0] << 8 | payload[1] : 1005;
 }
 
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
@@ -376,21 +390,14 @@ bool ws_buffered(const struct conn *c)
 /* Its errors are mostly about peers that misbehave, who must not fill the log; what matters to us comes back as a return value. */
 static void log_from_library(int level, const char *line)
 {
-    enum { LINES_PER_SECOND = 5 };
-    static int64_t second;
-    static int lines;
     int saved = errno; /* evlib.c looks at it */
-    int64_t now = gateway_now_ms() / 1000;
-    if (now != second) {
-        second = now;
-        lines = 0;
-    }
     const char *text = strstr(line, ": ");
     text = text ? text + 2 : line;
-    if (level & LLL_ERR && lines++ < LINES_PER_SECOND)
-        log_info("libwebsockets text=%s", log_value(slice_of(text, strcspn(text, "\n"))));
+    struct slice said = slice_of(text, strcspn(text, "\n"));
+    if (level & LLL_ERR)
+        log_limited(LOG_LIBRARY, LOG_LEVEL_INFO, "libwebsockets text=%s", log_value(said));
     else
-        log_debug("libwebsockets text=%s", log_value(slice_of(text, strcspn(text, "\n"))));
+        log_debug("libwebsockets text=%s", log_value(said));
     errno = saved;
 }
 

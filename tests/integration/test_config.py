@@ -16,8 +16,8 @@ from gateway import children_of, free_port, poll
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("SYNCGATE_BIN", str(ROOT / "build/release/syncgate"))
-OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "tls-cert", "tls-key", "prefix", "log-level", "max-message", "max-depth",
-           "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
+OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "tls-cert", "tls-key", "prefix", "log-level",
+           "log-format", "trusted-proxy", "max-message", "max-depth", "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
            "sweep-interval", "queue-budget", "errors-per-minute", "grace", "linger", "index-mode", "deflate",
            "dev"]
 
@@ -174,13 +174,15 @@ def test_lists_replace_one_another(config):
 @pytest.mark.parametrize("option", [name for name in OPTIONS if name not in ("config", "listen", "redis", "dev")])
 def test_each_option_from_each_place(config, option):
     key = option.replace("-", "_")
-    value = {"data-dir": "elsewhere", "tls-cert": "chain.pem", "tls-key": "key.pem", "prefix": "acme:", "log-level": "debug", "max-message": "4KiB",
+    value = {"data-dir": "elsewhere", "tls-cert": "chain.pem", "tls-key": "key.pem", "prefix": "acme:", "log-level": "debug",
+             "log-format": "json", "trusted-proxy": ["10.0.0.0/8", "unix"], "max-message": "4KiB",
              "queue-budget": "8KiB", "index-mode": "absolute", "workers": 3, "max-depth": 9, "max-page-size": 9,
              "calls-per-connection": 9, "errors-per-minute": 9, "deflate": True}.get(option, "700ms")
-    text = "on" if value is True else str(value)  # `on` is a truth in YAML
-    folder = config(f"{key}: {json.dumps(text)}\n")
+    texts = value if isinstance(value, list) else ["on" if value is True else str(value)]  # `on` is a truth in YAML
+    text = ",".join(texts)
+    folder = config(f"{key}: {json.dumps(value if isinstance(value, list) else text)}\n")
     assert printed()[key] != value
-    assert printed(f"--{option}={text}")[key] == value
+    assert printed(*(f"--{option}={text}" for text in texts))[key] == value
     assert printed(**{"SYNCGATE_" + key.upper(): text})[key] == value
     assert printed("--config=c.yaml", cwd=folder)[key] == value
 

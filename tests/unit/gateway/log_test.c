@@ -1,90 +1,9 @@
-/* Log lines: what is quoted, what is escaped, where a long one is cut, and that one line is one write. */
+/* Which lines are written, that one line is one write, what a peer's bytes look like, and what storms leave of themselves. */
 #include "gateway/log.h"
 #include "tests/unit/unit.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define HEAD "ts=2024-02-29T12:34:56.007Z level=info"
-
-static const int64_t leap_day_ms = 1709210096007;
-
-static const struct {
-    const char *what, *text, *line;
-} lines[] = {
-    {"a word", "ready", HEAD " msg=ready\n"},
-    {"a sentence", "the link is up", HEAD " msg=\"the link is up\"\n"},
-    {"pairs alone", "conn=5 reason=drain", HEAD " conn=5 reason=drain\n"},
-    {"a word and pairs", "closed conn=5 reason=drain", HEAD " msg=closed conn=5 reason=drain\n"},
-    {"a sentence and pairs", "listens now url=http://127.0.0.1:8080/",
-     HEAD " msg=\"listens now\" url=http://127.0.0.1:8080/\n"},
-    {"a value with spaces", "lost why=Connection refused by peer conn=5",
-     HEAD " msg=lost why=\"Connection refused by peer\" conn=5\n"},
-    {"an empty value", "a b= c=1", HEAD " msg=a b=\"\" c=1\n"},
-    {"an empty value at the end", "a b=", HEAD " msg=a b=\"\"\n"},
-    {"nothing", "", HEAD " msg=\"\"\n"},
-    {"a quoted value stays", "a name=\"x y\" c=1", HEAD " msg=a name=\"x y\" c=1\n"},
-    {"a quoted value hides pairs", "a name=\"x level=error\" c=1", HEAD " msg=a name=\"x level=error\" c=1\n"},
-    {"an escaped quote stays inside", "a name=\"x\\\" b=1\" c=2", HEAD " msg=a name=\"x\\\" b=1\" c=2\n"},
-    {"a quote that does not close", "a name=\"x y", HEAD " msg=a name=\"\\\"x y\"\n"},
-    {"an escaped line end is no escape", "a name=\"\\\n\"", HEAD " msg=a name=\"\\\"\\\\\\n\\\"\"\n"},
-    {"a line end", "a\nlevel=error", HEAD " msg=\"a\\nlevel=error\"\n"},
-    {"controls", "a=\x01\x1b[31m\r\t\x7f", HEAD " a=\"\\x01\\x1b[31m\\r\\t\\x7f\"\n"},
-    {"quotes and backslashes", "a=say \"hi\\\"", HEAD " a=\"say \\\"hi\\\\\\\"\"\n"},
-    {"an equals sign in a value", "a=b=c", HEAD " a=\"b=c\"\n"},
-    {"characters beyond ASCII", "a=grüße", HEAD " a=\"grüße\"\n"},
-    {"C1 controls", "a=\xc2\x9b", HEAD " a=\"\\xc2\\x9b\"\n"},
-    {"bytes that are not UTF-8", "a=\xff\xc3", HEAD " a=\"\\xff\\xc3\"\n"},
-    {"overlong and surrogates", "a=\xc0\xaf\xe0\x80\xaf\xed\xa0\x80",
-     HEAD " a=\"\\xc0\\xaf\\xe0\\x80\\xaf\\xed\\xa0\\x80\"\n"},
-    {"capitals are no key", "a FOO=1", HEAD " msg=\"a FOO=1\"\n"},
-};
-
-static void test_lines(void)
-{
-    log_init(LOG_LEVEL_INFO, -1);
-    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        char out[512];
-        size_t len = log_render(out, sizeof(out) - 1, leap_day_ms, LOG_LEVEL_INFO, lines[i].text);
-        out[len] = '\0';
-        if (strcmp(out, lines[i].line) != 0)
-            printf("\n    %s: %s", lines[i].what, out);
-        CU_ASSERT_STRING_EQUAL(out, lines[i].line);
-    }
-}
-
-static void test_worker(void)
-{
-    log_init(LOG_LEVEL_INFO, 3);
-    char out[256];
-    size_t len = log_render(out, sizeof(out) - 1, 0, LOG_LEVEL_ERROR, "bad");
-    out[len] = '\0';
-    CU_ASSERT_STRING_EQUAL(out, "ts=1970-01-01T00:00:00.000Z level=error worker=3 msg=bad\n");
-    log_init(LOG_LEVEL_INFO, -1);
-}
-
-/* Whatever the length, a line ends with its newline, holds no other, and its quotes are closed. */
-static void test_every_size(void)
-{
-    static const char text[] = "closed it name=\"a b\\\" c\" why=é\n\x01\" d=eeeeeeeeeeeeeeeeeeeeeeeeeee f=g h i";
-    for (size_t size = 128; size < 256; size++) {
-        char out[256];
-        memset(out, 0x55, sizeof(out));
-        size_t len = log_render(out, size, leap_day_ms, LOG_LEVEL_INFO, text);
-        CU_ASSERT_TRUE_FATAL(len > 0 && len <= size);
-        CU_ASSERT_PTR_EQUAL(memchr(out, '\n', len), out + len - 1);
-        bool open = false;
-        for (size_t i = 0; i < len; i++) {
-            if (out[i] == '\\')
-                i++;
-            else if (out[i] == '"')
-                open = !open;
-        }
-        CU_ASSERT_FALSE(open);
-        for (size_t i = size; i < sizeof(out); i++)
-            CU_ASSERT_EQUAL_FATAL(out[i], 0x55);
-    }
-}
 
 static void test_value(void)
 {
@@ -142,5 +61,93 @@ static void test_levels(void)
     log_init(LOG_LEVEL_INFO, -1);
 }
 
-UNIT_MAIN("gateway/log", UNIT(test_lines), UNIT(test_worker), UNIT(test_every_size), UNIT(test_value),
-          UNIT(test_two_values_in_one_line), UNIT(test_one_write_per_line), UNIT(test_levels))
+/* What stands on standard error after `say`. */
+static const char *written(void (*say)(void))
+{
+    static char got[65536];
+    int saved = dup(STDERR_FILENO);
+    FILE *file = tmpfile();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    dup2(fileno(file), STDERR_FILENO);
+    say();
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(file);
+    got[fread(got, 1, sizeof(got) - 1, file)] = '\0';
+    fclose(file);
+    return got;
+}
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, what)); text++)
+        n++;
+    return n;
+}
+
+enum { STORM = 1000, BURST = 200 };
+static size_t evaluated;
+
+static void storm(void)
+{
+    for (int i = 0; i < STORM; i++)
+        log_limited(LOG_CLOSED, LOG_LEVEL_INFO, "gone n=%zu", ++evaluated);
+    log_limited(LOG_REFUSED, LOG_LEVEL_INFO, "another kind");
+    log_info("one of ours");
+    log_suppressed();
+    log_suppressed();
+}
+
+/* A few more than the burst may pass when the machine is slow; what did not pass is counted, exactly, once. */
+static void test_storm(void)
+{
+    evaluated = 0;
+    const char *got = written(storm);
+    size_t lines = count(got, "msg=gone");
+    char told[64];
+    snprintf(told, sizeof(told), "msg=\"suppressed lines\" kind=closed lines=%zu\n", STORM - lines);
+    CU_ASSERT_TRUE(lines >= BURST && lines < STORM / 2);
+    CU_ASSERT_EQUAL(evaluated, lines);
+    CU_ASSERT_EQUAL(count(got, told), 1);
+    CU_ASSERT_EQUAL(count(got, "suppressed"), 1);
+    CU_ASSERT_EQUAL(count(got, "another kind"), 1);
+    CU_ASSERT_EQUAL(count(got, "one of ours"), 1);
+}
+
+static void ours(void)
+{
+    for (int i = 0; i < STORM / 4; i++)
+        log_info("ours");
+}
+
+static void test_ours_are_never_held_back(void)
+{
+    CU_ASSERT_EQUAL(count(written(ours), "msg=ours"), STORM / 4);
+}
+
+/* Lines below the threshold are neither written nor counted as held back. */
+static void test_limit_below_threshold(void)
+{
+    log_init(LOG_LEVEL_WARN, -1);
+    CU_ASSERT_STRING_EQUAL(written(storm), "");
+    log_init(LOG_LEVEL_INFO, -1);
+}
+
+static void one_line(void)
+{
+    log_info("ready port=%d why=%s", 80, "x y");
+}
+
+static void test_format(void)
+{
+    log_set_format(LOG_FORMAT_JSON);
+    const char *got = written(one_line);
+    log_set_format(LOG_FORMAT_LOGFMT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(got, "\"level\":\"info\",\"msg\":\"ready\",\"port\":80,\"why\":\"x y\"}\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(written(one_line), " level=info msg=ready port=80 why=\"x y\"\n"));
+}
+
+UNIT_MAIN("gateway/log", UNIT(test_value), UNIT(test_two_values_in_one_line), UNIT(test_one_write_per_line),
+          UNIT(test_levels), UNIT(test_storm), UNIT(test_ours_are_never_held_back), UNIT(test_limit_below_threshold),
+          UNIT(test_format))

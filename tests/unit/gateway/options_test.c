@@ -68,6 +68,7 @@ static const struct {
                 {"workers", "1"},
                 {"prefix", "sg:"},
                 {"log-level", "info"},
+                {"log-format", "logfmt"},
                 {"max-message", "1MiB"},
                 {"max-depth", "64"},
                 {"max-page-size", "100"},
@@ -105,8 +106,9 @@ static void test_defaults(void)
     CU_ASSERT_PTR_NULL(r.o.redis);
     CU_ASSERT_PTR_NULL(r.o.config_file);
     CU_ASSERT_PTR_NULL(r.o.tls_cert);
+    CU_ASSERT_EQUAL(r.o.trusted_proxy_len, 0);
     CU_ASSERT_PTR_NULL(r.o.tls_key);
-    CU_ASSERT_EQUAL(option_count, sizeof(defaults) / sizeof(defaults[0]) + 4);
+    CU_ASSERT_EQUAL(option_count, sizeof(defaults) / sizeof(defaults[0]) + 5);
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
         expect_printed(&r.o, defaults[i].option, defaults[i].printed);
     CU_ASSERT_EQUAL(r.o.max_message, 1 << 20);
@@ -168,6 +170,10 @@ static const struct {
     {"number above the range", "workers", "257", NULL},
     {"word", "log-level", "debug", "debug"},
     {"wrong word", "log-level", "INFO", NULL},
+    {"another word kept as enum", "log-format", "json", "json"},
+    {"wrong format", "log-format", "xml", NULL},
+    {"network", "trusted-proxy", "10.0.0.0/8", "10.0.0.0/8"},
+    {"network with stray bits", "trusted-proxy", "10.0.0.1/8", NULL},
     {"word kept as bool", "index-mode", "absolute", "absolute"},
     {"wrong word kept as bool", "index-mode", "pages", NULL},
     {"IPv4", "listen", "0.0.0.0:80", "0.0.0.0:80"},

@@ -1,0 +1,54 @@
+/* The token bucket over a made-up clock. */
+#include "gateway/log_limit.h"
+#include "tests/unit/unit.h"
+
+/* How many of n lines pass at that time. */
+static int take(struct log_limit *l, int64_t now_ms, int n)
+{
+    int passed = 0;
+    while (n-- > 0)
+        passed += log_limit_take(l, now_ms);
+    return passed;
+}
+
+static void test_burst_then_rate(void)
+{
+    struct log_limit l = {.per_second = 50, .burst = 200};
+    CU_ASSERT_EQUAL(take(&l, 1000000, 1000), 200);
+    CU_ASSERT_EQUAL(take(&l, 1000000, 10), 0);
+    CU_ASSERT_EQUAL(take(&l, 1000019, 10), 0);
+    CU_ASSERT_EQUAL(take(&l, 1000020, 10), 1);
+    CU_ASSERT_EQUAL(take(&l, 1001020, 1000), 50);
+    CU_ASSERT_EQUAL(take(&l, 1005020, 1000), 200);
+}
+
+/* A line every so often never meets the limit, and fractions of a line are not lost. */
+static void test_steady(void)
+{
+    struct log_limit l = {.per_second = 3, .burst = 1};
+    int passed = 0;
+    for (int64_t ms = 0; ms < 10000; ms++)
+        passed += log_limit_take(&l, ms);
+    CU_ASSERT_EQUAL(passed, 30);
+}
+
+static void test_report(void)
+{
+    struct log_limit l = {.per_second = 5, .burst = 5};
+    CU_ASSERT_EQUAL(log_limit_report(&l), 0);
+    take(&l, 5, 5);
+    CU_ASSERT_EQUAL(log_limit_report(&l), 0);
+    take(&l, 5, 7);
+    CU_ASSERT_EQUAL(log_limit_report(&l), 7);
+    CU_ASSERT_EQUAL(log_limit_report(&l), 0);
+}
+
+/* A clock that has run for ages. */
+static void test_far_future(void)
+{
+    struct log_limit l = {.per_second = 50, .burst = 200};
+    CU_ASSERT_EQUAL(take(&l, 1, 300), 200);
+    CU_ASSERT_EQUAL(take(&l, INT64_MAX, 300), 200);
+}
+
+UNIT_MAIN("gateway/log_limit", UNIT(test_burst_then_rate), UNIT(test_steady), UNIT(test_report), UNIT(test_far_future))
