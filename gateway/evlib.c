@@ -5,6 +5,14 @@
  * The rule that keeps it from spinning: only an established WebSocket with nothing buffered is served that way, and not again
  * while it is being served; everything else (handshakes, HTTP, TLS that wants to write, a full socket) waits for EV_WRITE.
  *
+ * Requests of our own (evlib_want_write) do not go through libwebsockets at all: asking for POLLOUT, being called back and
+ * taking POLLOUT away again is half of the instructions of a delivery. At the end of the turn the connection is written to
+ * directly, unless libwebsockets itself wants POLLOUT then. That is the whole condition, because whatever must not be
+ * overtaken makes libwebsockets ask for it: buffered output, a pong, a close frame, a TLS read that has to write (every
+ * place calls lws_callback_on_writable); and as long as it wants POLLOUT its service ends in the WRITEABLE callback, or in
+ * the end of the connection, so nothing of ours is forgotten either. lws_write frees nothing: after an error the socket is
+ * only marked, and closed here, from the loop, where nobody holds it.
+ *
  * State per connection lives in a table indexed by descriptor, because libwebsockets has no public accessor for the
  * plug-in's part of a wsi. */
 #include "gateway/evlib.h"
@@ -32,7 +40,7 @@ struct slot {
     struct lws *wsi; /* NULL: no libwebsockets socket at this descriptor */
     struct event reading;
     struct event *writing;  /* made when first needed: most connections never wait for their socket */
-    struct list_node ready; /* in evlib.ready while a write was asked for and will be served in this turn */
+    struct list_node ready; /* in evlib.ready while somebody wants to write and will be served in this turn */
     bool wants_read;
     bool wants_write;
     bool optimistic;
@@ -44,7 +52,7 @@ struct slot {
 struct evlib {
     struct event_base *base;
     struct lws_context *context;
-    void (*after_read)(struct lws *);
+    struct evlib_events on;
     struct slot **slots; /* by descriptor */
     size_t nslots;
     struct list ready;
@@ -118,7 +126,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     serve(fd, LWS_POLLIN);
     const struct slot *s = the_evlib->slots[fd];
     if (s->wsi && s->optimistic)
-        the_evlib->after_read(s->wsi);
+        the_evlib->on.after_read(s->wsi);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -272,12 +280,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     e->timer_ms = -1; /* the turn that this event wakes does the work: evlib_end_turn */
 }
 
-struct evlib *evlib_new(struct event_base *base, size_t fd_limit, void (*after_read)(struct lws *))
+struct evlib *evlib_new(struct event_base *base, size_t fd_limit, const struct evlib_events *on)
 {
     assert(!the_evlib);
     struct evlib *e = sg_calloc(1, sizeof(*e));
     e->base = base;
-    e->after_read = after_read;
+    e->on = *on;
     e->nslots = fd_limit;
     e->slots = sg_calloc(fd_limit, sizeof(*e->slots));
     e->timer_ms = -1;
@@ -323,6 +331,34 @@ void evlib_set_optimistic(struct evlib *e, struct lws *wsi, bool on)
     }
 }
 
+void evlib_want_write(struct evlib *e, struct lws *wsi)
+{
+    struct slot *s = slot_of(wsi);
+    assert(s->optimistic);
+    if (!s->asked && !list_linked(&s->ready)) /* asked: it comes to the WRITEABLE callback anyway */
+        list_append(&e->ready, &s->ready);
+}
+
+/* libwebsockets has something to send of its own, and calls back for ours. */
+static void serve_asked(struct slot *s)
+{
+    struct lws *wsi = s->wsi;
+    s->serving = true;
+    serve(event_get_fd(&s->reading), LWS_POLLOUT);
+    s->serving = false;
+    if (s->wsi == wsi && s->asked)
+        want_write(s, wsi);
+}
+
+/* After a write that failed. libwebsockets would wait some seconds for somebody to read what the peer sent before. */
+static void end(struct slot *s)
+{
+    struct lws *wsi = s->wsi;
+    serve(event_get_fd(&s->reading), LWS_POLLHUP);
+    if (s->wsi == wsi)
+        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+}
+
 static void serve_ready(struct evlib *e)
 {
     /* Only what is there now: who asks again while served is served in the next round, so nobody starves the loop. */
@@ -331,12 +367,12 @@ static void serve_ready(struct evlib *e)
         if (!node)
             return;
         struct slot *s = container_of(node, struct slot, ready);
-        struct lws *wsi = s->wsi;
-        s->serving = true;
-        serve(lws_get_socket_fd(wsi), LWS_POLLOUT);
-        s->serving = false;
-        if (s->wsi == wsi && s->asked)
-            want_write(s, wsi);
+        if (s->wants_write)
+            continue; /* the socket filled up since: EV_WRITE tells */
+        if (s->asked)
+            serve_asked(s);
+        else if (!e->on.write(s->wsi))
+            end(s);
     }
 }
 

@@ -13,9 +13,16 @@ struct lws_context;
 struct lws_context_creation_info;
 struct evlib;
 
+struct evlib_events {
+    /* After each service of a readable, established WebSocket that is still there. */
+    void (*after_read)(struct lws *);
+    /* For evlib_want_write, at the end of the turn. False: the connection failed or is done, and gets closed. */
+    bool (*write)(struct lws *);
+};
+
 /* evlib_new makes the plug-in for one loop. There is one per process, because libwebsockets' operations carry no user
- * pointer. `after_read` is called after each service of a readable, established WebSocket that is still there. */
-struct evlib *evlib_new(struct event_base *base, size_t fd_limit, void (*after_read)(struct lws *));
+ * pointer. */
+struct evlib *evlib_new(struct event_base *base, size_t fd_limit, const struct evlib_events *on);
 void evlib_free(struct evlib *e); /* after lws_context_destroy */
 
 /* evlib_install puts the plug-in into the creation info of the context; evlib_attach tells it the context. */
@@ -25,6 +32,10 @@ void evlib_attach(struct evlib *e, struct lws_context *context);
 /* evlib_set_optimistic says whether write requests of this connection may be served in the same turn: true from the moment it is an
  * established WebSocket. */
 void evlib_set_optimistic(struct evlib *e, struct lws *wsi, bool on);
+
+/* evlib_want_write: something is to be written to an optimistic connection. At the end of this turn `write` is called, or, when
+ * libwebsockets has something to say first, its WRITEABLE callback. */
+void evlib_want_write(struct evlib *e, struct lws *wsi);
 
 /* evlib_end_turn serves what is ready to write and libwebsockets' own timers. Call it after each turn of the loop. */
 void evlib_end_turn(struct evlib *e);

@@ -306,6 +306,18 @@ static void after_read(struct lws *wsi)
         conn_announced(c, lws_remaining_packet_payload(wsi));
 }
 
+/* After a fault that libwebsockets found by itself it sends a close frame and waits for the peer's. Nothing may follow that
+ * frame; conflation keeps the rest small until the connection is gone. */
+static bool write_what_waits(struct lws *wsi)
+{
+    struct conn *c = lws_get_opaque_user_data(wsi);
+    if (lws_get_close_length(wsi) > 0) {
+        c->congested = true;
+        return true;
+    }
+    return conn_write(c);
+}
+
 static int upgrade_or_request(struct ws *w, struct lws *wsi, const char *path)
 {
     if (dialect_at(path))
@@ -346,7 +358,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
         conn_pong(lws_get_opaque_user_data(wsi));
         return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
-        return conn_write(lws_get_opaque_user_data(wsi)) ? 0 : -1;
+        return write_what_waits(wsi) ? 0 : -1;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         return conn_peer_closed(lws_get_opaque_user_data(wsi), close_code(in, len)) ? -1 : 0;
     case LWS_CALLBACK_CLOSED:
@@ -359,7 +371,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 void ws_want_write(struct conn *c)
 {
-    lws_callback_on_writable(c->wsi);
+    evlib_want_write(c->gw->ws->evlib, c->wsi);
 }
 
 void ws_kill(struct conn *c)
@@ -535,7 +547,8 @@ struct ws *ws_new(struct gateway *g)
     list_init(&w->listeners);
     g->deflate = g->opt->deflate ? deflate_new((size_t)g->opt->max_message) : NULL;
     fill_protocols(w);
-    w->evlib = evlib_new(g->base, fd_limit, after_read);
+    w->evlib =
+        evlib_new(g->base, fd_limit, &(struct evlib_events){.after_read = after_read, .write = write_what_waits});
     w->context = new_context(w, fd_limit);
     if (!w->context) {
         log_error("libwebsockets did not start");
