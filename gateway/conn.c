@@ -6,6 +6,7 @@
 
 #include "gateway/deflate.h"
 #include "gateway/fanout.h"
+#include "gateway/item.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/session.h"
@@ -311,6 +312,7 @@ static enum ws_write_result write_once(struct conn *c)
 
 bool conn_write(struct conn *c)
 {
+    items_settle(c->gw);
     c->congested = ws_buffered(c);
     for (int writes = 0; !c->congested; writes++) {
         if (!c->out.len && c->state == CONN_OPEN)
@@ -342,6 +344,7 @@ bool conn_write(struct conn *c)
 /* state: may be thrown away again, because the newest state will do as well (fanout_shed). */
 static void queue(struct conn *c, struct frame *f, bool state)
 {
+    items_settle(c->gw);
     if (!c->out.len)
         ws_want_write(c);
     outq_push(&c->out, f, !state);

@@ -32,9 +32,11 @@ struct gateway {
     struct list closing;    /* struct conn that wait for the peer's close frame */
     struct list *wheel;     /* WHEEL_SLOTS lists of struct conn */
     size_t wheel_at;
-    struct buf scratch; /* for encoders: reset, encode, make a frame; never kept across a call */
-    char id[24];        /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
-    int worker;         /* -1: the only one */
+    struct item *untold; /* a variable whose subscribers are not told yet what arrived in this turn (item_var.c) */
+    struct buf burst;    /* what that is */
+    struct buf scratch;  /* for encoders: reset, encode, make a frame; never kept across a call */
+    char id[24];         /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
+    int worker;          /* -1: the only one */
     bool redis_up;
     bool draining;
     bool stopped; /* the loop ends after this turn */

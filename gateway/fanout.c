@@ -38,9 +38,9 @@ void fanout_wait(struct sub *s)
     metric_add(METRIC_DIRTY, 1);
 }
 
-void fanout_missed(struct sub *s)
+void fanout_missed(struct sub *s, uint32_t changes)
 {
-    metric_add(METRIC_CONFLATED, 1);
+    metric_add(METRIC_CONFLATED, changes);
     fanout_wait(s);
     if (!s->key.conn->congested)
         ws_want_write(s->key.conn);
@@ -105,16 +105,17 @@ void fanout_limit(struct sub *s, int64_t interval_ms)
     s->rate->next_ms = 0;
 }
 
-bool fanout_ready(struct sub *s)
+bool fanout_ready(struct sub *s, uint32_t changes)
 {
     if (s->key.conn->congested || list_linked(&s->in_dirty)) {
-        fanout_missed(s);
+        fanout_missed(s, changes);
         return false;
     }
-    if (!s->rate || in_time(s->rate))
+    if (!s->rate)
         return true;
-    metric_add(METRIC_CONFLATED, 1);
-    return false;
+    bool now = in_time(s->rate);
+    metric_add(METRIC_CONFLATED, now ? changes - 1 : changes);
+    return now;
 }
 
 /* --- the newest state --- */

@@ -7,15 +7,15 @@
 
 struct sub;
 
-/* fanout_ready: may this subscription be told a change right now? When not (its connection is congested, or its max_rate says
- * later), it is marked, and gets the newest state in time. */
-bool fanout_ready(struct sub *s);
+/* fanout_ready: may this subscription be told this many changes right now? When not (its connection is congested, or its
+ * max_rate says later), it is marked, and gets the newest state in time. One with a max_rate may be told the last one only. */
+bool fanout_ready(struct sub *s, uint32_t changes);
 /* fanout_limit sets the least time between two updates; 0: none. */
 void fanout_limit(struct sub *s, int64_t interval_ms);
 /* fanout_shed throws away the changes that are queued for a connection that stopped reading; it gets the newest state instead. */
 void fanout_shed(struct conn *c);
 /* fanout_missed marks the subscription of a congested connection: it gets the newest state later. */
-void fanout_missed(struct sub *s);
+void fanout_missed(struct sub *s, uint32_t changes);
 /* fanout_wait: the same for a connection that could take it, but whose page has to be told first; that asks for the flush. */
 void fanout_wait(struct sub *s);
 /* fanout_flush queues the newest state of everything this connection missed. Only when it is not congested. */

@@ -226,6 +226,7 @@ static bool start(struct run *r, const char *redis_url)
     list_init(&g->closing);
     map_init(&g->conns_by_id);
     buf_init(&g->scratch, SCRATCH_BYTES_MAX);
+    buf_init(&g->burst, SCRATCH_BYTES_MAX);
     if (!g->base || !new_link(r, redis_url))
         return false;
     g->items = items_new(g);
@@ -274,6 +275,7 @@ static void stop(struct run *r)
         store_free(g->store);
     map_deinit(&g->conns_by_id);
     buf_deinit(&g->scratch);
+    buf_deinit(&g->burst);
     free(g->wheel);
     if (g->base)
         event_base_free(g->base);
@@ -292,6 +294,7 @@ int gateway_run(const struct options *o, const char *redis_url, int worker, void
     if (start(r, redis_url)) {
         while (!r->g.stopped) {
             event_base_loop(r->g.base, EVLOOP_ONCE);
+            items_settle(&r->g);
             ws_end_turn(r->g.ws);
             conn_end_turn(&r->g);
             turn_ends(link_heard_us(r->g.link));

@@ -52,6 +52,7 @@ static void item_free(struct item *i)
 {
     struct items *r = i->gw->items;
     assert(i->users == 0 && !i->reading && !i->sweeping);
+    items_settle(i->gw);
     if (i->member.channel)
         hub_leave(i->gw->hub, &i->member);
     map_remove(&r->by_key, &i->by_key);
@@ -109,7 +110,17 @@ static void on_message(struct hub_member *m, struct slice payload)
         return; /* the read that is under way contains it, or it is old */
     metric_add(METRIC_CHANGES, 1);
     turn_change(link_heard_us(i->gw->link));
+    if (i->gw->untold != i)
+        items_settle(i->gw);
     kind_of(i)->apply(i, &e);
+}
+
+void items_settle(struct gateway *g)
+{
+    struct item *i = g->untold;
+    g->untold = NULL;
+    if (i)
+        kind_of(i)->settle(i);
 }
 
 static void on_resync(struct hub_member *m)

@@ -130,6 +130,9 @@ void item_retry_later(struct item *i);
 void item_flush_sub(struct sub *s);
 /* item_lose_sub: frames for it were thrown away; the next flush tells the whole state. */
 void item_lose_sub(struct sub *s);
+/* items_settle tells subscribers what was held back to be told together with what else arrives in this turn. To be called
+ * before anything else is queued for anybody, so that the order in which Redis told us is the order in which they are. */
+void items_settle(struct gateway *g);
 /* item_missed: a change was lost; serve the old state and read again. */
 void item_missed(struct item *i, enum read_reason why);
 /* item_bad_change: bytes from Redis were not what they should be. */
@@ -162,6 +165,7 @@ struct item_kind {
     void (*request_gone)(struct request *q);      /* drop what it held */
     void (*lose_sub)(struct sub *s);              /* what it was told last may never arrive: the next flush tells all */
     void (*flush_sub)(struct sub *s);             /* the newest state to a connection that can take it again */
+    void (*settle)(struct item *i);               /* NULL: nothing is ever held back */
     void (*serve)(struct item *i);                /* try to answer what waits */
     void (*tick)(struct item *i, int64_t now_ms); /* NULL: nothing to do */
     struct slice (*request_id)(const struct request *q); /* for errors; ptr NULL: none */

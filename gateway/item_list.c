@@ -452,7 +452,7 @@ static void view_flush(struct view *v)
             int64_t from_rev = s->told == from ? v->told_rev : s->told_rev;
             if (s->told == to && from_rev >= p->replaced_rev)
                 continue;
-            if (!fanout_ready(s)) {
+            if (!fanout_ready(s, 1)) {
                 s->told_rev = from_rev;
                 continue;
             }
@@ -499,8 +499,8 @@ static void watch_flush(struct watch *w)
         if (s->told_rev >= w->changed_rev)
             continue;
         if (!item_list_current(c, &p->base))
-            fanout_missed(s);
-        else if (fanout_ready(s))
+            fanout_missed(s, 1);
+        else if (fanout_ready(s, 1))
             watch_tell(w, s, false);
     }
     watch_release(w);

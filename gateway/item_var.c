@@ -8,10 +8,16 @@
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 
+/* Changes that arrive in one turn of the loop are told in one frame that all subscribers share: each connection is then
+ * visited once per turn and not once per change. When they take more than this they are told at once. */
+enum { BURST_BYTES = 16 * 1024, BURST_KEPT = 32 * 1024 };
+
+enum { VALUE_SLACK = 64 };
+
 struct var {
     struct item base;
     char *value; /* NULL: null (never set, or deleted) */
-    size_t value_len;
+    size_t value_len, value_cap;
     struct frame *frame; /* of the current value, made when first needed */
     const struct dialect *frame_dialect;
     struct list subs; /* struct sub, answered ones */
@@ -53,26 +59,105 @@ static struct frame *frame_of(struct var *v, const struct dialect *d)
     return v->frame;
 }
 
+/* The memory of the last value is used again unless it is far too large: values of one name are about equally long. */
+static void fit_value(struct var *v, struct slice value)
+{
+    if (value.ptr && value.len <= v->value_cap && v->value_cap <= 2 * value.len + VALUE_SLACK)
+        return;
+    free(v->value);
+    v->value = value.ptr ? sg_malloc(value.len) : NULL;
+    v->value_cap = value.len;
+}
+
 /* value.ptr NULL: null. */
 static void hold(struct var *v, struct slice value)
 {
     metric_add(METRIC_MEMORY_VARIABLES, (int64_t)value.len - (int64_t)v->value_len);
-    free(v->value);
-    v->value = value.ptr ? sg_memdup(value.ptr, value.len) : NULL;
+    fit_value(v, value);
+    if (value.ptr)
+        memcpy(v->value, value.ptr, value.len);
     v->value_len = value.len;
     frame_unref(v->frame);
     v->frame = NULL;
 }
 
-static void publish(struct var *v)
+/* --- telling --- */
+
+/* The values of a burst lie one behind the other, each behind its length. */
+static void burst_add(struct var *v)
 {
+    struct buf *burst = &v->base.gw->burst;
+    buf_put(burst, &v->value_len, sizeof(v->value_len));
+    buf_put(burst, v->value, v->value_len);
+}
+
+static bool burst_next(struct slice *rest, struct slice *value)
+{
+    size_t len;
+    if (!rest->len)
+        return false;
+    memcpy(&len, rest->ptr, sizeof(len));
+    *value = len ? slice_of(rest->ptr + sizeof(len), len) : SLICE_LIT("null");
+    *rest = slice_of(rest->ptr + sizeof(len) + len, rest->len - sizeof(len) - len);
+    return true;
+}
+
+static uint32_t burst_count(struct slice burst)
+{
+    uint32_t count = 0;
+    for (struct slice value; burst_next(&burst, &value);)
+        count++;
+    return count;
+}
+
+static struct frame *burst_frame(struct var *v, const struct dialect *d)
+{
+    struct buf *out = &v->base.gw->scratch;
+    buf_reset(out);
+    uint32_t messages = 0;
+    struct slice rest = buf_slice(&v->base.gw->burst);
+    for (struct slice value; burst_next(&rest, &value);)
+        messages += d->var_set(out, v->base.name, value);
+    return frame_new(buf_slice(out), messages);
+}
+
+/* Tells what happened. A peer that asked for fewer updates, or missed some, gets the newest value only. */
+static void settle(struct item *i)
+{
+    struct var *v = var_of(i);
+    struct buf *burst = &i->gw->burst;
+    uint32_t changes = burst_count(buf_slice(burst));
+    struct frame *all = NULL; /* for connections of the dialect `all_of` */
+    const struct dialect *all_of = NULL;
     list_each(&v->subs, n)
     {
         struct sub *s = container_of(n, struct sub, in_target);
         struct conn *c = s->key.conn;
-        if (fanout_ready(s))
-            conn_push(c, frame_of(v, c->dialect));
+        if (!fanout_ready(s, changes))
+            continue;
+        if (changes > 1 && !s->rate && all_of != c->dialect) {
+            frame_unref(all);
+            all = burst_frame(v, c->dialect);
+            all_of = c->dialect;
+        }
+        conn_push(c, changes > 1 && !s->rate ? all : frame_of(v, c->dialect));
     }
+    frame_unref(all);
+    buf_reset(burst);
+    buf_trim(burst, BURST_KEPT);
+}
+
+/* The value that is held is new. */
+static void tell(struct var *v)
+{
+    struct gateway *g = v->base.gw;
+    assert(!g->untold || g->untold == &v->base);
+    if (!v->subs.count)
+        return;
+    burst_add(v);
+    g->untold = &v->base;
+    if (g->burst.len > BURST_BYTES)
+        items_settle(g);
 }
 
 static bool value_is_valid(const struct item *i, struct slice value)
@@ -95,7 +180,7 @@ static void apply(struct item *i, const struct change *e)
     i->rev = e->rev;
     i->exists = e->op == CHANGE_VAR_SET;
     hold(v, i->exists ? e->value : SLICE_NONE);
-    publish(v);
+    tell(v);
 }
 
 /* --- reading --- */
@@ -117,12 +202,13 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
     }
     /* Whatever Redis holds is the truth, also when it went back (a restore, a failover that lost writes). */
     struct slice value = read->exists && value_is_valid(i, read->value) ? read->value : SLICE_NONE;
+    items_settle(i->gw);
     i->rev = read->rev;
     i->exists = read->exists;
     i->state = ITEM_READY;
     if (differs(v, value)) {
         hold(v, value);
-        publish(v);
+        tell(v);
     }
     item_var_kind.serve(i);
     if (i->confirm)
@@ -162,6 +248,7 @@ static bool serve_request(struct request *q)
 static void serve(struct item *i)
 {
     struct list_node *n;
+    items_settle(i->gw); /* whoever comes now gets the newest value, and not these changes again */
     while (i->state != ITEM_LOADING && (n = list_first(&i->requests)))
         if (!serve_request(container_of(n, struct request, in_item)))
             return;
@@ -229,6 +316,7 @@ const struct item_kind item_var_kind = {
     .request_gone = request_gone,
     .lose_sub = lose_sub,
     .flush_sub = flush_sub,
+    .settle = settle,
     .serve = serve,
     .request_id = request_id,
 };

@@ -84,16 +84,17 @@ void outq_pop(struct outq *q)
 size_t outq_shed(struct outq *q)
 {
     uint32_t kept = 0;
+    size_t dropped = 0;
     for (uint32_t i = 0; i < q->len; i++) {
         struct outq_slot slot = *at(q, i);
         if (slot.answer) {
             *at(q, kept++) = slot;
         } else {
             q->bytes -= slot.frame->len;
+            dropped += slot.frame->messages;
             frame_unref(slot.frame);
         }
     }
-    size_t dropped = q->len - kept;
     q->len = kept;
     return dropped;
 }

@@ -25,7 +25,7 @@ void outq_push(struct outq *q, struct frame *f, bool answer);
 struct frame *outq_peek(const struct outq *q);
 /* outq_pop drops the oldest frame. */
 void outq_pop(struct outq *q);
-/* outq_shed drops everything but answers; returns how many frames that were. */
+/* outq_shed drops everything but answers; returns how many messages that were. */
 size_t outq_shed(struct outq *q);
 
 #endif
