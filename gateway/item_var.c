@@ -40,7 +40,7 @@ static void destroy(struct item *i)
 {
     struct var *v = var_of(i);
     frame_unref(v->frame);
-    metric_add(METRIC_MEMORY_VARIABLES, -(int64_t)v->value_len);
+    metric_add(METRIC_MEMORY_VARIABLES, -(int64_t)v->value_cap);
     free(v->value);
     free(v);
 }
@@ -64,6 +64,7 @@ static void fit_value(struct var *v, struct slice value)
 {
     if (value.ptr && value.len <= v->value_cap && v->value_cap <= 2 * value.len + VALUE_SLACK)
         return;
+    metric_add(METRIC_MEMORY_VARIABLES, (int64_t)value.len - (int64_t)v->value_cap);
     free(v->value);
     v->value = value.ptr ? sg_malloc(value.len) : NULL;
     v->value_cap = value.len;
@@ -72,7 +73,6 @@ static void fit_value(struct var *v, struct slice value)
 /* value.ptr NULL: null. */
 static void hold(struct var *v, struct slice value)
 {
-    metric_add(METRIC_MEMORY_VARIABLES, (int64_t)value.len - (int64_t)v->value_len);
     fit_value(v, value);
     if (value.ptr)
         memcpy(v->value, value.ptr, value.len);
