@@ -48,6 +48,7 @@ static void on_up(void *arg)
     struct run *r = arg;
     r->g.redis_up = true;
     metrics[METRIC_REDIS_UP] = 1;
+    metric_add(METRIC_REDIS_CONNECTS, 1);
     log_info("redis link is up");
     hub_on_up(r->g.hub);
     calls_on_up(r->g.calls);

@@ -22,7 +22,6 @@ static void refresh_link(const struct gateway *g)
 {
     static struct link_stats taken;
     const struct link_stats *now = link_stats(g->link);
-    metric_add(METRIC_REDIS_CONNECTS, (int64_t)(now->connects - taken.connects));
     metric_add(METRIC_REDIS_COMMANDS, (int64_t)(now->commands - taken.commands));
     metric_add(METRIC_REDIS_PUSHES, (int64_t)(now->pushes - taken.pushes));
     metric_add(METRIC_REDIS_BYTES_OUT, (int64_t)(now->bytes_out - taken.bytes_out));
