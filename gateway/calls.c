@@ -63,6 +63,7 @@ struct calls {
     size_t serving;       /* services that are open to new calls */
     size_t running;       /* jobs within their deadline */
     bool register_again;  /* a registration failed */
+    bool retired;         /* nothing is registered any more */
     struct buf text;      /* results on their way to or from Redis; never kept across a call */
 };
 
@@ -686,6 +687,8 @@ static void on_served(void *arg, const struct store_result *r, int64_t n)
 
 static void service_register(struct calls *k, struct service *s)
 {
+    if (k->retired)
+        return;
     s->registered = true;
     store_fn_serve(k->gw->store, gateway_slice(k), decimal_slice(&s->executor->id), s->node.key, LEASE_MS, on_served,
                    ask_new(k, SLICE_NONE, SLICE_NONE));
@@ -760,6 +763,15 @@ void calls_serve(struct conn *c, struct slice name)
         service_register(k, s);
 }
 
+/* service_withdraw: Redis chooses it no more. */
+static void service_withdraw(struct calls *k, struct service *s)
+{
+    if (!s->registered)
+        return;
+    s->registered = false;
+    leave_send(k, ask_new(k, decimal_slice(&s->executor->id), s->node.key));
+}
+
 /* service_end: no new calls from here on. The service itself stays for its jobs. */
 static void service_end(struct calls *k, struct service *s)
 {
@@ -768,10 +780,17 @@ static void service_end(struct calls *k, struct service *s)
     s->serving = false;
     s->executor->serving--;
     k->serving--;
-    if (!s->registered)
-        return;
-    s->registered = false;
-    leave_send(k, ask_new(k, decimal_slice(&s->executor->id), s->node.key));
+    service_withdraw(k, s);
+}
+
+void calls_retire(struct calls *k)
+{
+    k->retired = true;
+    for (struct map_node *n = map_next(&k->executors, NULL); n; n = map_next(&k->executors, n)) {
+        const struct executor *x = container_of(n, struct executor, node);
+        for (struct map_node *m = map_next(&x->services, NULL); m; m = map_next(&x->services, m))
+            service_withdraw(k, container_of(m, struct service, node));
+    }
 }
 
 void calls_unserve(struct conn *c, struct slice name)

@@ -13,6 +13,10 @@ void calls_free(struct calls *k);
  * sessions what appeared and ended meanwhile. */
 void calls_on_up(struct calls *k);
 
+/* calls_retire: from now on no function of this gateway is chosen for a call, here or elsewhere. Calls on their way still
+ * arrive, and those in flight go on. For the rest of the process. */
+void calls_retire(struct calls *k);
+
 /* True when a live executor serves the function anywhere in the fleet. */
 bool calls_known(const struct calls *k, struct slice name);
 /* True when this connection serves the function, or still executes a call of it. */

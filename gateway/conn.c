@@ -95,8 +95,8 @@ static void count_close(const struct conn *c)
 {
     static const struct close_row by_gateway[] = {
         {1001, METRIC_CLOSES_GATEWAY_1001}, {1002, METRIC_CLOSES_GATEWAY_1002}, {1007, METRIC_CLOSES_GATEWAY_1007},
-        {1008, METRIC_CLOSES_GATEWAY_1008}, {1009, METRIC_CLOSES_GATEWAY_1009}, {1013, METRIC_CLOSES_GATEWAY_1013},
-        {0, METRIC_CLOSES_GATEWAY_OTHER}};
+        {1008, METRIC_CLOSES_GATEWAY_1008}, {1009, METRIC_CLOSES_GATEWAY_1009}, {1012, METRIC_CLOSES_GATEWAY_1012},
+        {1013, METRIC_CLOSES_GATEWAY_1013}, {0, METRIC_CLOSES_GATEWAY_OTHER}};
     static const struct close_row by_peer[] = {{1000, METRIC_CLOSES_PEER_1000},
                                                {1001, METRIC_CLOSES_PEER_1001},
                                                {1005, METRIC_CLOSES_PEER_1005},
@@ -420,9 +420,14 @@ static struct frame *close_frame(int code, const char *why)
 
 void conn_close(struct conn *c, int code, const char *why)
 {
+    conn_close_saying(c, code, why, why);
+}
+
+void conn_close_saying(struct conn *c, int code, const char *why, const char *text)
+{
     if (c->state != CONN_OPEN)
         return;
-    struct frame *f = close_frame(code, why);
+    struct frame *f = close_frame(code, text);
     queue(c, f, false);
     frame_unref(f);
     c->state = CONN_CLOSING;

@@ -121,6 +121,8 @@ void conn_error(struct conn *c, enum error_code code, struct slice text, enum ki
 /* conn_close queues a close frame with this code after everything that is queued, and lets the peer answer it for some
  * seconds. Safe anywhere, also inside the connection's own callbacks; the connection is not freed during the call. */
 void conn_close(struct conn *c, int code, const char *why);
+/* conn_close_saying likewise; the peer is told `text` instead of `why`, which is for the log and kept. */
+void conn_close_saying(struct conn *c, int code, const char *why, const char *text);
 /* conn_find: the open connection with that id, or NULL. */
 struct conn *conn_find(struct gateway *g, uint64_t id);
 

@@ -14,6 +14,7 @@ struct ws;
 struct deflate;
 struct items;
 struct calls;
+struct drain;
 
 struct gateway {
     const struct options *opt;
@@ -26,6 +27,7 @@ struct gateway {
     struct deflate *deflate; /* NULL: --deflate off */
     struct items *items;
     struct calls *calls;
+    struct drain *drain;
     struct list conns;      /* struct conn, open ones */
     struct map conns_by_id; /* struct conn */
     uint64_t conn_ids;      /* last one given */
@@ -38,8 +40,10 @@ struct gateway {
     char id[24];         /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
     int worker;          /* -1: the only one */
     bool redis_up;
-    bool draining;
-    bool stopped; /* the loop ends after this turn */
+    bool draining;     /* not ready any more */
+    bool closed_doors; /* and not listening either */
+    bool stopped;      /* the loop ends after this turn … */
+    int exit_code;     /* … and the process with this */
 };
 
 /* Milliseconds of the monotonic clock (coarse, a few ms). */

@@ -1,5 +1,4 @@
-/* Puts the parts of one process together, runs its loop, and ends it: stop listening, let answers out, close the connections
- * spread over the grace period, leave. */
+/* Puts the parts of one process together, runs its loop, and takes them apart again. */
 #include "gateway/gateway.h"
 
 #include <event2/event.h>
@@ -11,6 +10,7 @@
 #include "gateway/calls.h"
 #include "gateway/conn.h"
 #include "gateway/gauges.h"
+#include "gateway/drain.h"
 #include "gateway/item.h"
 #include "gateway/metrics.h"
 #include "gateway/turn.h"
@@ -18,8 +18,6 @@
 #include "protocol/base/alloc.h"
 
 enum {
-    DRAIN_STEP_MS = 50,
-    DRAIN_EXTRA_MS = 6000, /* after the grace period: for peers that do not answer the close, then they are cut */
     SCRATCH_BYTES_MAX = 256 * 1024 * 1024, /* a whole page of the largest values, encoded */
     SCRATCH_KEPT = 1024 * 1024,
     ITEMS_PER_SET_ALL = 100000
@@ -29,9 +27,7 @@ struct run {
     struct gateway g;
     void (*on_second)(void *);
     void *arg;
-    struct event tick_items, tick_conns, second, drain, sigterm, sigint;
-    int64_t drain_since_ms;
-    int exit_code;
+    struct event tick_items, tick_conns, second, sigterm, sigint, sigusr1;
 };
 
 int64_t gateway_now_ms(void)
@@ -119,61 +115,39 @@ static void every(struct run *r, struct event *ev, int64_t ms, event_callback_fn
     event_add(ev, &tv);
 }
 
-/* --- the end --- */
+/* --- signals --- */
 
-static void close_some(struct run *r, size_t count, bool busy_too)
-{
-    list_each(&r->g.conns, n)
-    {
-        struct conn *c = container_of(n, struct conn, node);
-        if (count == 0)
-            return;
-        if (c->state != CONN_OPEN || (!busy_too && calls_busy(c)))
-            continue;
-        conn_close(c, 1001, "going away");
-        count--;
-    }
-}
-
-static void on_drain(evutil_socket_t fd, short what, void *arg)
+static void on_stop_signal(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct run *r = arg;
-    int64_t passed = gateway_now_ms() - r->drain_since_ms;
-    int64_t left = r->g.opt->grace_ms - passed;
-    size_t open = r->g.conns.count - r->g.closing.count;
-    if (r->g.conns.count == 0 || passed > r->g.opt->grace_ms + DRAIN_EXTRA_MS) {
-        r->g.stopped = true;
-        return;
-    }
-    /* As many per step as end them evenly over what is left. Calls in flight hold a connection until the period is over. */
-    size_t steps = left > DRAIN_STEP_MS ? (size_t)(left / DRAIN_STEP_MS) : 1;
-    close_some(r, (open + steps - 1) / steps, steps == 1);
+    drain_signal(r->g.drain);
 }
 
-static void drain(struct run *r)
-{
-    log_info("draining %zu connections over %lld ms", r->g.conns.count, (long long)r->g.opt->grace_ms);
-    r->g.draining = true;
-    r->drain_since_ms = gateway_now_ms();
-    ws_stop_listening(r->g.ws);
-    every(r, &r->drain, DRAIN_STEP_MS, on_drain);
-    event_active(&r->drain, EV_TIMEOUT, 0);
-}
-
-static void on_signal(evutil_socket_t fd, short what, void *arg)
+static void on_drain_signal(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct run *r = arg;
-    if (!r->g.draining) {
-        drain(r);
-        return;
-    }
-    log_warn("second signal: ending at once");
-    r->exit_code = 1;
-    r->g.stopped = true;
+    drain_begin(r->g.drain);
+}
+
+static void catch_signal(struct run *r, struct event *ev, int signo, event_callback_fn fn)
+{
+    event_assign(ev, r->g.base, signo, EV_SIGNAL | EV_PERSIST, fn, r);
+    event_add(ev, NULL);
+}
+
+static void catch_signals(struct run *r)
+{
+    sigset_t kept; /* by workers.c, until they do no harm */
+    catch_signal(r, &r->sigterm, SIGTERM, on_stop_signal);
+    catch_signal(r, &r->sigint, SIGINT, on_stop_signal);
+    catch_signal(r, &r->sigusr1, SIGUSR1, on_drain_signal);
+    sigemptyset(&kept);
+    sigaddset(&kept, SIGUSR1);
+    sigprocmask(SIG_UNBLOCK, &kept, NULL);
 }
 
 /* --- start and stop --- */
@@ -181,11 +155,14 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 static bool new_id(struct gateway *g)
 {
     unsigned char seed[16], id[8];
-    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed) || getrandom(id, sizeof(id), 0) != sizeof(id)) {
+    unsigned int dice;
+    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed) || getrandom(id, sizeof(id), 0) != sizeof(id) ||
+        getrandom(&dice, sizeof(dice), 0) != sizeof(dice)) {
         log_error("no randomness");
         return false;
     }
     map_seed(seed);
+    srandom(dice); /* for waits, so that no two gateways hand out the same ones */
     for (size_t i = 0; i < sizeof(id); i++)
         snprintf(g->id + 2 * i, 3, "%02x", id[i]);
     return true;
@@ -206,12 +183,6 @@ static bool new_link(struct run *r, const char *redis_url)
     r->g.hub = hub_new(r->g.link);
     r->g.store = store_new(r->g.link, r->g.opt->prefix);
     return true;
-}
-
-static void catch_signal(struct run *r, struct event *ev, int signo)
-{
-    event_assign(ev, r->g.base, signo, EV_SIGNAL | EV_PERSIST, on_signal, r);
-    event_add(ev, NULL);
 }
 
 static bool start(struct run *r, const char *redis_url)
@@ -235,8 +206,8 @@ static bool start(struct run *r, const char *redis_url)
     g->ws = ws_new(g);
     if (!g->ws)
         return false;
-    catch_signal(r, &r->sigterm, SIGTERM);
-    catch_signal(r, &r->sigint, SIGINT);
+    g->drain = drain_new(g);
+    catch_signals(r);
     int64_t ping_step = g->opt->ping_interval_ms / WHEEL_SLOTS;
     every(r, &r->tick_items, ITEMS_TICK_MS, on_tick_items);
     every(r, &r->tick_conns, ping_step > 10 ? ping_step : 10, on_tick_conns);
@@ -254,9 +225,11 @@ static void stop_timer(struct event *ev)
 static void stop(struct run *r)
 {
     struct gateway *g = &r->g;
-    struct event *events[] = {&r->tick_items, &r->tick_conns, &r->second, &r->drain, &r->sigterm, &r->sigint};
+    struct event *events[] = {&r->tick_items, &r->tick_conns, &r->second, &r->sigterm, &r->sigint, &r->sigusr1};
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
         stop_timer(events[i]);
+    if (g->drain)
+        drain_free(g->drain);
     if (g->ws)
         ws_free(g->ws); /* ends the connections that are left */
     log_suppressed();
@@ -301,10 +274,10 @@ int gateway_run(const struct options *o, const char *redis_url, int worker, void
             turn_ends(link_heard_us(r->g.link));
         }
     } else {
-        r->exit_code = 1;
+        r->g.exit_code = 1;
     }
     stop(r);
-    int code = r->exit_code;
+    int code = r->g.exit_code;
     free(r);
     return code;
 }

@@ -13,6 +13,7 @@
 #include "gateway/forwarded.h"
 #include "gateway/gauges.h"
 #include "gateway/log.h"
+#include "gateway/drain.h"
 #include "gateway/metrics.h"
 #include "protocol/base/alloc.h"
 
@@ -264,6 +265,12 @@ static int get_metrics(const struct http_request *r)
     return http_reply(r->wsi, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }
 
+static int post_drain(const struct http_request *r)
+{
+    drain_program(r->g->drain);
+    return http_reply_text(r->wsi, 202, "draining");
+}
+
 /* Everything under ADMIN_AREA answers only those whom admin_allowed lets in; http_request sees to it. */
 static const struct endpoint {
     enum http_method method;
@@ -273,6 +280,7 @@ static const struct endpoint {
     {HTTP_GET, "/healthz", get_healthz},
     {HTTP_GET, "/readyz", get_readyz},
     {HTTP_GET, "/metrics", get_metrics},
+    {HTTP_POST, ADMIN_AREA "drain", post_drain},
 };
 
 static bool not_modified(struct lws *wsi, const char *etag)

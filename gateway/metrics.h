@@ -13,6 +13,7 @@
     X(BUILD_INFO, "gauge", "syncgate_build_info", "version=\"" SYNCGATE_VERSION "\"",                                  \
       "1, with the version of the program as a label.")                                                                \
     X(READY, "gauge", "syncgate_ready", "", "1 while /readyz says 200.")                                               \
+    X(DRAINING, "gauge", "syncgate_draining", "", "1 while the gateway sends its clients away.")                       \
     X(CONNECTIONS, "gauge", "syncgate_connections", "protocol=\"socksync\",state=\"open\"",                            \
       "WebSocket connections by state; closing: a close frame was sent.")                                              \
     X(CONNECTIONS_CLOSING, "gauge", "syncgate_connections", "protocol=\"socksync\",state=\"closing\"", "")             \
@@ -28,6 +29,7 @@
     X(CLOSES_GATEWAY_1007, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1007\"", "")                     \
     X(CLOSES_GATEWAY_1008, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1008\"", "")                     \
     X(CLOSES_GATEWAY_1009, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1009\"", "")                     \
+    X(CLOSES_GATEWAY_1012, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1012\"", "")                     \
     X(CLOSES_GATEWAY_1013, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1013\"", "")                     \
     X(CLOSES_GATEWAY_OTHER, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"other\"", "")                   \
     X(CLOSES_PEER_1000, "counter", "syncgate_closes_total", "by=\"peer\",code=\"1000\"", "")                           \

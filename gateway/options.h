@@ -37,7 +37,8 @@ struct options {
     int64_t sweep_interval_ms;
     int64_t queue_budget; /* bytes per connection: answers, calls and errors that wait */
     int64_t errors_per_minute;
-    int64_t grace_ms;    /* --grace 5s: over how long SIGTERM spreads its closes */
+    int64_t drain_delay_ms;
+    int64_t drain_seconds;
     int64_t linger_ms;   /* --linger 10s: how long a name without subscribers stays subscribed in Redis */
     bool index_absolute; /* --index-mode page|absolute */
     char *tls_cert;      /* PEM files; both or neither */

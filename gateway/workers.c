@@ -58,7 +58,9 @@ static _Noreturn void live(const struct workers *w, int number, pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* died before the line above */
         _exit(1);
-    sigprocmask(SIG_SETMASK, &w->previous, NULL);
+    sigset_t mask = w->previous;
+    sigaddset(&mask, SIGUSR1); /* the gateway lets it in when it is ready for it */
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     exit(w->job->run(w->job->arg, number));
 }
 
@@ -101,6 +103,16 @@ static void stop(struct workers *w)
 {
     w->stopping = true;
     signal_all(w, SIGTERM);
+}
+
+/* Not counted as a signal to stop: one that follows does not end what is being drained. */
+static void on_drain_signal(struct workers *w)
+{
+    if (w->stopping)
+        return;
+    log_info("draining workers=%zu", w->count);
+    w->stopping = true;
+    signal_all(w, SIGUSR1);
 }
 
 static void on_stop_signal(struct workers *w)
@@ -187,6 +199,8 @@ static void wait_for_signal(struct workers *w, int64_t until_ms)
     int signal = sigtimedwait(&w->signals, NULL, &timeout);
     if (signal == SIGTERM || signal == SIGINT)
         on_stop_signal(w);
+    else if (signal == SIGUSR1)
+        on_drain_signal(w);
 }
 
 static void loop(struct workers *w)
@@ -214,6 +228,7 @@ int workers_run(size_t count, const struct workers_job *job)
     sigemptyset(&w.signals);
     sigaddset(&w.signals, SIGTERM);
     sigaddset(&w.signals, SIGINT);
+    sigaddset(&w.signals, SIGUSR1);
     sigaddset(&w.signals, SIGCHLD);
     sigprocmask(SIG_BLOCK, &w.signals, &w.previous);
     loop(&w);

@@ -6,14 +6,14 @@
 
 struct workers_job {
     /* The whole life of worker 0, 1, …, in its own process; what it returns is the exit code. SIGTERM and SIGINT are
-     * delivered again there, and reach it through the parent only. SIGTERM too when the parent dies. */
+     * delivered again there, and reach it through the parent only; SIGUSR1 stays blocked until it says otherwise. SIGTERM too when the parent dies. */
     int (*run)(void *arg, int worker);
     void (*on_second)(void *arg); /* in the parent, about once a second; may be NULL */
     void *arg;
 };
 
 /* workers_run forks `count` (> 0) workers and returns when all have ended: after SIGTERM or SIGINT (passed on as SIGTERM, a
- * second one again, the third as SIGKILL), or because one could not even start. A worker that ends otherwise is started
+ * second one again, the third as SIGKILL), after SIGUSR1 (from outside or a worker; passed on to all), or because one could not even start. A worker that ends otherwise is started
  * again with backoff. Returns the exit code of the program: 0 when every worker ended with 0 after a signal. */
 int workers_run(size_t count, const struct workers_job *job);
 

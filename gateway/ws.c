@@ -235,7 +235,7 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
         return refuse(w, wsi, 400, fault);
     if (!header(wsi, WSI_TOKEN_VERSION, version, sizeof(version)) || strcmp(version, "13") != 0)
         return refuse(w, wsi, 426, "Sec-WebSocket-Version must be 13");
-    if (w->g->draining) {
+    if (w->g->closed_doors) {
         metric_add(METRIC_REFUSED_DRAINING, 1);
         return refuse(w, wsi, 503, "draining");
     }

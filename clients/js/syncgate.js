@@ -51,6 +51,13 @@ function backoff(attempt, { min, max }, random) {
   return ceiling / 2 + (ceiling / 2) * random();
 }
 
+/* A gateway that ends says in the reason of its close when to come back, so that its clients do not come at once. null: it says
+ * nothing of the kind. More than ten minutes are nobody's intention. */
+function toldWait(reason) {
+  const told = /(?:^|\s)retry=(\d{1,9})ms(?:$|\s)/.exec(reason ?? '');
+  return told && Math.min(Number(told[1]), 600000);
+}
+
 const UNKNOWN_RETRY = { min: 1000, max: 15000 };
 
 /* What is subscribed at the gateway: asked for on every new connection, asked for again when it was refused.
@@ -527,7 +534,7 @@ export class Client extends Emitter {
     };
     socket.onopen = current(() => this.#opened());
     socket.onmessage = current(({ data }) => this.#received(data));
-    socket.onclose = current(() => this.#lost());
+    socket.onclose = current((event) => this.#lost(event.reason));
     socket.onerror = () => {}; // `close` follows
     this.#timer = this._clock.setTimeout(() => {
       this.#lost();
@@ -544,13 +551,15 @@ export class Client extends Emitter {
     for (const call of this.#calls.values()) call.sent ||= this._send(call.message);
   }
 
-  /* A gateway that accepts and drops at once is not asked faster than one that does not accept. */
-  #lost() {
-    const lasted = this.state === 'open' && this._clock.now() - this.#openedAt >= 5000;
+  /* A gateway that accepts and drops at once is not asked faster than one that does not accept. One that says when to come
+   * back has chosen a time of its own for each client: nothing is added to it. */
+  #lost(reason) {
+    const told = toldWait(reason);
+    const lasted = told !== null || this.state === 'open' && this._clock.now() - this.#openedAt >= 5000;
     this._clock.clearTimeout(this.#timer);
     this.#socket = null;
     this.attempt = lasted ? 0 : this.attempt;
-    const wait = backoff(this.attempt++, this._backoff, this._random);
+    const wait = told ?? backoff(this.attempt++, this._backoff, this._random);
     this.retryAt = this._clock.now() + wait;
     this.#timer = this._clock.setTimeout(() => this.#open(), wait);
     this.#dropConnection((call) => call.sent, 'the connection was lost');

@@ -64,7 +64,7 @@ export class Gateway {
 
   async start() {
     this.process = new Process(process.env.SYNCGATE_BIN,
-      ['--listen', this.host, '--redis', `unix:${this.stage.socket}`, '--grace', '100ms', ...this.flags], { cwd: this.stage.folder });
+      ['--listen', this.host, '--redis', `unix:${this.stage.socket}`, '--drain-seconds', '0', ...this.flags], { cwd: this.stage.folder });
     await eventually(async () => {
       if (!this.process.running) throw new Error(`the gateway ended:\n${this.process.output}`);
       const response = await fetch(`${this.url}readyz`);

@@ -80,8 +80,8 @@ class Gateways:
     def new(self, *flags, **options):
         """A gateway that is not started yet. SIGTERM is quick unless a flag says otherwise."""
         options.setdefault("redis", self.redis)
-        if "--grace" not in flags:
-            flags += ("--grace", "100ms")
+        if "--drain-seconds" not in flags:
+            flags += ("--drain-seconds", "0")
         gateway = Gateway(self.folder / f"gateway-{next(self.numbers)}", options.pop("redis"), *flags, **options)
         self.running.append(gateway)
         return gateway

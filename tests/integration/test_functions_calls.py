@@ -497,7 +497,7 @@ async def test_the_gateway_of_the_executor_is_stopped(pair, gateways, peers, nam
     await begin(caller, name, "1")
     await received(held, executor)
     await leaving.stop_async()
-    assert await executor.closed() == 1001
+    assert await executor.closed() == 1012
     frame = await caller.settled("1")
     assert frame["func"] == "error" and frame["error_code"] == 8
     await caller.offered(name, False)

@@ -52,6 +52,36 @@ test('a connection that lasted starts the waits anew, one that did not goes on',
   assert.equal(wait(), 750);
 });
 
+test('waits as long as the gateway says when it ends', () => {
+  for (const [reason, wait] of [['retry=0ms', 0], ['retry=1234ms', 1234], ['bye, retry=70ms please', 70], ['retry=999999999ms', 600000]]) {
+    const { client, gateway } = opened({ backoffMin: 1000 });
+    gateway.socket.drop(reason);
+    assert.equal(client.state, 'waiting');
+    assert.equal(client.retryAt - gateway.clock.time, wait, reason);
+    gateway.clock.pass(wait);
+    assert.equal(gateway.sockets.length, 2);
+  }
+});
+
+test('a reason that says no time is none', () => {
+  for (const reason of ['', 'draining', 'retry=ms', 'retry=-5ms', 'retry=5s', 'retry=5msx', 'noretry=5ms', 'retry=12345678901ms', undefined]) {
+    const { client, gateway } = opened({ backoffMin: 1000 });
+    gateway.socket.drop(reason);
+    assert.equal(client.retryAt - gateway.clock.time, 750, reason);
+  }
+});
+
+test('an attempt that fails after the time that was told waits from the minimum on', () => {
+  const { client, gateway } = start({ backoffMin: 1000 });
+  gateway.socket.drop();
+  client.retry();
+  gateway.socket.open();
+  gateway.socket.drop('retry=40ms');
+  gateway.clock.pass(40);
+  gateway.socket.drop();
+  assert.equal(client.retryAt - gateway.clock.time, 750);
+});
+
 test('retry does not wait', () => {
   const { client, gateway } = start();
   client.retry();

@@ -57,8 +57,8 @@ class FakeSocket {
     this.onopen({});
   }
 
-  drop() {
-    this.onclose({});
+  drop(reason = '') {
+    this.onclose({ code: reason ? 1012 : 1006, reason });
   }
 
   tell(message) {
