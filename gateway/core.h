@@ -15,6 +15,7 @@ struct deflate;
 struct items;
 struct calls;
 struct drain;
+struct admission;
 
 struct gateway {
     const struct options *opt;
@@ -28,6 +29,7 @@ struct gateway {
     struct items *items;
     struct calls *calls;
     struct drain *drain;
+    struct admission *admission;
     struct list conns;      /* struct conn, open ones */
     struct map conns_by_id; /* struct conn */
     uint64_t conn_ids;      /* last one given */

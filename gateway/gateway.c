@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "gateway/admission.h"
 #include "gateway/calls.h"
 #include "gateway/conn.h"
 #include "gateway/gauges.h"
@@ -102,6 +103,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     struct run *r = arg;
     buf_reset(&r->g.scratch);
     buf_trim(&r->g.scratch, SCRATCH_KEPT);
+    admission_tick(r->g.admission);
     gauges_refresh(&r->g);
     log_suppressed();
     if (r->on_second)
@@ -207,6 +209,7 @@ static bool start(struct run *r, const char *redis_url)
     if (!g->ws)
         return false;
     g->drain = drain_new(g);
+    g->admission = admission_new(g);
     catch_signals(r);
     int64_t ping_step = g->opt->ping_interval_ms / WHEEL_SLOTS;
     every(r, &r->tick_items, ITEMS_TICK_MS, on_tick_items);
@@ -230,6 +233,8 @@ static void stop(struct run *r)
         stop_timer(events[i]);
     if (g->drain)
         drain_free(g->drain);
+    if (g->admission)
+        admission_free(g->admission);
     if (g->ws)
         ws_free(g->ws); /* ends the connections that are left */
     log_suppressed();

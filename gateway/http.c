@@ -19,7 +19,9 @@
 
 enum {
     PIECE_BYTES = 16 * 1024,
-    BODY_BYTES_MAX = 64 * 1024 /* of a request */
+    BODY_BYTES_MAX = 64 * 1024, /* of a request */
+    RETRY_MIN_S = 1,
+    RETRY_MAX_S = 10
 };
 
 /* One request and its answer, while either is not whole: the body that arrives, or what is still to be written. */
@@ -411,9 +413,14 @@ int http_refuse(struct lws *wsi, unsigned status, const char *why)
 {
     /* Written by hand: libwebsockets would call it HTTP/1.0, because it has not looked at the version yet. */
     char text[512];
-    const char *extra = status == 426   ? "sec-websocket-version: 13\r\n"
-                        : status == 401 ? "www-authenticate: Bearer\r\n"
-                                        : "";
+    char extra[64] = "";
+    if (status == 426)
+        snprintf(extra, sizeof(extra), "sec-websocket-version: 13\r\n");
+    else if (status == 401)
+        snprintf(extra, sizeof(extra), "www-authenticate: Bearer\r\n");
+    else if (status == 503) /* not the same for all who were refused in the same moment */
+        snprintf(extra, sizeof(extra), "retry-after: %ld\r\n",
+                 RETRY_MIN_S + random() % (RETRY_MAX_S - RETRY_MIN_S + 1));
     int n = snprintf(text, sizeof(text),
                      "HTTP/1.1 %u %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\n%s"
                      "connection: close\r\n\r\n%s\n",

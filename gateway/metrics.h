@@ -22,6 +22,8 @@
       "Times no descriptor or memory was left for a new connection.")                                                  \
     X(REFUSED_UNAUTHORIZED, "counter", "syncgate_refused_total", "reason=\"unauthorized\"",                            \
       "Upgrades and requests refused, by reason.")                                                                     \
+    X(REFUSED_MAX_CONNECTIONS, "counter", "syncgate_refused_total", "reason=\"max_connections\"", "")                  \
+    X(REFUSED_MEMORY, "counter", "syncgate_refused_total", "reason=\"memory\"", "")                                    \
     X(REFUSED_DRAINING, "counter", "syncgate_refused_total", "reason=\"draining\"", "")                                \
     X(CLOSES_GATEWAY_1001, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1001\"",                         \
       "WebSocket connections that ended, by who closed and with which code; 1006: without a close frame.")             \

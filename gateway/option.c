@@ -17,6 +17,8 @@
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
 
+enum { FILES_MAX = 1 << 20 /* of a process, see main.c */ };
+
 static const char *take_listen(const char *text, char **kept);
 static const char *take_redis(const char *text, char **kept);
 static const char *take_prefix(const char *text, char **kept);
@@ -75,6 +77,10 @@ const struct option option_table[] = {
      .help = "answers, calls and errors that may wait for one client; over it the connection closes"},
     {"errors-per-minute", OPTION_INT, "N", "100", 1, 1000000, MEMBER(errors_per_minute),
      .help = "bad messages of one client that are answered within 60 s; the next closes with 1008"},
+    {"max-connections", OPTION_INT, "N", "0", 0, FILES_MAX, MEMBER(max_connections),
+     .help = "most WebSockets of one process (each worker counts its own); more get 503; 0 is no limit"},
+    {"memory-budget", OPTION_SIZE, "SIZE", "0", 0, 1024 * GIB, MEMBER(memory_budget),
+     .help = "resident memory of one process over which new WebSockets get 503; 0 is no limit"},
     {"drain-delay", OPTION_DURATION, "TIME", "0", 0, 10 * MINUTE, MEMBER(drain_delay_ms),
      .help = "how long a drain goes on accepting, so that a balancer sees /readyz first"},
     {"drain-seconds", OPTION_INT, "N", "5", 0, 3600, MEMBER(drain_seconds),

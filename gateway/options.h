@@ -37,6 +37,8 @@ struct options {
     int64_t sweep_interval_ms;
     int64_t queue_budget; /* bytes per connection: answers, calls and errors that wait */
     int64_t errors_per_minute;
+    int64_t max_connections; /* of one process; 0: no limit */
+    int64_t memory_budget;   /* bytes resident of one process; 0: none */
     int64_t drain_delay_ms;
     int64_t drain_seconds;
     int64_t linger_ms;   /* --linger 10s: how long a name without subscribers stays subscribed in Redis */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/admission.h"
 #include "gateway/conn.h"
 #include "gateway/deflate.h"
 #include "gateway/evlib.h"
@@ -225,6 +226,9 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
 {
     char path[256] = "", version[8];
     w->upgrade_remote = http_client(wsi, w->g->opt);
+    const char *refusal = admission_refusal(w->g->admission);
+    if (refusal)
+        return refuse(w, wsi, 503, refusal);
     if (!header(wsi, WSI_TOKEN_GET_URI, path, sizeof(path)))
         return refuse(w, wsi, 405, "GET only");
     w->upgrade_dialect = dialect_at(path);
@@ -235,10 +239,6 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
         return refuse(w, wsi, 400, fault);
     if (!header(wsi, WSI_TOKEN_VERSION, version, sizeof(version)) || strcmp(version, "13") != 0)
         return refuse(w, wsi, 426, "Sec-WebSocket-Version must be 13");
-    if (w->g->closed_doors) {
-        metric_add(METRIC_REFUSED_DRAINING, 1);
-        return refuse(w, wsi, 503, "draining");
-    }
     w->upgrade_grants = http_grants(wsi, w->g->opt);
     if (!w->upgrade_grants) {
         metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);

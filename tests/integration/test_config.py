@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("SYNCGATE_BIN", str(ROOT / "build/release/syncgate"))
 OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "tls-cert", "tls-key", "prefix", "log-level",
            "log-format", "trusted-proxy", "max-message", "max-depth", "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
-           "sweep-interval", "queue-budget", "errors-per-minute", "drain-delay", "drain-seconds", "linger", "index-mode", "deflate",
+           "sweep-interval", "queue-budget", "errors-per-minute", "max-connections", "memory-budget", "drain-delay", "drain-seconds", "linger", "index-mode", "deflate",
            "dev"]
 
 CONFIG = """\
@@ -177,7 +177,7 @@ def test_each_option_from_each_place(config, option):
     value = {"data-dir": "elsewhere", "tls-cert": "chain.pem", "tls-key": "key.pem", "prefix": "acme:", "log-level": "debug",
              "log-format": "json", "trusted-proxy": ["10.0.0.0/8", "unix"], "max-message": "4KiB",
              "queue-budget": "8KiB", "index-mode": "absolute", "workers": 3, "max-depth": 9, "max-page-size": 9,
-             "calls-per-connection": 9, "errors-per-minute": 9, "drain-seconds": 9, "deflate": True}.get(option, "700ms")
+             "calls-per-connection": 9, "errors-per-minute": 9, "drain-seconds": 9, "max-connections": 9, "memory-budget": "64MiB", "deflate": True}.get(option, "700ms")
     texts = value if isinstance(value, list) else ["on" if value is True else str(value)]  # `on` is a truth in YAML
     text = ",".join(texts)
     folder = config(f"{key}: {json.dumps(value if isinstance(value, list) else text)}\n")

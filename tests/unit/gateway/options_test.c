@@ -79,6 +79,8 @@ static const struct {
                 {"sweep-interval", "30s"},
                 {"queue-budget", "64KiB"},
                 {"errors-per-minute", "100"},
+                {"max-connections", "0"},
+                {"memory-budget", "0"},
                 {"drain-delay", "0"},
                 {"drain-seconds", "5"},
                 {"linger", "10s"},
