@@ -13,7 +13,7 @@ struct ws *ws_new(struct gateway *g);
 void ws_free(struct ws *w);
 /* ws_end_turn: call after each turn of the event loop. */
 void ws_end_turn(struct ws *w);
-/* ws_heap_bytes: what libwebsockets holds. */
+/* ws_heap_bytes: what libwebsockets holds; 0 where its package does not tell. */
 size_t ws_heap_bytes(void);
 /* ws_stop_listening refuses new connections; the existing ones stay. */
 void ws_stop_listening(struct ws *w);
