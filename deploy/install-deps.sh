@@ -4,6 +4,7 @@
 #
 #   deploy/install-deps.sh            compiler, libraries, redis-server
 #   deploy/install-deps.sh --tests    and what tests/run uses: CUnit, clang, Python clients, Chromium, Node.js, HAProxy, nginx
+#   deploy/install-deps.sh --containers   and what docker/test.sh uses where there is no Docker: podman and its like
 #
 # libwebsockets and hiredis come as packages where those are new enough. On Debian 12 they are not:
 # there the source packages of Debian 13 are built, static, into build/deps/ of this tree.
@@ -38,18 +39,21 @@ test_packages=(
     haproxy nginx openssl
     prometheus # for promtool
 )
-# Packages that bring a daemon; see apt_install.
-daemons=(redis-server haproxy nginx prometheus)
+container_packages=(podman buildah podman-compose runc netavark aardvark-dns iptables fuse-overlayfs debootstrap)
+# What these packages start with the machine; see apt_install.
+units=(redis-server:redis-server haproxy:haproxy nginx:nginx prometheus:prometheus
+    podman:podman.socket podman:podman.service podman:podman-restart.service podman:podman-auto-update.timer)
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-with_tests=0
+with_tests=0 with_containers=0
 for arg; do
     case $arg in
     --tests) with_tests=1 ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$script"; exit 0 ;;
-    *) die "unknown argument $arg (there is only --tests)" ;;
+    --containers) with_containers=1 ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$script"; exit 0 ;;
+    *) die "unknown argument $arg (there are --tests and --containers)" ;;
     esac
 done
 
@@ -89,8 +93,8 @@ apt_install() {
     can_be_root || die "missing packages: $*; run this as root or install sudo"
     apt_update
     say "installing $*"
-    local policy=/usr/sbin/policy-rc.d ours=0 daemon new_daemons=()
-    for daemon in "${daemons[@]}"; do is_installed "$daemon" || new_daemons+=("$daemon"); done
+    local policy=/usr/sbin/policy-rc.d ours=0 unit new_units=()
+    for unit in "${units[@]}"; do is_installed "${unit%%:*}" || new_units+=("$unit"); done
     if ! "${as_root[@]}" test -e $policy; then
         printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" sh -c "cat >$policy && chmod 755 $policy"
         ours=1
@@ -99,9 +103,9 @@ apt_install() {
     "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -y -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 \
         install --no-install-recommends "$@" </dev/null >&2 || status=$?
     [ $ours = 0 ] || "${as_root[@]}" rm -f $policy
-    for daemon in "${new_daemons[@]}"; do
-        if is_installed "$daemon" && command -v systemctl >/dev/null; then
-            "${as_root[@]}" systemctl disable --quiet "$daemon" >/dev/null 2>&1 || true
+    for unit in "${new_units[@]}"; do
+        if is_installed "${unit%%:*}" && command -v systemctl >/dev/null; then
+            "${as_root[@]}" systemctl disable --quiet "${unit#*:}" >/dev/null 2>&1 || true
         fi
     done
     [ $status = 0 ] || die "apt-get install failed"
@@ -117,6 +121,7 @@ clang_runtime_package() {
 install_packages() {
     local wanted=("${build_packages[@]}") missing=() package
     [ $with_tests = 0 ] || wanted+=("${test_packages[@]}")
+    [ $with_containers = 0 ] || wanted+=("${container_packages[@]}")
     mapfile -t missing < <(not_installed "${wanted[@]}")
     if [ $with_tests = 1 ]; then
         # Node.js may come from elsewhere than Debian and then brings npm along; Debian's npm would break it.

@@ -2,12 +2,13 @@
 # Builds the real image, starts the real compose file with three gateways, connects clients through the balancer, changes state,
 # kills a gateway, and looks whether everybody comes back to the truth. Ends with "N passed, N failed".
 #
-#   docker/test.sh           takes 2 to 4 minutes; not part of tests/run
+#   docker/test.sh           takes a minute, the first time 3 to 5; `tests/run containers` is the same
 #   docker/test.sh --keep    leaves the containers running and says how to end them
 #
-# Needs Docker with compose, or root with podman, podman-compose and buildah; python3-websockets. Where they are missing it
-# says so and exits with 77. An official image that cannot be pulled is replaced, for this run, by one made of Debian's package of
-# the same program (debootstrap for the base), and that is said too. What it starts has a project name and a port of its own.
+# Needs Docker with compose, or root with podman, podman-compose and buildah (deploy/install-deps.sh --containers);
+# python3-websockets. Where they are missing, or containers cannot be run, its last line says so and it exits with 77. An official
+# image that cannot be pulled is replaced, for this run, by one made of Debian's package of the same program (debootstrap for
+# the base), and that is said too. What it starts has a project name and a port of its own.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -172,6 +173,13 @@ if ! runs; then
     runs || { cat "$work/run.log"; skip "$engine cannot run a container here"; }
     say "podman runs with limits that it may set, and runc"
 fi
+has_networks() {
+    local status=0
+    "$engine" network create "$project-probe" && timeout 60 "$engine" run --rm --network "$project-probe" "$base" true || status=1
+    "$engine" network rm "$project-probe"
+    return $status
+}
+has_networks >"$work/network.log" 2>&1 || { cat "$work/network.log"; skip "$engine cannot give containers a network here"; }
 
 redis_image=$(sed -n 's/^ *image: \(.*redis:.*\)/\1/p' docker/compose.yaml | head -n 1)
 haproxy_image=$(sed -n 's/^ *image: \(.*haproxy:.*\)/\1/p' docker/compose.yaml | head -n 1)
