@@ -30,7 +30,7 @@ b0f46b0d467507ee3e1f165664484528e0f8ff33691cbdd19bf85fc96e604187  hiredis_1.2.0-
 build_packages=(
     build-essential cmake pkg-config ca-certificates patch xz-utils
     libevent-dev libjson-c-dev libssl-dev zlib1g-dev libcap-dev libyaml-dev libcyaml-dev
-    redis-server
+    redis-server file
 )
 test_packages=(
     git libcunit1-dev clang clang-tidy clang-format llvm

@@ -2,6 +2,7 @@
 #include "gateway/options.h"
 #include "gateway/option.h"
 #include "gateway/options_file.h"
+#include "gateway/options_man.h"
 #include "gateway/options_print.h"
 #include "protocol/base/alloc.h"
 
@@ -51,6 +52,8 @@ static const struct {
     {"-h", options_print_help},
     {"--version", options_print_version},
     {"--print-options-markdown", options_print_markdown}, /* for docs/configuration.md */
+    {"--print-man-flags", options_print_man_flags},       /* for deploy/man */
+    {"--print-man-keys", options_print_man_keys},
 };
 
 static bool try_printers(struct load *l, const char *arg)
