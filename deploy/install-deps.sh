@@ -38,6 +38,7 @@ test_packages=(
     python3-django python3-yaml
     haproxy nginx openssl
     prometheus # for promtool
+    mandoc systemd # to check manual pages and units
 )
 container_packages=(podman buildah podman-compose runc netavark aardvark-dns iptables fuse-overlayfs debootstrap)
 # What these packages start with the machine; see apt_install.
