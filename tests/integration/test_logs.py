@@ -154,7 +154,7 @@ async def test_a_drain_says_who_closed(gateways, peers, tmp_path):
     peer.close()
     await stopping
     (end,) = ends(gateway)
-    assert (end["code"], end["by"], end["why"]) == (1001, "gateway", "going away")
+    assert (end["code"], end["by"], end["why"]) == (1012, "gateway", "draining")
 
 
 async def test_ends_are_not_for_a_quiet_log(gateways, peers, tmp_path):
