@@ -16,6 +16,7 @@ struct items;
 struct calls;
 struct drain;
 struct admission;
+struct probe;
 
 struct gateway {
     const struct options *opt;
@@ -30,6 +31,7 @@ struct gateway {
     struct calls *calls;
     struct drain *drain;
     struct admission *admission;
+    struct probe *probe;
     struct list conns;      /* struct conn, open ones */
     struct map conns_by_id; /* struct conn */
     uint64_t conn_ids;      /* last one given */
@@ -47,6 +49,9 @@ struct gateway {
     bool stopped;      /* the loop ends after this turn … */
     int exit_code;     /* … and the process with this */
 };
+
+/* gateway_unready: why /readyz does not say 200, NULL when it does. */
+const char *gateway_unready(const struct gateway *g);
 
 /* Milliseconds of the monotonic clock (coarse, a few ms). */
 int64_t gateway_now_ms(void);

@@ -14,6 +14,7 @@
 #include "gateway/drain.h"
 #include "gateway/item.h"
 #include "gateway/metrics.h"
+#include "gateway/probe.h"
 #include "gateway/turn.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
@@ -38,6 +39,15 @@ int64_t gateway_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+const char *gateway_unready(const struct gateway *g)
+{
+    if (g->draining)
+        return "draining";
+    if (!g->redis_up)
+        return "redis away";
+    return probe_deaf(g->probe) ? "deaf" : NULL;
+}
+
 /* --- Redis link --- */
 
 static void on_up(void *arg)
@@ -49,6 +59,7 @@ static void on_up(void *arg)
     log_info("redis link is up");
     hub_on_up(r->g.hub);
     calls_on_up(r->g.calls);
+    probe_on_up(r->g.probe);
 }
 
 static void on_down(void *arg, const char *why)
@@ -205,6 +216,7 @@ static bool start(struct run *r, const char *redis_url)
         return false;
     g->items = items_new(g);
     g->calls = calls_new(g);
+    g->probe = probe_new(g);
     g->ws = ws_new(g);
     if (!g->ws)
         return false;
@@ -240,12 +252,16 @@ static void stop(struct run *r)
     log_suppressed();
     if (g->calls)
         calls_free(g->calls);
+    if (g->probe)
+        probe_leave(g->probe);
     if (g->items)
         items_leave(g->items);
     if (g->link && link_state(g->link) == LINK_UP)
         event_base_loop(g->base, EVLOOP_NONBLOCK); /* lets the last commands out */
     if (g->link)
         link_free(g->link); /* pending callbacks run now */
+    if (g->probe)
+        probe_free(g->probe);
     if (g->items)
         items_free(g->items);
     if (g->hub)

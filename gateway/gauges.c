@@ -5,13 +5,15 @@
 #include "gateway/conn.h"
 #include "gateway/item.h"
 #include "gateway/metrics.h"
+#include "gateway/probe.h"
 #include "gateway/ws.h"
 #include "protocol/window.h"
 
 static void refresh_state(const struct gateway *g)
 {
     enum link_state state = link_state(g->link);
-    metrics[METRIC_READY] = g->redis_up && !g->draining;
+    metrics[METRIC_READY] = gateway_unready(g) == NULL;
+    metrics[METRIC_REDIS_SILENCE] = probe_silence_us(g->probe);
     metrics[METRIC_REDIS_STATE_WAITING] = state == LINK_WAITING;
     metrics[METRIC_REDIS_STATE_CONNECTING] = state == LINK_CONNECTING;
     metrics[METRIC_REDIS_STATE_GREETING] = state == LINK_GREETING;

@@ -251,11 +251,8 @@ static int get_healthz(const struct http_request *r)
 
 static int get_readyz(const struct http_request *r)
 {
-    if (r->g->draining)
-        return http_reply_text(r->wsi, 503, "draining");
-    if (!r->g->redis_up)
-        return http_reply_text(r->wsi, 503, "redis away");
-    return http_reply_text(r->wsi, 200, "ready");
+    const char *why = gateway_unready(r->g);
+    return why ? http_reply_text(r->wsi, 503, why) : http_reply_text(r->wsi, 200, "ready");
 }
 
 static int get_metrics(const struct http_request *r)

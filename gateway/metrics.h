@@ -106,7 +106,7 @@
     H(REDIS_LAG, 5, 18, "syncgate_redis_pubsub_lag_seconds", "",                                                       \
       "From publishing a probe to hearing it back on the same link.")                                                  \
     X(REDIS_SILENCE, "gauge", "syncgate_redis_pubsub_silence_seconds", "",                                             \
-      "Since a probe was last heard back, or since the link came up.")                                                 \
+      "Since a probe was last heard back, at first since the start.")                                                  \
     X(REDIS_PROBES_REFUSED, "counter", "syncgate_redis_probes_refused_total", "",                                      \
       "Probes that Redis refused to publish.")                                                                         \
     H(TURN, 4, 18, "syncgate_loop_turn_seconds", "",                                                                   \

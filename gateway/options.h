@@ -35,6 +35,7 @@ struct options {
     int64_t ping_interval_ms;
     int64_t subscribe_timeout_ms;
     int64_t sweep_interval_ms;
+    int64_t probe_interval_ms;
     int64_t queue_budget; /* bytes per connection: answers, calls and errors that wait */
     int64_t errors_per_minute;
     int64_t max_connections; /* of one process; 0: no limit */

@@ -840,6 +840,14 @@ void link_start(struct link *l)
     leave(l);
 }
 
+void link_rebuild(struct link *l, const char *why)
+{
+    if (l->state != LINK_UP)
+        return;
+    l->doomed = why;
+    event_active(l->flush, EV_TIMEOUT, 0);
+}
+
 static void destroy(struct link *l)
 {
     assert(l->depth == 0);

@@ -68,6 +68,9 @@ struct link_stats {
 struct link *link_new(struct event_base *base, const struct link_config *config, const struct link_events *events,
                       void *arg);
 void link_start(struct link *l);
+/* link_rebuild gives the connection up at the end of the turn, for this reason (a static sentence), and begins anew. Safe inside
+ * callbacks; no-op when the link is not up. */
+void link_rebuild(struct link *l, const char *why);
 void link_free(struct link *l); /* pending callbacks get NULL first; on_down is not called */
 enum link_state link_state(const struct link *l);
 const struct link_stats *link_stats(const struct link *l);

@@ -3,6 +3,7 @@
 #include "redis/store.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "protocol/base/alloc.h"
@@ -86,6 +87,12 @@ size_t store_channel(const struct store *s, struct slice name, char *out, size_t
 struct slice store_calls_root(const struct store *s)
 {
     return slice_str(s->calls_root);
+}
+
+size_t store_probe_channel(const struct store *s, struct slice gw, char *out, size_t size)
+{
+    int len = snprintf(out, size, "%.*s@{probe:%.*s}", (int)s->prefix.len, s->prefix.ptr, (int)gw.len, gw.ptr);
+    return len > 0 && (size_t)len < size ? (size_t)len : 0;
 }
 
 /* scratch_take returns memory for the arrays of one answer. Their sizes were compared with what was asked for. */

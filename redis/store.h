@@ -29,6 +29,9 @@ void store_free(struct store *s);                            /* after link_free,
 /* store_channel writes the channel (= root key) of a name, e.g. "sg:{price}", into out (size >= prefix + 520) and returns its
  * length; 0 when the name cannot be one (see redis/keys.h) or the room is too small. */
 size_t store_channel(const struct store *s, struct slice name, char *out, size_t size);
+/* store_probe_channel writes the channel on which this gateway hears itself, e.g. "sg:@{probe:0123abcd}"; returns its length, 0 when
+ * the room is too small. */
+size_t store_probe_channel(const struct store *s, struct slice gw, char *out, size_t size);
 /* The root of the calls, "sg:@{calls}", borrowed for the life of the store. */
 struct slice store_calls_root(const struct store *s);
 

@@ -77,6 +77,7 @@ static const struct {
                 {"ping-interval", "30s"},
                 {"subscribe-timeout", "5s"},
                 {"sweep-interval", "30s"},
+                {"probe-interval", "1s"},
                 {"queue-budget", "64KiB"},
                 {"errors-per-minute", "100"},
                 {"max-connections", "0"},
