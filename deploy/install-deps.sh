@@ -33,7 +33,7 @@ build_packages=(
     redis-server file
 )
 test_packages=(
-    git libcunit1-dev clang clang-tidy clang-format llvm
+    git libcunit1-dev clang clang-tidy clang-format llvm valgrind
     python3 python3-pytest python3-pytest-timeout python3-websockets python3-redis python3-hiredis python3-requests
     python3-django python3-yaml
     haproxy nginx openssl

@@ -256,10 +256,10 @@ def about(results):
     return "\n".join(lines)
 
 
-def render(results):
+def render(results, plots=True):
     derive(results)
     numbers = Numbers(results)
-    parts = [about(results), "### What was to be reached", bars_table(numbers), "### In pictures", all_plots(numbers), "### All numbers"]
+    parts = [about(results), "### What was to be reached", bars_table(numbers), "### In pictures", all_plots(numbers) if plots else "", "### All numbers"]
     parts += [work_section(numbers, work) for work in WORKS]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
