@@ -134,6 +134,42 @@ async def test_the_process_and_the_build(gateway):
     assert earlier <= metrics["process_cpu_seconds_total"] <= cpu_seconds(gateway.process.pid)
 
 
+def section(title):
+    """A section of docs/operations.md, without the next one of the same rank."""
+    text = (REPOSITORY / "docs/operations.md").read_text()
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.M | re.S)[1]
+
+
+def first_cells(text):
+    return [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+
+
+def test_the_document_has_every_metric():
+    """Each once, in the first column of a table; and none that is not there."""
+    named = [name for cell in first_cells(section("Metrics")) for name in re.findall(r"`((?:syncgate|process)_\w+)`", cell)]
+    assert sorted(named) == sorted(table())
+
+
+def values_of(metric, label):
+    rows = re.sub(r"\s*\\\n\s*", " ", (REPOSITORY / "gateway/metrics.h").read_text())
+    return {value for labels in re.findall(rf'"{metric}", (".*?[^\\]"),', rows) for value in re.findall(rf'{label}=\\"(\w+)', labels)}
+
+
+def test_the_document_has_every_reason_and_code():
+    """The tables of label values."""
+    text = section("Metrics")
+    reasons = re.search(r"### Why names are read\n(.*?)\n###", text, re.S)[1]
+    assert set(re.findall(r"^\| `(\w+)` \|", reasons, re.M)) - {"reason"} == values_of("syncgate_redis_reads_total", "reason")
+    codes = " ".join(first_cells(re.search(r"### How connections end\n(.*?)\n###", text, re.S)[1]))
+    assert set(re.findall(r"\b(\d{4}|other)\b", codes)) == values_of("syncgate_closes_total", "code")
+
+
+def test_the_document_has_every_alert():
+    rules = re.findall(r"- alert: (\w+)", (REPOSITORY / "deploy/prometheus/alerts.yml").read_text())
+    named = [re.search(r"`(\w+)`", cell)[1] for cell in first_cells(section("Alerts"))]
+    assert named == rules
+
+
 # --- counters move by what happened ---
 
 
