@@ -1097,6 +1097,49 @@ void calls_conn_open(struct conn *c)
     conn_send_scratch(c, messages);
 }
 
+/* A function appeared or ended, for this client alone. */
+static void announce_changes(struct conn *c, const struct grants *old)
+{
+    const struct map *functions = &c->gw->calls->functions;
+    struct buf *out = &c->gw->scratch;
+    uint32_t messages = 0;
+    buf_reset(out);
+    for (struct map_node *n = map_next(functions, NULL); n; n = map_next(functions, n)) {
+        bool may = grants_allow(c->grants, GRANT_CALL, n->key);
+        if (may == grants_allow(old, GRANT_CALL, n->key))
+            continue;
+        messages += (may ? c->dialect->subscribe : c->dialect->unsubscribe)(out, KIND_FUNCTION, n->key);
+    }
+    conn_send_scratch(c, messages);
+}
+
+static void end_revoked(struct conn *c, const struct executor *x)
+{
+    struct buf *out = &c->gw->scratch;
+    uint32_t messages = 0;
+    buf_reset(out);
+    for (struct map_node *n = map_next(&x->services, NULL), *next; n; n = next) {
+        next = map_next(&x->services, n);
+        struct service *s = container_of(n, struct service, node);
+        if (!s->serving || grants_allow(c->grants, GRANT_SERVE, n->key))
+            continue;
+        messages +=
+            c->dialect->error(out, ERROR_NAME, SLICE_LIT("no longer granted"), KIND_FUNCTION, n->key, SLICE_NONE);
+        metric_add(METRIC_ERRORS_3, 1);
+        service_end(c->gw->calls, s);
+        service_release(s);
+    }
+    conn_send_scratch(c, messages);
+}
+
+void calls_regrant(struct conn *c, const struct grants *old)
+{
+    const struct executor *x = executor_of(c);
+    if (x)
+        end_revoked(c, x);
+    announce_changes(c, old);
+}
+
 static void calls_forget(struct conn *c)
 {
     list_each(&c->calls, n)
@@ -1179,6 +1222,12 @@ static void join(struct calls *k)
     hub_join(k->gw->hub, buf_slice(&k->text), &k->mailbox_member);
 }
 
+void calls_retime(struct calls *k)
+{
+    if (k->gw->opt->sweep_interval_ms > 0)
+        timer_start(&k->sweep, k->gw->opt->sweep_interval_ms);
+}
+
 struct calls *calls_new(struct gateway *g)
 {
     struct calls *k = sg_calloc(1, sizeof *k);
@@ -1193,8 +1242,7 @@ struct calls *calls_new(struct gateway *g)
     event_assign(&k->beat, g->base, -1, EV_PERSIST, on_beat, k);
     event_assign(&k->sweep, g->base, -1, EV_PERSIST, on_sweep, k);
     timer_start(&k->beat, BEAT_MS);
-    if (g->opt->sweep_interval_ms > 0)
-        timer_start(&k->sweep, g->opt->sweep_interval_ms);
+    calls_retime(k);
     join(k);
     return k;
 }

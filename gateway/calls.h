@@ -9,6 +9,9 @@ struct calls *calls_new(struct gateway *g);
 /* calls_free leaves the fleet (sg_fn_gone is sent when the link is up). Connections must be gone. */
 void calls_free(struct calls *k);
 
+/* The sweep interval of the options changed. */
+void calls_retime(struct calls *k);
+
 /* The Redis link came up (channels are subscribed again): register all local executors again, read the catalogue, and tell
  * sessions what appeared and ended meanwhile. */
 void calls_on_up(struct calls *k);
@@ -28,6 +31,9 @@ bool calls_busy(const struct conn *c);
 
 /* A connection opened: it is sent `subscribe` for every live function it may call. */
 void calls_conn_open(struct conn *c);
+/* Its grants changed: functions it may call now or no longer are announced, those it may no longer serve end with an error 3.
+ * What it executes already goes on. */
+void calls_regrant(struct conn *c, const struct grants *old);
 /* It is closing: its functions end, its jobs fail with error 8, the results of its calls will be dropped. */
 void calls_conn_close(struct conn *c);
 

@@ -32,7 +32,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     c->wsi = wsi;
     c->id = ++g->conn_ids;
     c->dialect = dialect;
-    c->grants = grants;
+    c->grants = options_hold(grants);
     c->opened_ms = gateway_now_ms();
     c->errors_since_ms = c->opened_ms;
     buf_init(&c->rx, (size_t)g->opt->max_message);
@@ -160,12 +160,27 @@ void conn_dead(struct conn *c, int library_code)
     buf_deinit(&c->rx);
     metric_add(was_open ? METRIC_CONNECTIONS : METRIC_CONNECTIONS_CLOSING, -1);
     count_close(c);
+    options_release(c->grants);
     free(c);
 }
 
 void conn_end_turn(struct gateway *g)
 {
     list_each(&g->closing, n) detach(container_of(n, struct conn, closing));
+}
+
+void conn_regrant(struct conn *c, const struct grants *grants)
+{
+    if (c->state != CONN_OPEN)
+        return; /* it keeps the old ones, for the log */
+    if (!grants) {
+        conn_close(c, 1008, "token revoked");
+        return;
+    }
+    const struct grants *old = c->grants;
+    c->grants = options_hold(grants);
+    session_regrant(c, old);
+    options_release(old);
 }
 
 /* --- receiving --- */
@@ -179,7 +194,7 @@ static size_t rx_max(const struct conn *c, bool deflated)
 
 static bool too_big(struct conn *c, size_t more, size_t max)
 {
-    if (more <= max - c->rx.len)
+    if (c->rx.len <= max && more <= max - c->rx.len) /* a reload may have lowered it */
         return false;
     conn_close(c, 1009, "message too big");
     return true;

@@ -26,8 +26,8 @@ struct conn {
     enum conn_state state;
     uint32_t messages_in; /* since it opened; for the log, as the three below */
     const struct dialect *dialect;
-    const struct grants *grants;
-    struct dialect_peer peer; /* session.c answers through it */
+    const struct grants *grants; /* held (options_hold) */
+    struct dialect_peer peer;    /* session.c answers through it */
     struct outq out;
     size_t answer_bytes; /* of the queue: answers, calls and errors that arrived while congested */
     bool congested;      /* the socket did not take everything: state is conflated until it does */
@@ -123,6 +123,8 @@ void conn_error(struct conn *c, enum error_code code, struct slice text, enum ki
 void conn_close(struct conn *c, int code, const char *why);
 /* conn_close_saying likewise; the peer is told `text` instead of `why`, which is for the log and kept. */
 void conn_close_saying(struct conn *c, int code, const char *why, const char *text);
+/* conn_regrant: from now on these grants count, of newer options; NULL: the token is no longer known, it closes with 1008. */
+void conn_regrant(struct conn *c, const struct grants *grants);
 /* conn_find: the open connection with that id, or NULL. */
 struct conn *conn_find(struct gateway *g, uint64_t id);
 

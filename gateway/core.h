@@ -17,9 +17,10 @@ struct calls;
 struct drain;
 struct admission;
 struct probe;
+struct reload;
 
 struct gateway {
-    const struct options *opt;
+    const struct options *opt; /* replaced by reload.c: keep no pointers into it beyond a call */
     struct dialect_limits limits;
     struct event_base *base;
     struct link *link;
@@ -32,6 +33,7 @@ struct gateway {
     struct drain *drain;
     struct admission *admission;
     struct probe *probe;
+    struct reload *reload;
     struct list conns;      /* struct conn, open ones */
     struct map conns_by_id; /* struct conn */
     uint64_t conn_ids;      /* last one given */

@@ -162,6 +162,11 @@ struct deflate *deflate_new(size_t message_max)
     return d;
 }
 
+void deflate_set_message_max(struct deflate *d, size_t message_max)
+{
+    d->message_max = message_max;
+}
+
 void deflate_free(struct deflate *d)
 {
     if (!d)

@@ -28,6 +28,7 @@ struct deflate;
 
 /* message_max: bytes of the largest message a client may send, decompressed. */
 struct deflate *deflate_new(size_t message_max);
+void deflate_set_message_max(struct deflate *d, size_t message_max);
 void deflate_free(struct deflate *d);
 
 /* deflate_twin returns what a connection with permessage-deflate is sent in place of f: the same messages, compressed where

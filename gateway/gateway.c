@@ -15,6 +15,7 @@
 #include "gateway/item.h"
 #include "gateway/metrics.h"
 #include "gateway/probe.h"
+#include "gateway/reload.h"
 #include "gateway/turn.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
@@ -29,7 +30,7 @@ struct run {
     struct gateway g;
     void (*on_second)(void *);
     void *arg;
-    struct event tick_items, tick_conns, second, sigterm, sigint, sigusr1;
+    struct event tick_items, tick_conns, second, sigterm, sigint, sigusr1, sighup;
 };
 
 int64_t gateway_now_ms(void)
@@ -146,6 +147,14 @@ static void on_drain_signal(evutil_socket_t fd, short what, void *arg)
     drain_begin(r->g.drain);
 }
 
+static void on_reload_signal(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct run *r = arg;
+    reload_now(r->g.reload);
+}
+
 static void catch_signal(struct run *r, struct event *ev, int signo, event_callback_fn fn)
 {
     event_assign(ev, r->g.base, signo, EV_SIGNAL | EV_PERSIST, fn, r);
@@ -158,7 +167,9 @@ static void catch_signals(struct run *r)
     catch_signal(r, &r->sigterm, SIGTERM, on_stop_signal);
     catch_signal(r, &r->sigint, SIGINT, on_stop_signal);
     catch_signal(r, &r->sigusr1, SIGUSR1, on_drain_signal);
+    catch_signal(r, &r->sighup, SIGHUP, on_reload_signal);
     sigemptyset(&kept);
+    sigaddset(&kept, SIGHUP);
     sigaddset(&kept, SIGUSR1);
     sigprocmask(SIG_UNBLOCK, &kept, NULL);
 }
@@ -198,6 +209,26 @@ static bool new_link(struct run *r, const char *redis_url)
     return true;
 }
 
+static void start_wheel(struct run *r)
+{
+    int64_t step_ms = r->g.opt->ping_interval_ms / WHEEL_SLOTS;
+    every(r, &r->tick_conns, step_ms > 10 ? step_ms : 10, on_tick_conns);
+}
+
+static void take_limits(struct gateway *g)
+{
+    g->limits = (struct dialect_limits){
+        .max_depth = (int)g->opt->max_depth, .max_items = ITEMS_PER_SET_ALL, .index_absolute = g->opt->index_absolute};
+}
+
+static void on_new_options(void *arg)
+{
+    struct run *r = arg;
+    take_limits(&r->g);
+    event_del(&r->tick_conns);
+    start_wheel(r);
+}
+
 static bool start(struct run *r, const char *redis_url)
 {
     struct gateway *g = &r->g;
@@ -222,10 +253,10 @@ static bool start(struct run *r, const char *redis_url)
         return false;
     g->drain = drain_new(g);
     g->admission = admission_new(g);
+    g->reload = reload_new(g, on_new_options, r);
     catch_signals(r);
-    int64_t ping_step = g->opt->ping_interval_ms / WHEEL_SLOTS;
     every(r, &r->tick_items, ITEMS_TICK_MS, on_tick_items);
-    every(r, &r->tick_conns, ping_step > 10 ? ping_step : 10, on_tick_conns);
+    start_wheel(r);
     every(r, &r->second, 1000, on_second);
     link_start(g->link);
     return true;
@@ -240,7 +271,8 @@ static void stop_timer(struct event *ev)
 static void stop(struct run *r)
 {
     struct gateway *g = &r->g;
-    struct event *events[] = {&r->tick_items, &r->tick_conns, &r->second, &r->sigterm, &r->sigint, &r->sigusr1};
+    struct event *events[] = {&r->tick_items, &r->tick_conns, &r->second, &r->sigterm,
+                              &r->sigint,     &r->sigusr1,    &r->sighup};
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
         stop_timer(events[i]);
     if (g->drain)
@@ -272,6 +304,8 @@ static void stop(struct run *r)
     buf_deinit(&g->scratch);
     buf_deinit(&g->burst);
     free(g->wheel);
+    if (g->reload)
+        reload_free(g->reload); /* connections were held by its options */
     if (g->base)
         event_base_free(g->base);
 }
@@ -284,8 +318,7 @@ int gateway_run(const struct options *o, const char *redis_url, int worker, void
     r->g.opt = o;
     r->g.worker = worker;
     metrics_begin(worker);
-    r->g.limits = (struct dialect_limits){
-        .max_depth = (int)o->max_depth, .max_items = ITEMS_PER_SET_ALL, .index_absolute = o->index_absolute};
+    take_limits(&r->g);
     if (start(r, redis_url)) {
         while (!r->g.stopped) {
             event_base_loop(r->g.base, EVLOOP_ONCE);

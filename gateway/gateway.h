@@ -7,8 +7,8 @@
 
 /* gateway_run listens on o->listen, connects to Redis at `redis_url` (never NULL: the option's, or the embedded server's
  * "unix:PATH"), prints one line with the URL of the page per address once it accepts, and serves until SIGTERM or SIGINT has
- * been drained (drain.h; a second signal ends it at once). It installs its own handlers for these two signals, and for SIGUSR1,
- * which drains too.
+ * been drained (drain.h; a second signal ends it at once). It installs its own handlers for these two signals, for SIGUSR1,
+ * which drains too, and for SIGHUP, which reads the configuration again (reload.h).
  *
  * worker    the number every log line and metric carries; -1 when this is the only process. With a number >= 0 several
  *           processes share the port (SO_REUSEPORT).

@@ -11,11 +11,14 @@ struct patterns {
     size_t len;
 };
 
-/* One holder of grants. Owned by the options; sessions borrow it for their life (a reload keeps the old ones alive). */
+struct options;
+
+/* One holder of grants, part of its options; who keeps a pointer holds them (options_hold). */
 struct grants {
-    const char *name;  /* "anonymous" or the token's name, for logs */
-    const char *token; /* NULL for anonymous */
-    bool admin;        /* may use /admin/ */
+    struct options *owner; /* NULL in tests */
+    const char *name;      /* "anonymous" or the token's name, for logs */
+    const char *token;     /* NULL for anonymous */
+    bool admin;            /* may use /admin/ */
     struct patterns verbs[GRANT_COUNT];
 };
 

@@ -448,6 +448,38 @@ void items_unsubscribe_all(struct conn *c)
     list_each(&c->subs, n) sub_free(container_of(n, struct sub, in_conn));
 }
 
+static bool granted(const struct conn *c, const struct item *i)
+{
+    return grants_allow(c->grants, GRANT_SUBSCRIBE, i->name);
+}
+
+void items_revoke(struct conn *c)
+{
+    struct buf *out = &c->gw->scratch;
+    uint32_t messages = 0;
+    items_settle(c->gw);
+    buf_reset(out);
+    list_each(&c->requests, n)
+    {
+        struct request *q = container_of(n, struct request, in_conn);
+        if (!granted(c, q->item))
+            request_free(q);
+    }
+    list_each(&c->subs, m)
+    {
+        struct sub *s = container_of(m, struct sub, in_conn);
+        if (granted(c, s->item))
+            continue;
+        struct slice id = s->watch ? item_list_watch_id(s->watch) : SLICE_NONE;
+        messages +=
+            c->dialect->error(out, ERROR_NAME, SLICE_LIT("no longer granted"), s->item->kind, s->item->name, id);
+        metric_add(METRIC_ERRORS_3, 1);
+        sub_free(s);
+    }
+    if (messages)
+        conn_answer(c, buf_slice(out), messages);
+}
+
 /* --- time --- */
 
 static void end_overdue_requests(struct items *r, int64_t now)

@@ -110,6 +110,8 @@ void items_get(struct conn *c, enum kind kind, struct slice name, const struct s
                int64_t page_size);
 void items_unsubscribe(struct sub *s);
 void items_unsubscribe_all(struct conn *c);
+/* items_revoke ends the subscriptions that c->grants do not cover, each with an error 3 that counts as nobody's fault. */
+void items_revoke(struct conn *c);
 
 /* --- between item.c and the two kinds --- */
 
@@ -174,6 +176,7 @@ extern const struct item_kind item_var_kind, item_list_kind;
 
 /* item_list_find_watch: the watch of a list item (canonical id), if somebody is interested in it. */
 const struct watch *item_list_find_watch(const struct item *i, struct slice id);
+struct slice item_list_watch_id(const struct watch *w);
 /* item_list_current: this connection was told everything about the list that the gateway knows, or follows no page of it. */
 bool item_list_current(const struct conn *c, const struct item *i);
 

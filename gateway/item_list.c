@@ -278,6 +278,11 @@ const struct watch *item_list_find_watch(const struct item *i, struct slice id)
     return n ? container_of(n, struct watch, by_id) : NULL;
 }
 
+struct slice item_list_watch_id(const struct watch *w)
+{
+    return w->by_id.key;
+}
+
 /* The item changed at the current revision; e NULL: it left the list. */
 static void watch_changed(struct paged *p, struct slice id, struct entry *e)
 {

@@ -4,6 +4,7 @@
 #include "gateway/healthcheck.h"
 #include "gateway/metrics.h"
 #include "gateway/option.h"
+#include "gateway/reload.h"
 #include "gateway/workers.h"
 #include "redis/embedded.h"
 
@@ -77,6 +78,7 @@ static void warn_of_placeholders(const struct options *o)
 
 struct program {
     const struct options *options;
+    struct options *reloaded; /* the same when they were read again; NULL: they are main's */
     const char *redis_url;
     struct embedded *embedded; /* NULL when a Redis was named */
 };
@@ -95,9 +97,23 @@ static int run_worker(void *arg, int worker)
     return gateway_run(p->options, p->redis_url, worker, NULL, NULL);
 }
 
+/* In the parent of workers: for those that are started from now on. The workers say the same, and more. */
+static void on_reload(void *arg)
+{
+    struct program *p = arg;
+    struct options *next = reload_options(p->options);
+    if (!next)
+        return;
+    if (p->reloaded)
+        options_retire(p->reloaded);
+    p->options = p->reloaded = next;
+    log_init(next->log_level, -1);
+    log_set_format(next->log_format);
+}
+
 static int run(struct program *p)
 {
-    const struct workers_job job = {.run = run_worker, .on_second = on_second, .arg = p};
+    const struct workers_job job = {.run = run_worker, .on_second = on_second, .on_reload = on_reload, .arg = p};
     if (p->options->workers > 1) {
         metrics_share((size_t)p->options->workers);
         return workers_run((size_t)p->options->workers, &job);
@@ -143,6 +159,8 @@ int main(int argc, char **argv)
 
     struct program program = {.options = &options, .redis_url = options.redis};
     int code = options.redis ? run(&program) : run_embedded(&program);
+    if (program.reloaded)
+        options_retire(program.reloaded);
     options_deinit(&options);
     return code;
 }

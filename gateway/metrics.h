@@ -20,6 +20,8 @@
     X(CONNECTIONS_TOTAL, "counter", "syncgate_connections_total", "", "WebSocket connections accepted.")               \
     X(ACCEPT_FAILURES, "counter", "syncgate_accept_failures_total", "",                                                \
       "Times no descriptor or memory was left for a new connection.")                                                  \
+    X(RELOADS_OK, "counter", "syncgate_reloads_total", "result=\"ok\"", "Configurations read at SIGHUP, by result.")   \
+    X(RELOADS_FAILED, "counter", "syncgate_reloads_total", "result=\"failed\"", "")                                    \
     X(REFUSED_UNAUTHORIZED, "counter", "syncgate_refused_total", "reason=\"unauthorized\"",                            \
       "Upgrades and requests refused, by reason.")                                                                     \
     X(REFUSED_MAX_CONNECTIONS, "counter", "syncgate_refused_total", "reason=\"max_connections\"", "")                  \

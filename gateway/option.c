@@ -34,20 +34,21 @@ static const char *const index_modes[] = {"page", "absolute", NULL};
 /* To add one: a member in options.h, a row here, `syncgate --print-options-markdown` into docs/configuration.md. */
 const struct option option_table[] = {
     {"listen", OPTION_LIST, "ADDRESS", "127.0.0.1:8080", .take = take_listen, MEMBER(listen),
-     .len_offset = offsetof(struct options, listen_len),
+     .len_offset = offsetof(struct options, listen_len), .fixed = true,
      .help = "where clients connect: ADDR:PORT, [V6]:PORT, *:PORT or unix:PATH; may be given several times"},
-    {"redis", OPTION_STRING, "URL", NULL, .take = take_redis, MEMBER(redis), .secret = true,
+    {"redis", OPTION_STRING, "URL", NULL, .take = take_redis, MEMBER(redis), .secret = true, .fixed = true,
      .help = "redis://[user:password@]host[:port][/db], rediss:// for TLS, or unix:PATH; "
              "without it a private redis-server is started"},
-    {"data-dir", OPTION_STRING, "DIR", "./syncgate-data", MEMBER(data_dir),
+    {"data-dir", OPTION_STRING, "DIR", "./syncgate-data", MEMBER(data_dir), .fixed = true,
      .help = "where the private redis-server keeps its data and its socket"},
-    {"workers", OPTION_INT, "N", "1", 0, 256, MEMBER(workers),
+    {"workers", OPTION_INT, "N", "1", 0, 256, MEMBER(workers), .fixed = true,
      .help = "processes that share the port; 0 is one per core it may use"},
     {"config", OPTION_STRING, "FILE", NULL, MEMBER(config_file), .flag_only = true, .help = "the YAML file to read"},
-    {"tls-cert", OPTION_STRING, "FILE", NULL, MEMBER(tls_cert),
+    {"tls-cert", OPTION_STRING, "FILE", NULL, MEMBER(tls_cert), .fixed = true,
      .help = "certificate chain (PEM): every --listen with a port then speaks TLS"},
-    {"tls-key", OPTION_STRING, "FILE", NULL, MEMBER(tls_key), .help = "the private key of --tls-cert (PEM)"},
-    {"prefix", OPTION_STRING, "TEXT", "sg:", .take = take_prefix, MEMBER(prefix),
+    {"tls-key", OPTION_STRING, "FILE", NULL, MEMBER(tls_key), .fixed = true,
+     .help = "the private key of --tls-cert (PEM)"},
+    {"prefix", OPTION_STRING, "TEXT", "sg:", .take = take_prefix, MEMBER(prefix), .fixed = true,
      .help = "in front of every key and channel in Redis; several prefixes can share one Redis"},
     {"log-level", OPTION_WORD, "LEVEL", "info", .words = levels, MEMBER(log_level),
      .help = "the least important lines to log"},
@@ -89,9 +90,9 @@ const struct option option_table[] = {
      .help = "over how many seconds a drain then spreads the closing of connections"},
     {"linger", OPTION_DURATION, "TIME", "10s", 0, HOUR, MEMBER(linger_ms),
      .help = "how long a name without subscribers stays subscribed in Redis"},
-    {"index-mode", OPTION_WORD, "MODE", "page", .words = index_modes, MEMBER(index_absolute),
+    {"index-mode", OPTION_WORD, "MODE", "page", .words = index_modes, MEMBER(index_absolute), .fixed = true,
      .help = "whether the index of an insert counts from the page's start or from the list's"},
-    {"deflate", OPTION_WORD, "MODE", "off", .words = switches, MEMBER(deflate),
+    {"deflate", OPTION_WORD, "MODE", "off", .words = switches, MEMBER(deflate), .fixed = true,
      .help = "whether messages are compressed for clients that offer permessage-deflate"},
     {"dev", OPTION_BOOL, NULL, "false", MEMBER(dev),
      .help = "anonymous clients may do everything; for development only"},
@@ -357,6 +358,41 @@ static void list_add(struct options *o, const struct option *row, char *text)
     size_t *len = list_len(o, row);
     *list = sg_realloc(*list, (*len + 1) * sizeof(**list));
     (*list)[(*len)++] = text;
+}
+
+/* Text i of a string or list. */
+static const char *text_at(const struct options *o, const struct option *row, size_t i)
+{
+    return row->type == OPTION_LIST ? (*(char ***)member(o, row))[i] : *(char **)member(o, row);
+}
+
+bool option_equal(const struct options *a, const struct options *b, const struct option *row)
+{
+    if (row->type != OPTION_STRING && row->type != OPTION_LIST)
+        return memcmp(member(a, row), member(b, row), row->size) == 0;
+    size_t len = option_len(a, row);
+    if (len != option_len(b, row))
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (strcmp(text_at(a, row, i), text_at(b, row, i)) != 0)
+            return false;
+    }
+    return true;
+}
+
+void option_copy(struct options *to, const struct options *from, const struct option *row)
+{
+    if (row->type != OPTION_STRING && row->type != OPTION_LIST) {
+        memcpy(member(to, row), member(from, row), row->size);
+        return;
+    }
+    option_clear(to, row);
+    for (size_t i = 0; i < option_len(from, row); i++) {
+        if (row->type == OPTION_LIST)
+            list_add(to, row, copy_of(text_at(from, row, i)));
+        else
+            *(char **)member(to, row) = copy_of(text_at(from, row, i));
+    }
 }
 
 /* --- set -------------------------------------------------------------------------------------------------- */

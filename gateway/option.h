@@ -35,6 +35,7 @@ struct option {
     size_t offset, size; /* the member of struct options */
     size_t len_offset;   /* list: the member that counts */
     bool flag_only;      /* not in a file: it names the file */
+    bool fixed;          /* a reload cannot change it */
     bool secret;         /* print-outs hide the password of the URL */
     const char *help;
 };
@@ -49,6 +50,10 @@ const struct option *option_find(struct slice name);
 bool option_set(struct options *o, const struct option *row, const char *text, char why[OPTION_WHY_MAX]);
 /* option_clear frees what the member holds: an empty list, no text. Numbers stay. */
 void option_clear(struct options *o, const struct option *row);
+
+/* option_equal: both hold the same; option_copy makes `to` hold what `from` holds. */
+bool option_equal(const struct options *a, const struct options *b, const struct option *row);
+void option_copy(struct options *to, const struct options *from, const struct option *row);
 
 /* option_len: how many values there are (a list's length; 0 for a text that is not set). */
 size_t option_len(const struct options *o, const struct option *row);

@@ -280,9 +280,16 @@ static enum options_result finish(struct load *l)
     return l->print || l->check ? OPTIONS_EXIT_OK : OPTIONS_RUN;
 }
 
+static void own_grants(struct options *o)
+{
+    o->anonymous.owner = o;
+    for (size_t i = 0; i < o->tokens_len; i++)
+        o->tokens[i].owner = o;
+}
+
 enum options_result options_load(struct options *out, int argc, char **argv, char **envp, FILE *to, FILE *err)
 {
-    *out = (struct options){0};
+    *out = (struct options){.argc = argc, .argv = argv, .envp = envp, .holders = 1};
     struct load l = {.o = out, .envp = envp, .to = to, .err = err};
     l.flags = sg_calloc((size_t)argc + 1, sizeof(*l.flags));
 
@@ -293,6 +300,7 @@ enum options_result options_load(struct options *out, int argc, char **argv, cha
         set_from_environment(&l);
         set_from_flags(&l);
         resolve(&l);
+        own_grants(out);
         result = finish(&l);
     }
     free(l.flags);
@@ -316,6 +324,52 @@ void options_deinit(struct options *o)
         free(o->names[i].glob);
     free(o->names);
     *o = (struct options){0};
+}
+
+/* --- again ------------------------------------------------------------------------------------------------- */
+
+struct options *options_again(const struct options *now, FILE *err, void (*on_fixed)(const char *name))
+{
+    struct options *o = sg_calloc(1, sizeof(*o));
+    if (options_load(o, now->argc, now->argv, now->envp, err, err) != OPTIONS_RUN) {
+        free(o);
+        return NULL;
+    }
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *row = &option_table[i];
+        if (!row->fixed || option_equal(o, now, row))
+            continue;
+        on_fixed(row->name);
+        option_copy(o, now, row);
+    }
+    return o;
+}
+
+static void drop_holder(struct options *o)
+{
+    assert(o->holders > 0);
+    if (--o->holders > 0)
+        return;
+    options_deinit(o);
+    free(o);
+}
+
+void options_retire(struct options *o)
+{
+    drop_holder(o);
+}
+
+const struct grants *options_hold(const struct grants *g)
+{
+    if (g->owner)
+        g->owner->holders++;
+    return g;
+}
+
+void options_release(const struct grants *g)
+{
+    if (g->owner)
+        drop_holder(g->owner);
 }
 
 /* --- questions -------------------------------------------------------------------------------------------- */

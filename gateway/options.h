@@ -16,7 +16,11 @@ struct name_pattern {
 };
 
 struct options {
-    char **listen; /* "ADDR:PORT", "[v6]:PORT" or "unix:PATH" */
+    /* How they were made, to make them again: borrowed, of main. */
+    int argc;
+    char **argv, **envp;
+    size_t holders; /* of grants in here, and the maker */
+    char **listen;  /* "ADDR:PORT", "[v6]:PORT" or "unix:PATH" */
     size_t listen_len;
     char *redis; /* NULL: embedded */
     char *data_dir;
@@ -64,6 +68,14 @@ enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_FAILURE };
  * wrong (`file:line: message`, `--flag: message`) to the streams. On OPTIONS_RUN `out` is filled. */
 enum options_result options_load(struct options *out, int argc, char **argv, char **envp, FILE *to, FILE *err);
 void options_deinit(struct options *o);
+/* options_again makes options as `now` were made, from what the file holds by now; what cannot change at run time keeps its
+ * value, and `on_fixed` is told the name of each that would have. NULL after complaints to `err`. options_retire ends what it
+ * returned when nobody holds grants of it any more. */
+struct options *options_again(const struct options *now, FILE *err, void (*on_fixed)(const char *name));
+void options_retire(struct options *o);
+/* options_hold keeps the options of these grants alive until options_release. */
+const struct grants *options_hold(const struct grants *g);
+void options_release(const struct grants *g);
 /* options_version: "0.1.0". */
 const char *options_version(void);
 

@@ -289,16 +289,25 @@ void session_message(struct conn *c, struct slice text, bool binary)
 
 /* --- life --- */
 
+static bool was_literal(const struct grants *g, const char *name)
+{
+    const struct patterns *w = &g->verbs[GRANT_WRITE];
+    for (size_t i = 0; i < w->len; i++)
+        if (strcmp(w->globs[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* A literal write grant makes the gateway a subscriber of that name at the peer: a strict peer waits for being told. Whether the
- * name is a variable or a list is the peer's choice, so both are announced. */
-static void announce_writable(struct conn *c)
+ * name is a variable or a list is the peer's choice, so both are announced. What `old` (may be NULL) had announced is not repeated. */
+static void announce_writable(struct conn *c, const struct grants *old)
 {
     const struct patterns *w = &c->grants->verbs[GRANT_WRITE];
     struct buf *out = &c->gw->scratch;
     buf_reset(out);
     uint32_t messages = 0;
     for (size_t i = 0; i < w->len; i++) {
-        if (!glob_is_literal(w->globs[i]))
+        if (!glob_is_literal(w->globs[i]) || (old && was_literal(old, w->globs[i])))
             continue;
         messages += c->dialect->subscribe(out, KIND_VAR, slice_str(w->globs[i]));
         messages += c->dialect->subscribe(out, KIND_LIST, slice_str(w->globs[i]));
@@ -310,8 +319,33 @@ static void announce_writable(struct conn *c)
 void session_open(struct conn *c)
 {
     c->peer.access = access_of;
-    announce_writable(c);
+    announce_writable(c, NULL);
     calls_conn_open(c);
+}
+
+/* What was announced and may no longer be written. */
+static void withdraw_writable(struct conn *c, const struct grants *old)
+{
+    const struct patterns *w = &old->verbs[GRANT_WRITE];
+    struct buf *out = &c->gw->scratch;
+    uint32_t messages = 0;
+    buf_reset(out);
+    for (size_t i = 0; i < w->len; i++) {
+        if (!glob_is_literal(w->globs[i]) || grants_allow(c->grants, GRANT_WRITE, slice_str(w->globs[i])))
+            continue;
+        messages += c->dialect->unsubscribe(out, KIND_VAR, slice_str(w->globs[i]));
+        messages += c->dialect->unsubscribe(out, KIND_LIST, slice_str(w->globs[i]));
+    }
+    if (messages)
+        conn_answer(c, buf_slice(out), messages);
+}
+
+void session_regrant(struct conn *c, const struct grants *old)
+{
+    items_revoke(c);
+    calls_regrant(c, old);
+    withdraw_writable(c, old);
+    announce_writable(c, old);
 }
 
 void session_close(struct conn *c)

@@ -59,7 +59,8 @@ static _Noreturn void live(const struct workers *w, int number, pid_t parent)
     if (getppid() != parent) /* died before the line above */
         _exit(1);
     sigset_t mask = w->previous;
-    sigaddset(&mask, SIGUSR1); /* the gateway lets it in when it is ready for it */
+    sigaddset(&mask, SIGUSR1); /* the gateway lets these two in when it is ready for them */
+    sigaddset(&mask, SIGHUP);
     sigprocmask(SIG_SETMASK, &mask, NULL);
     exit(w->job->run(w->job->arg, number));
 }
@@ -121,6 +122,14 @@ static void on_stop_signal(struct workers *w)
     log_info("stopping workers=%zu signals=%d", w->count, w->signalled);
     w->stopping = true;
     signal_all(w, w->signalled > SIGNALS_BEFORE_KILL ? SIGKILL : SIGTERM);
+}
+
+/* Here first: a worker that is started from now on starts with what is new. */
+static void on_reload_signal(const struct workers *w)
+{
+    if (w->job->on_reload)
+        w->job->on_reload(w->job->arg);
+    signal_all(w, SIGHUP);
 }
 
 static void schedule(struct worker *worker, int64_t lived_ms)
@@ -201,6 +210,8 @@ static void wait_for_signal(struct workers *w, int64_t until_ms)
         on_stop_signal(w);
     else if (signal == SIGUSR1)
         on_drain_signal(w);
+    else if (signal == SIGHUP)
+        on_reload_signal(w);
 }
 
 static void loop(struct workers *w)
@@ -229,6 +240,7 @@ int workers_run(size_t count, const struct workers_job *job)
     sigaddset(&w.signals, SIGTERM);
     sigaddset(&w.signals, SIGINT);
     sigaddset(&w.signals, SIGUSR1);
+    sigaddset(&w.signals, SIGHUP);
     sigaddset(&w.signals, SIGCHLD);
     sigprocmask(SIG_BLOCK, &w.signals, &w.previous);
     loop(&w);

@@ -6,9 +6,10 @@
 
 struct workers_job {
     /* The whole life of worker 0, 1, …, in its own process; what it returns is the exit code. SIGTERM and SIGINT are
-     * delivered again there, and reach it through the parent only; SIGUSR1 stays blocked until it says otherwise. SIGTERM too when the parent dies. */
+     * delivered again there, and reach it through the parent only; SIGUSR1 and SIGHUP stay blocked until it says otherwise. SIGTERM too when the parent dies. */
     int (*run)(void *arg, int worker);
     void (*on_second)(void *arg); /* in the parent, about once a second; may be NULL */
+    void (*on_reload)(void *arg); /* in the parent at SIGHUP, before it is passed on; may be NULL */
     void *arg;
 };
 

@@ -496,6 +496,28 @@ static struct lws_vhost *new_vhost(struct ws *w, const struct listener *l)
     return lws_create_vhost(w->context, &info);
 }
 
+/* What the files hold is tried out with a listener that does not listen: libwebsockets changes those in use piece by piece. */
+bool ws_read_certificates(struct ws *w)
+{
+    const struct options *opt = w->g->opt;
+    struct lws_context_creation_info info = {
+        .vhost_name = "trial",
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
+        .protocols = w->protocols,
+        .retry_and_idle_policy = &no_validity_timers,
+        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
+        .ssl_cert_filepath = opt->tls_cert,
+        .ssl_private_key_filepath = opt->tls_key,
+    };
+    if (!opt->tls_cert)
+        return true;
+    struct lws_vhost *trial = lws_create_vhost(w->context, &info);
+    if (!trial)
+        return false;
+    lws_vhost_destroy(trial);
+    return lws_tls_cert_updated(w->context, opt->tls_cert, opt->tls_key, NULL, 0, NULL, 0) == 0;
+}
+
 static bool listen_on(struct ws *w, const char *text)
 {
     struct listener *l = sg_calloc(1, sizeof(*l));

@@ -18,6 +18,10 @@ size_t ws_heap_bytes(void);
 /* ws_stop_listening refuses new connections; the existing ones stay. */
 void ws_stop_listening(struct ws *w);
 
+/* ws_read_certificates reads the files of --tls-cert and --tls-key again, for new connections. False, and nothing changed, when
+ * they are not good. Without TLS there is nothing to do. */
+bool ws_read_certificates(struct ws *w);
+
 /* ws_want_write: the connection has something to write; conn_write will be called at the end of this turn. */
 void ws_want_write(struct conn *c);
 /* ws_kill ends the socket without further ado, from the next timer pass: safe anywhere. */
