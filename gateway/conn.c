@@ -125,6 +125,8 @@ static struct end end_of(const struct conn *c)
                             is_violation(c->close_code) ? LOG_VIOLATION : LOG_CLOSED};
     if (c->peer_close_code)
         return (struct end){"peer", "closed by the peer", c->peer_close_code, LOG_CLOSED};
+    if (c->gw->stopped)
+        return (struct end){"gateway", "the gateway ended", 1006, LOG_CLOSED};
     return (struct end){"network", "connection lost", 1006, LOG_CLOSED};
 }
 

@@ -320,9 +320,10 @@ static bool write_what_waits(struct lws *wsi)
 
 static int upgrade_or_request(struct ws *w, struct lws *wsi, const char *path)
 {
-    if (dialect_at(path))
-        return http_refuse(wsi, 426, "this is a WebSocket endpoint");
-    return http_request(w->g, wsi, path);
+    if (!dialect_at(path))
+        return http_request(w->g, wsi, path);
+    struct remote client = http_client(wsi, w->g->opt);
+    return http_refuse_client(wsi, &client, 426, "this is a WebSocket endpoint");
 }
 
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import signal
 
 import pytest
 
@@ -155,6 +156,19 @@ async def test_a_drain_says_who_closed(gateways, peers, tmp_path):
     await stopping
     (end,) = ends(gateway)
     assert (end["code"], end["by"], end["why"]) == (1012, "gateway", "draining")
+
+
+async def test_an_end_by_force_says_who_closed(gateways, peers, tmp_path):
+    """A second signal: no close frame, but the line."""
+    gateway = start(gateways, tmp_path, "--drain-seconds", "3600")
+    await peers.bare(gateway.address)
+    await peers.bare(gateway.address)
+    gateway.signal(signal.SIGTERM)
+    await until(lambda: "draining" in gateway.stderr(), "the drain")
+    gateway.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(gateway.wait_exit) == 1
+    assert len(ends(gateway)) == 2
+    assert (ends(gateway)[-1]["by"], ends(gateway)[-1]["why"]) == ("gateway", "the gateway ended")
 
 
 async def test_ends_are_not_for_a_quiet_log(gateways, peers, tmp_path):
