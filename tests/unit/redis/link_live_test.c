@@ -59,7 +59,7 @@ static void on_log(void *arg, int level, const char *text)
     snprintf(s->log, sizeof s->log, "%s", text);
 }
 
-static const struct link_events events = {on_up, on_down, on_push, on_log};
+static const struct link_events events = {.on_up = on_up, .on_down = on_down, .on_push = on_push, .on_log = on_log};
 
 static void note(struct answers *a, const char *text, size_t len)
 {
