@@ -12,6 +12,7 @@
 #include "gateway/conn.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/notify.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
@@ -131,6 +132,7 @@ void drain_begin(struct drain *d)
     metrics[METRIC_DRAINING] = 1;
     log_info("draining connections=%zu delay_ms=%lld seconds=%lld", g->conns.count, (long long)ms,
              (long long)g->opt->drain_seconds);
+    notify_stopping();
     calls_retire(g->calls);
     if (ms == 0) {
         close_doors(d);

@@ -14,6 +14,7 @@
 #include "gateway/drain.h"
 #include "gateway/item.h"
 #include "gateway/metrics.h"
+#include "gateway/notify.h"
 #include "gateway/probe.h"
 #include "gateway/reload.h"
 #include "gateway/turn.h"
@@ -118,6 +119,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     admission_tick(r->g.admission);
     gauges_refresh(&r->g);
     log_suppressed();
+    notify_alive();
     if (r->on_second)
         r->on_second(r->arg);
 }
@@ -282,6 +284,7 @@ static void stop(struct run *r)
     if (g->ws)
         ws_free(g->ws); /* ends the connections that are left */
     log_suppressed();
+    notify_alive();
     if (g->calls)
         calls_free(g->calls);
     if (g->probe)
@@ -320,6 +323,9 @@ int gateway_run(const struct options *o, const char *redis_url, int worker, void
     metrics_begin(worker);
     take_limits(&r->g);
     if (start(r, redis_url)) {
+        notify_ready();
+        if (r->on_second)
+            r->on_second(r->arg);
         while (!r->g.stopped) {
             event_base_loop(r->g.base, EVLOOP_ONCE);
             items_settle(&r->g);

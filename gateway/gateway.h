@@ -12,7 +12,7 @@
  *
  * worker    the number every log line and metric carries; -1 when this is the only process. With a number >= 0 several
  *           processes share the port (SO_REUSEPORT).
- * on_second is called about once a second from the loop, with `arg`; it must not block. May be NULL.
+ * on_second is called once it listens, and about once a second from the loop, with `arg`; it must not block. May be NULL.
  *
  * Returns the exit code of the process: 0 after a clean drain, 1 when it could not start (logged) or was ended at once.
  * `o` and `redis_url` are borrowed for the duration of the call. */

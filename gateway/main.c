@@ -1,8 +1,10 @@
 /* The program: reads the options, starts the private Redis when none is named, and runs one gateway here or several in
  * workers. */
+#include "gateway/activation.h"
 #include "gateway/gateway.h"
 #include "gateway/healthcheck.h"
 #include "gateway/metrics.h"
+#include "gateway/notify.h"
 #include "gateway/option.h"
 #include "gateway/reload.h"
 #include "gateway/workers.h"
@@ -53,11 +55,20 @@ static void log_summary(const struct options *o)
              o->names_len, o->config_file ? o->config_file : "none");
 }
 
+static bool listens_beyond_loopback(const struct options *o)
+{
+    for (size_t i = 0; i < o->sockets_len; i++) {
+        if (activation_beyond_loopback(o->sockets[i]))
+            return true;
+    }
+    return o->sockets_len == 0 && options_listens_beyond_loopback(o);
+}
+
 /* Strangers who may change things, or whatever nobody decided about, deserve a loud word; open reading by choice does not. */
 static void warn_of_strangers(const struct options *o)
 {
     const struct patterns *may = o->anonymous.verbs;
-    if (!options_listens_beyond_loopback(o))
+    if (!listens_beyond_loopback(o))
         return;
     if (may[GRANT_WRITE].len > 0 || may[GRANT_SERVE].len > 0)
         log_warn("ANYONE who reaches this gateway may write or serve, and it listens beyond this machine: "
@@ -90,18 +101,46 @@ static void on_second(void *arg)
         log_warn("the private redis-server was started again");
 }
 
+static void on_worker_second(void *arg)
+{
+    (void)arg;
+    workers_beat();
+}
+
+/* The parent of workers speaks for them. */
+static void on_ready(void *arg)
+{
+    (void)arg;
+    notify_ready();
+}
+
+static void on_well(void *arg)
+{
+    (void)arg;
+    notify_alive();
+}
+
+static void on_stopping(void *arg)
+{
+    (void)arg;
+    notify_stopping();
+}
+
 static int run_worker(void *arg, int worker)
 {
     const struct program *p = arg;
+    notify_forget();
     log_init(p->options->log_level, worker);
-    return gateway_run(p->options, p->redis_url, worker, NULL, NULL);
+    return gateway_run(p->options, p->redis_url, worker, on_worker_second, NULL);
 }
 
 /* In the parent of workers: for those that are started from now on. The workers say the same, and more. */
 static void on_reload(void *arg)
 {
     struct program *p = arg;
+    notify_reloading();
     struct options *next = reload_options(p->options);
+    notify_ready();
     if (!next)
         return;
     if (p->reloaded)
@@ -113,7 +152,13 @@ static void on_reload(void *arg)
 
 static int run(struct program *p)
 {
-    const struct workers_job job = {.run = run_worker, .on_second = on_second, .on_reload = on_reload, .arg = p};
+    const struct workers_job job = {.run = run_worker,
+                                    .on_second = on_second,
+                                    .on_reload = on_reload,
+                                    .on_ready = on_ready,
+                                    .on_well = on_well,
+                                    .on_stopping = on_stopping,
+                                    .arg = p};
     if (p->options->workers > 1) {
         metrics_share((size_t)p->options->workers);
         return workers_run((size_t)p->options->workers, &job);
@@ -153,6 +198,14 @@ int main(int argc, char **argv)
     log_init(options.log_level, -1);
     signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write(), not our end */
     raise_file_limit();
+    int sockets[ACTIVATION_MAX], sockets_len = activation_take(sockets);
+    if (sockets_len < 0) {
+        options_deinit(&options);
+        return EXIT_FAILURE;
+    }
+    options.sockets = sockets;
+    options.sockets_len = (size_t)sockets_len;
+    notify_begin();
     log_summary(&options);
     warn_of_strangers(&options);
     warn_of_placeholders(&options);

@@ -74,7 +74,7 @@ const struct option option_table[] = {
      .help = "how long a subscribe waits for Redis before it ends in error 8"},
     {"sweep-interval", OPTION_DURATION, "TIME", "30s", 50, HOUR, MEMBER(sweep_interval_ms),
      .help = "how often revisions are compared with Redis, so that even a silent loss heals"},
-    {"probe-interval", OPTION_DURATION, "TIME", "1s", 50, HOUR, MEMBER(probe_interval_ms),
+    {"probe-interval", OPTION_DURATION, "TIME", "1s", 50, HOUR, MEMBER(probe_interval_ms), .fixed = true,
      .help = "how often the gateway publishes something to hear it back; after three losses it is not ready"},
     {"queue-budget", OPTION_SIZE, "SIZE", "64KiB", 4 * KIB, GIB, MEMBER(queue_budget),
      .help = "answers, calls and errors that may wait for one client; over it the connection closes"},

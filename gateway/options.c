@@ -335,6 +335,8 @@ struct options *options_again(const struct options *now, FILE *err, void (*on_fi
         free(o);
         return NULL;
     }
+    o->sockets = now->sockets;
+    o->sockets_len = now->sockets_len;
     for (size_t i = 0; i < option_count; i++) {
         const struct option *row = &option_table[i];
         if (!row->fixed || option_equal(o, now, row))

@@ -19,8 +19,10 @@ struct options {
     /* How they were made, to make them again: borrowed, of main. */
     int argc;
     char **argv, **envp;
-    size_t holders; /* of grants in here, and the maker */
-    char **listen;  /* "ADDR:PORT", "[v6]:PORT" or "unix:PATH" */
+    size_t holders;     /* of grants in here, and the maker */
+    const int *sockets; /* listening ones that were passed (activation.h), instead of `listen`; borrowed, of main */
+    size_t sockets_len;
+    char **listen; /* "ADDR:PORT", "[v6]:PORT" or "unix:PATH" */
     size_t listen_len;
     char *redis; /* NULL: embedded */
     char *data_dir;

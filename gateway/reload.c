@@ -8,6 +8,7 @@
 #include "gateway/deflate.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/notify.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
@@ -87,7 +88,7 @@ static void adopt(struct reload *r, struct options *next)
         options_retire(old);
 }
 
-void reload_now(struct reload *r)
+static void read_again(struct reload *r)
 {
     struct options *next = reload_options(r->g->opt);
     if (next && !ws_read_certificates(r->g->ws)) {
@@ -102,4 +103,11 @@ void reload_now(struct reload *r)
     adopt(r, next);
     log_info("configuration read again tokens=%zu names=%zu connections=%zu", next->tokens_len, next->names_len,
              r->g->conns.count);
+}
+
+void reload_now(struct reload *r)
+{
+    notify_reloading();
+    read_again(r);
+    notify_ready();
 }

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,10 +21,19 @@ enum {
     SETTLED_MS = 60000, /* a worker that lived so long starts again without backoff */
     START_MS = 5000,    /* a first run that ends in failure before that could not start */
     TURN_MS = 1000,
+    SILENT_MS = 10000, /* a worker that has not beaten for so long hangs */
     SIGNALS_BEFORE_KILL = 2
 };
 
+/* What a worker tells its parent, in memory that both have. */
+struct pulse {
+    _Atomic int64_t beaten_ms; /* 0: not yet */
+};
+
+static struct pulse *own_pulse; /* NULL: we are no worker */
+
 struct worker {
+    struct pulse *pulse;
     pid_t pid; /* 0: waits to be started */
     int number;
     int64_t started_ms;
@@ -38,6 +49,8 @@ struct workers {
     sigset_t signals;  /* what the loop takes */
     sigset_t previous; /* what was blocked before, and is in the workers */
     int signalled;     /* how many times we were told to stop */
+    struct pulse *pulses;
+    bool ready; /* said so */
     bool stopping;
     bool failed;
 };
@@ -52,8 +65,9 @@ static int64_t now_ms(void)
 /* --- starting --------------------------------------------------------------------------------------------- */
 
 /* A group of its own keeps a terminal's Ctrl-C from reaching the worker twice. */
-static _Noreturn void live(const struct workers *w, int number, pid_t parent)
+static _Noreturn void live(const struct workers *w, const struct worker *worker, pid_t parent)
 {
+    own_pulse = worker->pulse;
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* died before the line above */
@@ -62,7 +76,7 @@ static _Noreturn void live(const struct workers *w, int number, pid_t parent)
     sigaddset(&mask, SIGUSR1); /* the gateway lets these two in when it is ready for them */
     sigaddset(&mask, SIGHUP);
     sigprocmask(SIG_SETMASK, &mask, NULL);
-    exit(w->job->run(w->job->arg, number));
+    exit(w->job->run(w->job->arg, worker->number));
 }
 
 static void start(struct workers *w, struct worker *worker)
@@ -70,9 +84,10 @@ static void start(struct workers *w, struct worker *worker)
     pid_t parent = getpid();
     fflush(NULL); /* or the child would write it again */
     worker->started_ms = now_ms();
+    worker->pulse->beaten_ms = 0;
     pid_t pid = fork();
     if (pid == 0)
-        live(w, worker->number, parent);
+        live(w, worker, parent);
     if (pid < 0) {
         log_error("cannot start worker=%d why=%s", worker->number, strerror(errno));
         worker->due_ms = worker->started_ms + BACKOFF_MAX_MS;
@@ -100,9 +115,16 @@ static void signal_all(const struct workers *w, int signal)
     }
 }
 
+static void begin_end(struct workers *w)
+{
+    if (!w->stopping && w->job->on_stopping)
+        w->job->on_stopping(w->job->arg);
+    w->stopping = true;
+}
+
 static void stop(struct workers *w)
 {
-    w->stopping = true;
+    begin_end(w);
     signal_all(w, SIGTERM);
 }
 
@@ -112,7 +134,7 @@ static void on_drain_signal(struct workers *w)
     if (w->stopping)
         return;
     log_info("draining workers=%zu", w->count);
-    w->stopping = true;
+    begin_end(w);
     signal_all(w, SIGUSR1);
 }
 
@@ -120,7 +142,7 @@ static void on_stop_signal(struct workers *w)
 {
     w->signalled++;
     log_info("stopping workers=%zu signals=%d", w->count, w->signalled);
-    w->stopping = true;
+    begin_end(w);
     signal_all(w, w->signalled > SIGNALS_BEFORE_KILL ? SIGKILL : SIGTERM);
 }
 
@@ -183,6 +205,51 @@ static void reap(struct workers *w)
     }
 }
 
+/* --- how they are ------------------------------------------------------------------------------------------ */
+
+void workers_beat(void)
+{
+    if (!own_pulse)
+        return;
+    bool first = own_pulse->beaten_ms == 0;
+    own_pulse->beaten_ms = now_ms();
+    if (first)
+        kill(getppid(), SIGCHLD); /* wakes it: it looks at all of us then */
+}
+
+static void look_for_readiness(struct workers *w)
+{
+    for (size_t i = 0; i < w->count && !w->ready; i++) {
+        if (w->pulses[i].beaten_ms == 0)
+            return;
+    }
+    if (w->ready)
+        return;
+    w->ready = true;
+    if (w->job->on_ready)
+        w->job->on_ready(w->job->arg);
+}
+
+/* One that is dead is about to be started again; one that hangs is not. */
+static bool all_beat(const struct workers *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        const struct worker *worker = &w->table[i];
+        int64_t last_ms = worker->pulse->beaten_ms > 0 ? worker->pulse->beaten_ms : worker->started_ms;
+        if (worker->pid > 0 && now_ms() - last_ms > SILENT_MS)
+            return false;
+    }
+    return true;
+}
+
+static void on_second(struct workers *w)
+{
+    if (w->job->on_second)
+        w->job->on_second(w->job->arg);
+    if (w->job->on_well && all_beat(w))
+        w->job->on_well(w->job->arg);
+}
+
 /* --- the loop --------------------------------------------------------------------------------------------- */
 
 static bool any_lives(const struct workers *w)
@@ -222,10 +289,10 @@ static void loop(struct workers *w)
             start_due(w);
         wait_for_signal(w, second_ms);
         reap(w);
+        look_for_readiness(w);
         if (now_ms() >= second_ms) {
             second_ms = now_ms() + TURN_MS;
-            if (w->job->on_second)
-                w->job->on_second(w->job->arg);
+            on_second(w);
         }
     }
 }
@@ -234,8 +301,12 @@ int workers_run(size_t count, const struct workers_job *job)
 {
     assert(count > 0);
     struct workers w = {.job = job, .count = count, .table = sg_calloc(count, sizeof(*w.table))};
+    w.pulses = mmap(NULL, count * sizeof(*w.pulses), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (w.pulses == MAP_FAILED)
+        abort(); /* out of memory */
     for (size_t i = 0; i < count; i++)
-        w.table[i] = (struct worker){.number = (int)i, .due_ms = now_ms(), .backoff_ms = BACKOFF_FIRST_MS};
+        w.table[i] = (struct worker){
+            .pulse = &w.pulses[i], .number = (int)i, .due_ms = now_ms(), .backoff_ms = BACKOFF_FIRST_MS};
     sigemptyset(&w.signals);
     sigaddset(&w.signals, SIGTERM);
     sigaddset(&w.signals, SIGINT);
@@ -245,6 +316,7 @@ int workers_run(size_t count, const struct workers_job *job)
     sigprocmask(SIG_BLOCK, &w.signals, &w.previous);
     loop(&w);
     sigprocmask(SIG_SETMASK, &w.previous, NULL);
+    munmap(w.pulses, count * sizeof(*w.pulses));
     free(w.table);
     return w.failed ? 1 : 0;
 }

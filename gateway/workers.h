@@ -10,6 +10,10 @@ struct workers_job {
     int (*run)(void *arg, int worker);
     void (*on_second)(void *arg); /* in the parent, about once a second; may be NULL */
     void (*on_reload)(void *arg); /* in the parent at SIGHUP, before it is passed on; may be NULL */
+    void (*on_ready)(
+        void *arg); /* in the parent, once, when every worker has beaten; this one and the next two may be NULL */
+    void (*on_well)(void *arg); /* in the parent, about once a second, unless a worker that lives has stopped beating */
+    void (*on_stopping)(void *arg); /* in the parent, once, when the end begins */
     void *arg;
 };
 
@@ -17,5 +21,8 @@ struct workers_job {
  * second one again, the third as SIGKILL), after SIGUSR1 (from outside or a worker; passed on to all), or because one could not even start. A worker that ends otherwise is started
  * again with backoff. Returns the exit code of the program: 0 when every worker ended with 0 after a signal. */
 int workers_run(size_t count, const struct workers_job *job);
+
+/* workers_beat: called by a worker when it serves, and about once a second from then on. Elsewhere it does nothing. */
+void workers_beat(void);
 
 #endif

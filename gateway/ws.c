@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/acceptor.h"
+#include "gateway/activation.h"
 #include "gateway/admission.h"
 #include "gateway/conn.h"
 #include "gateway/deflate.h"
@@ -53,6 +55,7 @@ struct address {
 
 struct listener {
     struct list_node node;
+    struct acceptor *acceptor; /* of a socket that was passed; NULL: libwebsockets listens itself */
     struct lws_vhost *vhost;
     struct address address; /* libwebsockets keeps pointers to these two */
     char name[32];
@@ -471,7 +474,7 @@ static void say_url(const struct address *a, struct lws_vhost *vhost, bool tls)
  * Every vhost has to be told. */
 static const lws_retry_bo_t no_validity_timers;
 
-static struct lws_vhost *new_vhost(struct ws *w, const struct listener *l)
+static struct lws_vhost *new_vhost(struct ws *w, const struct listener *l, bool tls)
 {
     const struct options *opt = w->g->opt;
     bool shared = w->g->worker >= 0 && !l->address.unix_socket;
@@ -489,7 +492,7 @@ static struct lws_vhost *new_vhost(struct ws *w, const struct listener *l)
                    (l->address.unix_socket ? LWS_SERVER_OPTION_UNIX_SOCK : 0) |
                    (shared ? LWS_SERVER_OPTION_ALLOW_LISTEN_SHARE : 0),
     };
-    if (!l->address.unix_socket && opt->tls_cert) {
+    if (tls && opt->tls_cert) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
         info.ssl_cert_filepath = opt->tls_cert;
         info.ssl_private_key_filepath = opt->tls_key;
@@ -526,7 +529,7 @@ static bool listen_on(struct ws *w, const char *text)
     list_append(&w->listeners, &l->node);
     const char *wrong = parse_address(text, &l->address);
     if (!wrong) {
-        l->vhost = new_vhost(w, l);
+        l->vhost = new_vhost(w, l, !l->address.unix_socket);
         wrong = l->vhost ? NULL : "the address is in use or not ours, or the certificate is not good";
     }
     if (wrong) {
@@ -535,6 +538,43 @@ static bool listen_on(struct ws *w, const char *text)
     }
     if (w->g->worker <= 0)
         say_url(&l->address, l->vhost, w->g->opt->tls_cert != NULL);
+    return true;
+}
+
+static void on_socket(void *arg, int fd)
+{
+    struct listener *l = arg;
+    lws_adopt_socket_vhost(l->vhost, fd); /* closes it when it fails */
+}
+
+static bool listen_with(struct ws *w, int fd)
+{
+    struct listener *l = sg_calloc(1, sizeof(*l));
+    char name[160];
+    snprintf(l->name, sizeof(l->name), "listener-%zu", w->listeners.count);
+    list_append(&w->listeners, &l->node);
+    activation_name(fd, name, sizeof(name));
+    l->address.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+    l->vhost = new_vhost(w, l, !activation_is_unix(fd));
+    if (!l->vhost) {
+        log_error("cannot serve the passed socket of %s: the certificate is not good", name);
+        return false;
+    }
+    l->acceptor = acceptor_new(w->g->base, fd, on_socket, l);
+    if (w->g->worker <= 0)
+        log_info("listening on a passed socket address=%s", name);
+    return true;
+}
+
+static bool listen_everywhere(struct ws *w)
+{
+    const struct options *opt = w->g->opt;
+    for (size_t i = 0; i < opt->sockets_len; i++)
+        if (!listen_with(w, opt->sockets[i]))
+            return false;
+    for (size_t i = 0; i < opt->listen_len && opt->sockets_len == 0; i++)
+        if (!listen_on(w, opt->listen[i]))
+            return false;
     return true;
 }
 
@@ -579,11 +619,10 @@ struct ws *ws_new(struct gateway *g)
         return NULL;
     }
     evlib_attach(w->evlib, w->context);
-    for (size_t i = 0; i < g->opt->listen_len; i++)
-        if (!listen_on(w, g->opt->listen[i])) {
-            ws_free(w);
-            return NULL;
-        }
+    if (!listen_everywhere(w)) {
+        ws_free(w);
+        return NULL;
+    }
     return w;
 }
 
@@ -606,8 +645,11 @@ void ws_stop_listening(struct ws *w)
     list_each(&w->listeners, n)
     {
         struct listener *l = container_of(n, struct listener, node);
-        if (l->vhost)
+        if (l->acceptor)
+            acceptor_free(l->acceptor);
+        else if (l->vhost)
             lws_vhost_destroy1(l->vhost); /* closes the listening socket, keeps the connections */
+        l->acceptor = NULL;
         l->vhost = NULL;
         if (l->address.unix_socket)
             unlink(l->address.host);
@@ -619,7 +661,13 @@ void ws_free(struct ws *w)
     if (w->context)
         lws_context_destroy(w->context);
     evlib_free(w->evlib);
-    list_each(&w->listeners, n) free(container_of(n, struct listener, node));
+    list_each(&w->listeners, n)
+    {
+        struct listener *l = container_of(n, struct listener, node);
+        if (l->acceptor)
+            acceptor_free(l->acceptor);
+        free(l);
+    }
     deflate_free(w->g->deflate);
     w->g->deflate = NULL;
     free(w);

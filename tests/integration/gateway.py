@@ -104,6 +104,8 @@ class Gateway:
         self.process = None
         self.stderr_path = self.folder / "stderr.log"
         self.stderr_seen = 0
+        self.launcher = []  # a program with arguments that becomes the gateway
+        self.pass_fds = ()
 
     # --- life ---
 
@@ -131,7 +133,7 @@ class Gateway:
         environment.update(self.env)
         with open(self.stderr_path, "ab") as log:
             self.process = subprocess.Popen(
-                self.command(), cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                self.launcher + self.command(), pass_fds=self.pass_fds, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )
 
