@@ -121,7 +121,11 @@ static bool read_configuration(struct resolver *r)
     if (r->dns)
         evdns_base_free(r->dns, 1);
     r->dns = evdns_base_new(r->base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    return r->dns != NULL;
+    if (!r->dns)
+        return false;
+    /* A packet may be lost: asked again after a second, three times in all. libevent's 5 s are as long as the link waits. */
+    (void)evdns_base_set_option(r->dns, "timeout:", "1");
+    return true;
 }
 
 void resolver_ask(struct resolver *r, const char *host, int port)
