@@ -2,13 +2,13 @@
 # Builds the real image, starts the real compose file with three gateways, connects clients through the balancer, changes state,
 # kills a gateway, and looks whether everybody comes back to the truth. Ends with "N passed, N failed".
 #
-#   docker/test.sh           takes a minute, the first time 3 to 5; `tests/run containers` is the same
+#   docker/test.sh           takes 2 minutes, the first time 3 to 5; `tests/run containers` is the same
 #   docker/test.sh --keep    leaves the containers running and says how to end them
 #
 # Needs Docker with compose, or root with podman, podman-compose and buildah (deploy/install-deps.sh --containers);
-# python3-websockets. Where they are missing, or containers cannot be run, its last line says so and it exits with 77. An official
-# image that cannot be pulled is replaced, for this run, by one made of Debian's package of the same program (debootstrap for
-# the base), and that is said too. What it starts has a project name and a port of its own.
+# python3-websockets and python3-yaml. Where they are missing, or containers cannot be run, its last line says so and it exits
+# with 77. An official image that cannot be pulled is replaced, for this run, by one made of Debian's package of the same program
+# (debootstrap for the base), and that is said too. What it starts has a project name and ports of its own.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ keep=0
 case ${1-} in
 '') ;;
 --keep) keep=1 ;;
-*) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 project=syncgate-test-$$
@@ -65,7 +65,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-/usr/bin/python3 -c 'import websockets' 2>/dev/null || skip "python3-websockets is not installed"
+/usr/bin/python3 -c 'import websockets, yaml' 2>/dev/null || skip "python3-websockets or python3-yaml is not installed"
 if has docker && docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then
     engine=docker
 elif has podman && has podman-compose && has buildah; then
@@ -88,9 +88,9 @@ build() { # TAG DOCKERFILE CONTEXT
 
 compose() {
     if [ $engine = docker ]; then
-        docker compose -p "$project" -f docker/compose.yaml "$@"
+        docker compose -p "$project" -f docker/compose.yaml -f docker/compose.monitoring.yaml "$@"
     else
-        podman-compose -p "$project" -f docker/compose.yaml "$@"
+        podman-compose -p "$project" -f docker/compose.yaml -f docker/compose.monitoring.yaml "$@"
     fi
 }
 
@@ -157,6 +157,19 @@ EOF
     build "$1" "$work/haproxy/Dockerfile" "$work/haproxy"
 }
 
+make_prometheus() { # TAG
+    mkdir -p "$work/prometheus"
+    cat >"$work/prometheus/Dockerfile" <<EOF
+FROM $base
+RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus \\
+ && rm -rf /var/lib/apt/lists/* && mkdir /prometheus && chown nobody /prometheus
+USER nobody
+VOLUME /prometheus
+ENTRYPOINT ["/usr/bin/prometheus"]
+EOF
+    build "$1" "$work/prometheus/Dockerfile" "$work/prometheus"
+}
+
 stand_in "$base" make_base
 
 # Podman inside another container: limits it may not set, cgroups that its usual runtime does not know. Then it gets a
@@ -181,10 +194,12 @@ has_networks() {
 }
 has_networks >"$work/network.log" 2>&1 || { cat "$work/network.log"; skip "$engine cannot give containers a network here"; }
 
-redis_image=$(sed -n 's/^ *image: \(.*redis:.*\)/\1/p' docker/compose.yaml | head -n 1)
-haproxy_image=$(sed -n 's/^ *image: \(.*haproxy:.*\)/\1/p' docker/compose.yaml | head -n 1)
-stand_in "$redis_image" make_redis
-stand_in "$haproxy_image" make_haproxy
+image_of() { sed -n "s/^ *image: \(.*$1:.*\)/\1/p" docker/compose*.yaml | head -n 1; }
+stand_in "$(image_of redis)" make_redis
+stand_in "$(image_of haproxy)" make_haproxy
+stand_in "$(image_of prometheus)" make_prometheus
+services=(haproxy gateway redis ticker prometheus)
+if official "$(image_of grafana)"; then services+=(grafana); else say "no Grafana: its image cannot be pulled, and Debian has no package of it"; fi
 
 say "building $image"
 build_it() { build $image docker/Dockerfile . >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; return 1; }; }
@@ -231,17 +246,18 @@ check "without a Redis it says what is missing" wants_redis
 
 # --- the compose file -------------------------------------------------------------------------------------------
 
-SYNCGATE_PUBLISH=127.0.0.1:$(/usr/bin/python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-export SYNCGATE_PUBLISH SYNCGATE_GATEWAYS=3
+free_port() { /usr/bin/python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+SYNCGATE_PUBLISH=127.0.0.1:$(free_port) SYNCGATE_PROMETHEUS=127.0.0.1:$(free_port) SYNCGATE_GRAFANA=127.0.0.1:$(free_port)
+export SYNCGATE_PUBLISH SYNCGATE_GATEWAYS=3 SYNCGATE_PROMETHEUS SYNCGATE_GRAFANA
 # Passwords that would break a careless script.
 export GATEWAY_PASSWORD="g-$RANDOM" TICKER_PASSWORD="t/&'\$$RANDOM" ADMIN_PASSWORD="a b|#$RANDOM"
-say "starting docker/compose.yaml with 3 gateways at $SYNCGATE_PUBLISH"
+say "starting docker/compose.yaml and docker/compose.monitoring.yaml with 3 gateways at $SYNCGATE_PUBLISH"
 compose_started=1
 start() {
-    if [ $engine = docker ]; then compose up -d --no-build --scale gateway=3; else compose up -d; fi >"$work/up.log" 2>&1 ||
+    if [ $engine = docker ]; then compose up -d --no-build --scale gateway=3 "${services[@]}"; else compose up -d "${services[@]}"; fi >"$work/up.log" 2>&1 ||
         { tail -n 20 "$work/up.log"; return 1; }
 }
-if check "compose.yaml starts" start; then
+if check "the compose files start" start; then
     /usr/bin/python3 docker/test_compose.py "$engine" "$project" "$SYNCGATE_PUBLISH" | tee "$work/compose.log"
     [ "${PIPESTATUS[0]}" -le 1 ] || failed=$((failed + 1)) # it did not get to its end
     passed=$((passed + $(grep -c '^ok  ' "$work/compose.log")))
