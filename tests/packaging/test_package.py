@@ -2,6 +2,8 @@
 import pathlib
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 
@@ -205,6 +207,43 @@ def test_there_is_time_for_a_drain(unpacked):
     service = (unpacked / "usr/lib/systemd/system/syncgate@.service").read_text()
     wait_s = int(re.search(r"^TimeoutStopSec=(\d+)s$", service, re.M)[1])
     assert wait_s > default_drain_s(unpacked) + 30
+
+
+def test_it_runs_as_the_units_say(unpacked, tmp_path):
+    """What systemd does: the port from the socket unit, the command and the kind of answers from the service."""
+    service = (unpacked / "usr/lib/systemd/system/syncgate@.service").read_text()
+    command = re.search(r"^ExecStart=(.*)$", service, re.M)[1].replace("/usr/bin/", f"{unpacked}/usr/bin/")
+    command = command.replace("/etc/", f"{unpacked}/etc/") + " --redis="  # a private one instead of the one of the house
+    assert "Type=notify\n" in service
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as answers, socket.socket() as port:
+        answers.bind(str(tmp_path / "notify"))
+        answers.settimeout(gateway_module.PATIENCE_S)
+        port.bind(("127.0.0.1", 0))
+        port.listen()
+        # The shell becomes the program, so its number is the one that the sockets are for.
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec 3<&{port.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec {command}"], pass_fds=[port.fileno()], cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000000"},
+            stdin=subprocess.DEVNULL)
+        try:
+            wait_for(answers, "READY=1")
+            assert gateway_module.http_get(port.getsockname(), "/healthz").status == 200
+            wait_for(answers, "WATCHDOG=1")
+            process.send_signal(signal.SIGHUP)
+            wait_for(answers, "RELOADING=1")
+            wait_for(answers, "READY=1")
+            process.send_signal(signal.SIGTERM)
+            wait_for(answers, "STOPPING=1")
+            assert process.wait(gateway_module.PATIENCE_S) == 0
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def wait_for(answers, word):
+    while word not in answers.recv(4096).decode().split("\n"):
+        pass
 
 
 def default_drain_s(unpacked):
