@@ -3,13 +3,16 @@
 #include "gateway/conn.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "gateway/deflate.h"
 #include "gateway/fanout.h"
 #include "gateway/item.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/refusal.h"
 #include "gateway/session.h"
+#include "gateway/tap.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
@@ -206,6 +209,8 @@ static void message(struct conn *c, struct slice text)
 {
     metric_add(METRIC_MESSAGES_IN, 1);
     c->messages_in++;
+    if (c->gw->taps.count)
+        tap_received(c, text);
     session_message(c, text, c->rx_binary);
 }
 
@@ -346,6 +351,7 @@ bool conn_write(struct conn *c)
         case WS_WRITE_PARTIAL:
             metric_add(METRIC_PARTIAL_WRITES, 1);
             c->congested = true;
+            c->congested_since_ms = (uint32_t)gateway_now_ms();
             if (c->out.bytes > GATHER_BYTES)
                 fanout_shed(c);
             break;
@@ -376,14 +382,19 @@ static struct frame *wire_form(struct conn *c, struct frame *f)
 
 void conn_push(struct conn *c, struct frame *f)
 {
-    if (c->state == CONN_OPEN)
-        queue(c, wire_form(c, f), true);
+    if (c->state != CONN_OPEN)
+        return;
+    if (c->gw->taps.count)
+        tap_sent(c, f);
+    queue(c, wire_form(c, f), true);
 }
 
 void conn_answer_frame(struct conn *c, struct frame *f)
 {
     if (c->state != CONN_OPEN)
         return;
+    if (c->gw->taps.count)
+        tap_sent(c, f);
     f = wire_form(c, f);
     if (c->congested) {
         c->answer_bytes += f->len;
@@ -454,6 +465,11 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
     c->close_why = why;
     c->close_deadline_ms = gateway_now_ms() + CLOSE_WAIT_MS;
     list_append(&c->gw->closing, &c->closing);
+    if (refusals_closed(code)) {
+        char subject[32];
+        snprintf(subject, sizeof(subject), "connection %llu", (unsigned long long)c->id);
+        refusals_add(c->gw->refusals, code, remote_text(&c->remote), subject, why);
+    }
     log_debug("closing connection conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id,
               remote_text(&c->remote), code, why);
 }

@@ -33,7 +33,8 @@ struct conn {
     bool congested;      /* the socket did not take everything: state is conflated until it does */
     bool reading_paused;
     uint32_t messages_out;
-    struct buf rx; /* fragments of a message until it is whole */
+    uint32_t congested_since_ms; /* the low bits of gateway_now_ms(), while congested */
+    struct buf rx;               /* fragments of a message until it is whole */
 
     /* session.c and item.c */
     struct list subs;     /* struct sub */

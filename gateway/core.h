@@ -18,6 +18,9 @@ struct drain;
 struct admission;
 struct probe;
 struct reload;
+struct fleet;
+struct history;
+struct refusals;
 
 struct gateway {
     const struct options *opt; /* replaced by reload.c: keep no pointers into it beyond a call */
@@ -34,6 +37,10 @@ struct gateway {
     struct admission *admission;
     struct probe *probe;
     struct reload *reload;
+    struct fleet *fleet;
+    struct history *history;
+    struct refusals *refusals;
+    struct list taps;       /* struct tap; empty while nobody looks */
     struct list conns;      /* struct conn, open ones */
     struct map conns_by_id; /* struct conn */
     uint64_t conn_ids;      /* last one given */
@@ -45,6 +52,7 @@ struct gateway {
     struct buf scratch;  /* for encoders: reset, encode, make a frame; never kept across a call */
     char id[24];         /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
     int worker;          /* -1: the only one */
+    int64_t started_ms;  /* since 1970 */
     bool redis_up;
     bool draining;     /* not ready any more */
     bool closed_doors; /* and not listening either */
@@ -57,5 +65,7 @@ const char *gateway_unready(const struct gateway *g);
 
 /* Milliseconds of the monotonic clock (coarse, a few ms). */
 int64_t gateway_now_ms(void);
+/* Milliseconds since 1970, for people. */
+int64_t gateway_wall_ms(void);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "gateway/calls.h"
 #include "gateway/conn.h"
+#include "gateway/fleet.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/notify.h"
@@ -133,6 +134,7 @@ void drain_begin(struct drain *d)
     log_info("draining connections=%zu delay_ms=%lld seconds=%lld", g->conns.count, (long long)ms,
              (long long)g->opt->drain_seconds);
     notify_stopping();
+    fleet_beat(g->fleet);
     calls_retire(g->calls);
     if (ms == 0) {
         close_doors(d);

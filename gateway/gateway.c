@@ -10,13 +10,17 @@
 #include "gateway/admission.h"
 #include "gateway/calls.h"
 #include "gateway/conn.h"
-#include "gateway/gauges.h"
 #include "gateway/drain.h"
+#include "gateway/fleet.h"
+#include "gateway/gauges.h"
+#include "gateway/history.h"
 #include "gateway/item.h"
 #include "gateway/metrics.h"
 #include "gateway/notify.h"
 #include "gateway/probe.h"
 #include "gateway/reload.h"
+#include "gateway/refusal.h"
+#include "gateway/tap.h"
 #include "gateway/turn.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
@@ -50,6 +54,13 @@ const char *gateway_unready(const struct gateway *g)
     return probe_deaf(g->probe) ? "deaf" : NULL;
 }
 
+int64_t gateway_wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 /* --- Redis link --- */
 
 static void on_up(void *arg)
@@ -62,6 +73,7 @@ static void on_up(void *arg)
     hub_on_up(r->g.hub);
     calls_on_up(r->g.calls);
     probe_on_up(r->g.probe);
+    fleet_beat(r->g.fleet);
 }
 
 static void on_down(void *arg, const char *why)
@@ -120,6 +132,9 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     gauges_refresh(&r->g);
     log_suppressed();
     notify_alive();
+    history_take(r->g.history);
+    fleet_second(r->g.fleet);
+    tap_second(&r->g);
     if (r->on_second)
         r->on_second(r->arg);
 }
@@ -242,11 +257,16 @@ static bool start(struct run *r, const char *redis_url)
         list_init(&g->wheel[i]);
     list_init(&g->conns);
     list_init(&g->closing);
+    list_init(&g->taps);
     map_init(&g->conns_by_id);
     buf_init(&g->scratch, SCRATCH_BYTES_MAX);
     buf_init(&g->burst, SCRATCH_BYTES_MAX);
     if (!g->base || !new_link(r, redis_url))
         return false;
+    g->started_ms = gateway_wall_ms();
+    g->history = history_new();
+    g->refusals = refusals_new();
+    g->fleet = fleet_new(g);
     g->items = items_new(g);
     g->calls = calls_new(g);
     g->probe = probe_new(g);
@@ -303,6 +323,9 @@ static void stop(struct run *r)
         hub_free(g->hub);
     if (g->store)
         store_free(g->store);
+    fleet_free(g->fleet);
+    refusals_free(g->refusals);
+    history_free(g->history);
     map_deinit(&g->conns_by_id);
     buf_deinit(&g->scratch);
     buf_deinit(&g->burst);

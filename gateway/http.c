@@ -10,21 +10,28 @@
 
 #include "gateway/admin.h"
 #include "gateway/assets.h"
+#include "gateway/drain.h"
+#include "gateway/fleet.h"
 #include "gateway/forwarded.h"
 #include "gateway/gauges.h"
+#include "gateway/inspect.h"
 #include "gateway/log.h"
-#include "gateway/drain.h"
 #include "gateway/metrics.h"
+#include "gateway/refusal.h"
+#include "gateway/tap.h"
+#include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
 enum {
     PIECE_BYTES = 16 * 1024,
     BODY_BYTES_MAX = 64 * 1024, /* of a request */
+    HEADER_BYTES_MAX = 4096,    /* of all headers: max_http_header_data in ws.c */
     RETRY_MIN_S = 1,
     RETRY_MAX_S = 10
 };
 
-/* One request and its answer, while either is not whole: the body that arrives, or what is still to be written. */
+/* One request and its answer, while either is not whole: the body that arrives, what the answer waits for, or what is still
+ * to be written. */
 struct exchange {
     struct gateway *g;
     const struct endpoint *endpoint; /* whose body arrives; NULL: the request is whole */
@@ -32,8 +39,12 @@ struct exchange {
     size_t in_len; /* bytes that were announced */
     const unsigned char *bytes;
     size_t len, sent;
-    struct buf owned; /* holds `bytes` when it was made for this reply */
-    bool close;       /* nothing may follow on this connection */
+    struct buf owned;           /* holds `bytes` when it was made for this reply */
+    bool close;                 /* nothing may follow on this connection */
+    struct http_wait *wait;     /* the answer is not there yet */
+    unsigned status;            /* of an answer that came, and whose head is not written yet; else 0 */
+    const char *type;           /* likewise */
+    struct http_stream *stream; /* the answer goes on */
 };
 
 struct answer {
@@ -50,6 +61,10 @@ void http_closed(struct lws *wsi)
     if (!x)
         return;
     lws_set_opaque_user_data(wsi, NULL);
+    if (x->wait)
+        x->wait->wsi = NULL;
+    if (x->stream)
+        x->stream->on_closed(x->stream);
     buf_deinit(&x->in);
     buf_deinit(&x->owned);
     free(x);
@@ -152,9 +167,29 @@ enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi)
     return admin_judge(&r);
 }
 
-static bool is_head(struct lws *wsi)
+bool http_is_head(struct lws *wsi)
 {
     return lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+}
+
+/* lws_get_urlarg_by_name_safe does not tell an argument that is too long from one that is not there. */
+enum http_argument http_argument(struct lws *wsi, const char *name, char *out, size_t size)
+{
+    char argument[HEADER_BYTES_MAX];
+    size_t name_len = strlen(name);
+    out[0] = '\0';
+    for (int i = 0;; i++) {
+        int len = lws_hdr_copy_fragment(wsi, argument, sizeof(argument), WSI_TOKEN_HTTP_URI_ARGS, i);
+        if (len < 0)
+            return HTTP_ARGUMENT_ABSENT;
+        if (strncmp(argument, name, name_len) != 0 || argument[name_len] != '=')
+            continue;
+        size_t value_len = (size_t)len - name_len - 1;
+        if (value_len >= size || memchr(argument, '\0', (size_t)len))
+            return HTTP_ARGUMENT_TOO_LONG;
+        memcpy(out, argument + name_len + 1, value_len + 1);
+        return HTTP_ARGUMENT_THERE;
+    }
 }
 
 static bool is_post(struct lws *wsi)
@@ -168,6 +203,16 @@ static int add_header(struct lws *wsi, const char *name, const char *value, unsi
                                        (int)strlen(value), p, end);
 }
 
+/* The page takes everything from here. Only WebSockets may go elsewhere: it can show a second gateway beside its own. */
+static const char page_policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+                                  "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; "
+                                  "frame-ancestors 'none'";
+
+static bool is_page(const struct answer *page)
+{
+    return strncmp(page->type, "text/html", 9) == 0;
+}
+
 static int send_headers(struct lws *wsi, const struct answer *page, bool close)
 {
     unsigned char head[LWS_PRE + 1024], *start = head + LWS_PRE, *p = start, *end = head + sizeof(head) - 1;
@@ -175,6 +220,7 @@ static int send_headers(struct lws *wsi, const struct answer *page, bool close)
         add_header(wsi, "x-content-type-options:", "nosniff", &p, end) ||
         add_header(wsi, "referrer-policy:", "no-referrer", &p, end) ||
         add_header(wsi, "cache-control:", page->etag ? "no-cache" : "no-store", &p, end) ||
+        (is_page(page) && add_header(wsi, "content-security-policy:", page_policy, &p, end)) ||
         (close && add_header(wsi, "connection:", "close", &p, end)) ||
         (page->etag && add_header(wsi, "etag:", page->etag, &p, end)))
         return 1;
@@ -193,7 +239,7 @@ static int respond(struct lws *wsi, const struct answer *page, struct buf *owned
 {
     bool close = is_post(wsi);
     int failed = send_headers(wsi, page, close);
-    if (failed || page->len == 0 || is_head(wsi)) {
+    if (failed || page->len == 0 || http_is_head(wsi)) {
         if (owned)
             buf_deinit(owned);
         return answered(wsi, close || failed);
@@ -208,9 +254,116 @@ static int respond(struct lws *wsi, const struct answer *page, struct buf *owned
     return 0;
 }
 
+/* --- answers that come later --- */
+
+int http_wait(struct lws *wsi, struct http_wait *wait)
+{
+    struct exchange *x = exchange_new(wsi);
+    x->wait = wait;
+    wait->wsi = wsi;
+    lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
+    return 0;
+}
+
+void http_wait_reply(struct http_wait *wait, unsigned status, const char *type, struct buf *body)
+{
+    struct exchange *x = lws_get_opaque_user_data(wait->wsi);
+    assert(x->wait == wait);
+    x->wait = NULL;
+    x->owned = *body;
+    x->status = status;
+    x->type = type;
+    lws_callback_on_writable(wait->wsi);
+    wait->wsi = NULL;
+}
+
+void http_wait_text(struct http_wait *wait, unsigned status, const char *text)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    buf_put(&b, text, strlen(text));
+    buf_put_char(&b, '\n');
+    http_wait_reply(wait, status, "text/plain; charset=utf-8", &b);
+}
+
+static int begin_late(struct lws *wsi, struct exchange *x)
+{
+    struct buf body = x->owned;
+    unsigned status = x->status;
+    const char *type = x->type;
+    buf_init(&x->owned, 0);
+    http_closed(wsi);
+    return http_reply(wsi, status, type, &body) ? -1 : 0;
+}
+
+/* --- answers that go on --- */
+
+static int stream_headers(struct lws *wsi, const char *type)
+{
+    unsigned char head[LWS_PRE + 1024], *start = head + LWS_PRE, *p = start, *end = head + sizeof(head) - 1;
+    /* Without a length it ends with the connection, which libwebsockets says in the header. */
+    if (lws_add_http_common_headers(wsi, 200, type, LWS_ILLEGAL_HTTP_CONTENT_LEN, &p, end) ||
+        add_header(wsi, "x-content-type-options:", "nosniff", &p, end) ||
+        add_header(wsi, "x-accel-buffering:", "no", &p, end) || add_header(wsi, "cache-control:", "no-store", &p, end))
+        return 1;
+    return lws_finalize_write_http_header(wsi, start, &p, end);
+}
+
+int http_stream(struct lws *wsi, const char *type, struct http_stream *s)
+{
+    struct exchange *x = exchange_new(wsi);
+    x->stream = s;
+    s->wsi = wsi;
+    lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
+    if (stream_headers(wsi, type))
+        return -1;
+    lws_callback_on_writable(wsi);
+    return 0;
+}
+
+void http_stream_wake(struct http_stream *s)
+{
+    if (s->wsi)
+        lws_callback_on_writable(s->wsi);
+}
+
+void http_stream_end(struct http_stream *s)
+{
+    s->ended = true;
+    http_stream_wake(s);
+}
+
+/* A client that does not read is noticed by the owner: its buffer is full. */
+static int stream_write(struct lws *wsi, struct http_stream *s)
+{
+    size_t n = s->out.len - s->sent < PIECE_BYTES ? s->out.len - s->sent : PIECE_BYTES;
+    if (n == 0)
+        return s->ended ? -1 : 0;
+    unsigned char piece[LWS_PRE + PIECE_BYTES];
+    memcpy(piece + LWS_PRE, s->out.ptr + s->sent, n);
+    s->sent += n;
+    if (s->sent == s->out.len) {
+        buf_reset(&s->out);
+        s->sent = 0;
+    } else if (s->sent >= s->out.len / 2) { /* moves less than was written since the last time */
+        memmove(s->out.ptr, s->out.ptr + s->sent, s->out.len - s->sent);
+        s->out.len -= s->sent;
+        s->sent = 0;
+    }
+    if (lws_write(wsi, piece + LWS_PRE, n, LWS_WRITE_HTTP) < 0)
+        return -1;
+    if (s->out.len || s->ended)
+        lws_callback_on_writable(wsi);
+    return 0;
+}
+
 int http_writable(struct lws *wsi)
 {
     struct exchange *x = lws_get_opaque_user_data(wsi);
+    if (x && x->stream)
+        return stream_write(wsi, x->stream);
+    if (x && x->status)
+        return begin_late(wsi, x);
     if (!x || !x->bytes)
         return 0;
     size_t n = x->len - x->sent < PIECE_BYTES ? x->len - x->sent : PIECE_BYTES;
@@ -264,6 +417,19 @@ static int get_metrics(const struct http_request *r)
     return http_reply(r->wsi, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }
 
+/* The path alone: a query may hold a token. */
+static void note_refusal(struct lws *wsi, unsigned status, const char *why)
+{
+    static const enum lws_token_indexes uris[] = {WSI_TOKEN_GET_URI, WSI_TOKEN_HEAD_URI, WSI_TOKEN_POST_URI};
+    char path[256] = "";
+    for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++)
+        if (lws_hdr_copy(wsi, path, sizeof(path), uris[i]) > 0)
+            break;
+    struct gateway *g = ws_gateway(wsi);
+    struct remote client = http_client(wsi, g->opt);
+    refusals_add(g->refusals, (int)status, remote_text(&client), path, why);
+}
+
 static int post_drain(const struct http_request *r)
 {
     drain_program(r->g->drain);
@@ -280,6 +446,11 @@ static const struct endpoint {
     {HTTP_GET, "/readyz", get_readyz},
     {HTTP_GET, "/metrics", get_metrics},
     {HTTP_POST, ADMIN_AREA "drain", post_drain},
+    {HTTP_GET, ADMIN_AREA "stats", inspect_stats},
+    {HTTP_GET, ADMIN_AREA "connections", inspect_connections},
+    {HTTP_GET, ADMIN_AREA "refusals", inspect_refusals},
+    {HTTP_GET, ADMIN_AREA "fleet", fleet_answer},
+    {HTTP_GET, ADMIN_AREA "tap", tap_answer},
 };
 
 static bool not_modified(struct lws *wsi, const char *etag)
@@ -302,7 +473,7 @@ static int get_asset(struct lws *wsi, const struct asset *a)
 static bool method_of(struct lws *wsi, enum http_method *out)
 {
     *out = is_post(wsi) ? HTTP_POST : HTTP_GET;
-    return *out == HTTP_POST || is_head(wsi) || lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
+    return *out == HTTP_POST || http_is_head(wsi) || lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
 }
 
 static const struct endpoint *endpoint_at(const char *path, enum http_method method, bool *other_method)
@@ -389,7 +560,10 @@ int http_request(struct gateway *g, struct lws *wsi, const char *path)
     }
     if (other_method)
         return http_refuse(wsi, 405, method == HTTP_POST ? "GET and HEAD only" : "POST only");
-    return method == HTTP_POST ? http_refuse(wsi, 404, "not found") : http_reply_text(wsi, 404, "not found");
+    if (method == HTTP_POST)
+        return http_refuse(wsi, 404, "not found");
+    note_refusal(wsi, 404, "not found");
+    return http_reply_text(wsi, 404, "not found");
 }
 
 static const char *reason_phrase(unsigned status)
@@ -408,6 +582,7 @@ static const char *reason_phrase(unsigned status)
 
 int http_refuse(struct lws *wsi, unsigned status, const char *why)
 {
+    note_refusal(wsi, status, why);
     /* Written by hand: libwebsockets would call it HTTP/1.0, because it has not looked at the version yet. */
     char text[512];
     char extra[64] = "";

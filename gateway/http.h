@@ -38,6 +38,29 @@ int http_refuse_client(struct lws *wsi, const struct remote *client, unsigned st
 int http_reply(struct lws *wsi, unsigned status, const char *type, struct buf *body);
 int http_reply_text(struct lws *wsi, unsigned status, const char *text);
 
+/* An answer that has to wait for something else. Embedded by whoever waits, who outlives the answer, not the connection. */
+struct http_wait {
+    struct lws *wsi; /* NULL: the client is gone, or was answered */
+};
+/* http_wait keeps the request open; http_wait_reply answers it later, from anywhere (it takes the buffer over). The latter
+ * only while wait->wsi is set. */
+int http_wait(struct lws *wsi, struct http_wait *wait);
+void http_wait_reply(struct http_wait *wait, unsigned status, const char *type, struct buf *body);
+void http_wait_text(struct http_wait *wait, unsigned status, const char *text);
+
+/* An answer that goes on until the client leaves or http_stream_end ends it. Embedded by whoever fills it. */
+struct http_stream {
+    struct lws *wsi;
+    struct buf out; /* what waits; append, then http_stream_wake. Its maximum is the owner's */
+    size_t sent;    /* of it */
+    bool ended;
+    void (*on_closed)(struct http_stream *s); /* the connection is gone; the owner frees */
+};
+int http_stream(struct lws *wsi, const char *type, struct http_stream *s);
+void http_stream_wake(struct http_stream *s);
+/* http_stream_end closes after what waits; on_closed follows. */
+void http_stream_end(struct http_stream *s);
+
 /* --- about a request whose headers have arrived (upgrades too) --- */
 
 enum http_header {
@@ -58,6 +81,10 @@ const struct grants *http_grants(struct lws *wsi, const struct options *opt);
 /* http_remote: where the request comes from, as the socket says. http_client: the same as far as trusted proxies tell. */
 struct remote http_remote(struct lws *wsi);
 struct remote http_client(struct lws *wsi, const struct options *opt);
+bool http_is_head(struct lws *wsi);
+enum http_argument { HTTP_ARGUMENT_ABSENT, HTTP_ARGUMENT_THERE, HTTP_ARGUMENT_TOO_LONG /* or with a NUL in it */ };
+/* http_argument copies the argument `name` of the query, decoded, as a string; "" unless it is there. */
+enum http_argument http_argument(struct lws *wsi, const char *name, char *out, size_t size);
 /* http_admin: whether whoever asks may use /admin/. http_request asks it for every path of that area, before the endpoint is
  * called; an endpoint elsewhere asks for itself. */
 enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi);

@@ -244,3 +244,34 @@ void metrics_render(struct buf *out)
     }
     free(alive);
 }
+
+static bool is_gauge_metric(enum metric m)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].index == (size_t)m && strcmp(rows[i].type, "histogram") != 0)
+            return is_gauge(&rows[i]);
+    return false;
+}
+
+int64_t metrics_total(enum metric m)
+{
+    bool gauge = is_gauge_metric(m);
+    int64_t total = 0;
+    for (size_t i = 0; i < nslots; i++) {
+        complete(&slots[i]);
+        if (!gauge || lives(&slots[i]))
+            total += slots[i].values[m];
+    }
+    return total;
+}
+
+void metrics_histogram_total(enum metric_histogram h, struct histogram *out)
+{
+    *out = (struct histogram){0};
+    for (size_t i = 0; i < nslots; i++) {
+        const struct histogram *one = &slots[i].histograms[h];
+        out->sum += one->sum;
+        for (size_t b = 0; b <= HISTOGRAM_BUCKETS_MAX; b++)
+            out->buckets[b] += one->buckets[b];
+    }
+}

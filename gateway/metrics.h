@@ -180,5 +180,8 @@ void metrics_render(struct buf *out);
 /* METRICS_BYTES_MAX: what one worker may take of it. */
 enum { METRICS_BYTES_MAX = 128 * 1024 };
 size_t metrics_workers(void);
+/* metrics_total, metrics_histogram_total: the sum over all workers. */
+int64_t metrics_total(enum metric m);
+void metrics_histogram_total(enum metric_histogram h, struct histogram *out);
 
 #endif

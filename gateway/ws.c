@@ -68,6 +68,7 @@ struct ws {
     struct lws_protocols protocols[SLOTS + 1];
     char any_name[NAME_BYTES]; /* SLOT_ANY's name: the offered one while the upgrade is under way, else empty */
     struct list listeners;     /* struct listener */
+    char address[288];         /* of the first one, for people */
     /* From check_upgrade to ESTABLISHED, which follow each other in one call: */
     const struct dialect *upgrade_dialect;
     const struct grants *upgrade_grants;
@@ -401,6 +402,16 @@ bool ws_buffered(const struct conn *c)
     return lws_partial_buffered(c->wsi);
 }
 
+int ws_descriptor(const struct conn *c)
+{
+    return lws_get_socket_fd(c->wsi);
+}
+
+struct gateway *ws_gateway(struct lws *wsi)
+{
+    return ws_of(wsi)->g;
+}
+
 /* --- listening --- */
 
 /* Its errors are mostly about peers that misbehave, who must not fill the log; what matters to us comes back as a return value. */
@@ -522,6 +533,26 @@ bool ws_read_certificates(struct ws *w)
     return lws_tls_cert_updated(w->context, opt->tls_cert, opt->tls_key, NULL, 0, NULL, 0) == 0;
 }
 
+/* The first one is where this process is known to listen. */
+static void note_address(struct ws *w, const char *address)
+{
+    if (!w->address[0])
+        snprintf(w->address, sizeof(w->address), "%s", address);
+}
+
+static void note_listener(struct ws *w, const struct listener *l)
+{
+    const struct address *a = &l->address;
+    bool v6 = strchr(a->host, ':') != NULL;
+    int port = a->port || a->unix_socket ? a->port : lws_get_vhost_listen_port(l->vhost);
+    char text[sizeof(w->address)];
+    if (a->unix_socket)
+        snprintf(text, sizeof(text), "unix:%s", a->host);
+    else
+        snprintf(text, sizeof(text), "%s%s%s:%d", v6 ? "[" : "", a->host[0] ? a->host : "*", v6 ? "]" : "", port);
+    note_address(w, text);
+}
+
 static bool listen_on(struct ws *w, const char *text)
 {
     struct listener *l = sg_calloc(1, sizeof(*l));
@@ -536,6 +567,7 @@ static bool listen_on(struct ws *w, const char *text)
         log_error("cannot listen on %s: %s", text, wrong);
         return false;
     }
+    note_listener(w, l);
     if (w->g->worker <= 0)
         say_url(&l->address, l->vhost, w->g->opt->tls_cert != NULL);
     return true;
@@ -560,6 +592,7 @@ static bool listen_with(struct ws *w, int fd)
         log_error("cannot serve the passed socket of %s: the certificate is not good", name);
         return false;
     }
+    note_address(w, name);
     l->acceptor = acceptor_new(w->g->base, fd, on_socket, l);
     if (w->g->worker <= 0)
         log_info("listening on a passed socket address=%s", name);
@@ -576,6 +609,11 @@ static bool listen_everywhere(struct ws *w)
         if (!listen_on(w, opt->listen[i]))
             return false;
     return true;
+}
+
+const char *ws_address(const struct ws *w)
+{
+    return w->address;
 }
 
 static struct lws_context *new_context(struct ws *w, size_t fd_limit)

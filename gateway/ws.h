@@ -7,6 +7,7 @@
 #include "gateway/core.h"
 
 struct conn;
+struct lws;
 
 /* ws_new listens on every address of the options. Returns NULL (logged) when one of them cannot be had. */
 struct ws *ws_new(struct gateway *g);
@@ -34,5 +35,12 @@ enum ws_write_result { WS_WRITE_ALL, WS_WRITE_PARTIAL, WS_WRITE_FAILED };
 enum ws_write_result ws_write(struct conn *c, const char *bytes, size_t len);
 /* ws_buffered: something of the last write still waits. */
 bool ws_buffered(const struct conn *c);
+/* ws_descriptor: of the connection's socket, to ask the kernel about it. */
+int ws_descriptor(const struct conn *c);
+
+/* ws_gateway: whose socket this is. */
+struct gateway *ws_gateway(struct lws *wsi);
+/* ws_address: where this process listens first, as "ADDR:PORT" ("*" for every interface) or "unix:PATH". */
+const char *ws_address(const struct ws *w);
 
 #endif

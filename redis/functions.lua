@@ -3,7 +3,7 @@
 -- The state of syncgate and every change to it: variables, lists and the catalogue of callable functions.
 -- Each change is one function that checks, publishes the event, writes and answers the new revision; docs/redis-api.md is the manual.
 
-local VERSION = 1
+local VERSION = 2
 
 local NAME_MAX = 512
 local VALUE_MAX = 8 * 1024 * 1024
@@ -1174,6 +1174,8 @@ end)
 -- C:e:<gw>  hash of a gateway's executors: id -> calls in flight
 -- C:x:<gw> <exec>  set of the names that an executor serves
 -- C:f:<name>       sorted set of '<gw> <exec>', score = calls in flight of that executor
+-- C:t       sorted set of gateways, score = their last word about themselves (ms); gone a while after the last of them
+-- C:i       hash: gateway -> what it said, JSON
 
 local WORD_MAX = 64
 local BURY_MAX = 16
@@ -1214,6 +1216,11 @@ local function name_leave(root, name, executor)
   end
 end
 
+local function fleet_forget(root, gateway)
+  call('ZREM', root .. ':t', gateway)
+  call('HDEL', root .. ':i', gateway)
+end
+
 -- Forget a gateway with everything that it registered; nothing happens when it is not known.
 local function gateway_bury(root, gateway)
   local key = root .. ':e:' .. gateway
@@ -1227,6 +1234,7 @@ local function gateway_bury(root, gateway)
     known = 1
   end
   call('DEL', key)
+  fleet_forget(root, gateway)
   if known == 1 then
     catalogue_publish(root, 'g-', gateway)
   end
@@ -1405,4 +1413,65 @@ register('sg_fn_done', FREE, 5, 5, function(root, args)
     executor_count(root, gateway, executor, inflight - 1)
   end
   return call('SPUBLISH', root .. ':' .. caller, 'r ' .. corr .. ' ' .. result) > 0 and 1 or 0
+end)
+
+---------------------------------------------------------------------------------------------------------
+-- The fleet: what each gateway says of itself, for people who look
+
+local RECORD_MAX = 4096
+local FLEET_MAX = 1000
+
+local function keep_of(text)
+  local keep_ms = integer(text)
+  return keep_ms and keep_ms > 0 and keep_ms <= 86400000 and keep_ms or nil
+end
+
+local function keep_refusal()
+  return refuse('SGARG', 'records are kept for 1 to 86400000 ms')
+end
+
+register('sg_fleet_beat', FREE, 3, 3, function(root, args)
+  local gateway, record, keep_ms = args[1], args[2], keep_of(args[3])
+  local refusal = words_refusal(args, 1)
+  if refusal then
+    return refusal
+  end
+  if #record > RECORD_MAX then
+    return refuse('SGARG', 'a record larger than 4 KiB')
+  end
+  if not json_valid(record) then
+    return refuse('SGJSON', 'the record is not JSON')
+  end
+  if not keep_ms then
+    return keep_refusal()
+  end
+  local times, records, now = root .. ':t', root .. ':i', now_ms()
+  for _, silent in ipairs(call('ZRANGEBYSCORE', times, '-inf', decimal(now - keep_ms), 'LIMIT', 0, BURY_MAX)) do
+    fleet_forget(root, silent)
+  end
+  call('ZADD', times, decimal(now), gateway)
+  call('HSET', records, gateway, record)
+  local keep_s = floor(keep_ms / 1000) + 1
+  call('EXPIRE', times, keep_s)
+  call('EXPIRE', records, keep_s)
+  return call('ZCARD', times)
+end)
+
+register('sg_fleet_list', READ, 1, 1, function(root, args)
+  local keep_ms = keep_of(args[1])
+  if not keep_ms then
+    return keep_refusal()
+  end
+  local now = now_ms()
+  local answer = {}
+  local rows = call('ZRANGEBYSCORE', root .. ':t', '(' .. decimal(now - keep_ms), '+inf', 'WITHSCORES', 'LIMIT', 0, FLEET_MAX)
+  for place = 1, #rows, 2 do
+    local record = call('HGET', root .. ':i', rows[place])
+    if record then
+      answer[#answer + 1] = rows[place]
+      answer[#answer + 1] = now - tonumber(rows[place + 1])
+      answer[#answer + 1] = record
+    end
+  end
+  return answer
 end)

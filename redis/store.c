@@ -35,6 +35,7 @@ struct op {
         store_write_fn *write;
         store_fn_list_fn *functions;
         store_fn_call_fn *executor;
+        store_fleet_fn *fleet;
     } cb;
     void *arg;
     struct wish *wish; /* lists: what was asked for; NULL otherwise */
@@ -669,4 +670,56 @@ void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec,
     word(&w, caller_gw);
     word(&w, result);
     words_send(&w, op_write(s, cb, arg));
+}
+
+/* --- the fleet --- */
+
+void store_fleet_beat(struct store *s, struct slice gw, struct slice record, int64_t keep_ms, store_write_fn *cb,
+                      void *arg)
+{
+    struct words w;
+    words_begin(&w, WRITE, SLICE_LIT("sg_fleet_beat"), store_calls_root(s), 3);
+    word(&w, gw);
+    word(&w, record);
+    word_i64(&w, keep_ms);
+    words_send(&w, op_write(s, cb, arg));
+}
+
+static bool read_fleet(struct store *s, const struct reply *reply, struct store_fleet *f)
+{
+    if (reply->type != REPLY_ARRAY || reply->len % 3 != 0)
+        return false;
+    size_t len = reply->len / 3;
+    struct store_gateway *gateways = scratch_take(s, len * sizeof *gateways);
+    for (size_t i = 0; i < len; i++) {
+        struct store_gateway *g = &gateways[i];
+        if (!read_text(reply_at(reply, 3 * i), &g->gw) || !reply_i64(reply_at(reply, 3 * i + 1), &g->age_ms) ||
+            !read_text(reply_at(reply, 3 * i + 2), &g->record))
+            return false;
+    }
+    f->len = len;
+    f->gateways = gateways;
+    return true;
+}
+
+static void finish_fleet(struct op *op, const struct store_result *r, const struct reply *reply)
+{
+    struct store_fleet f = {.len = 0};
+    if (reply && !read_fleet(op->store, reply, &f)) {
+        f = (struct store_fleet){.len = 0};
+        r = &broken_shape;
+    }
+    op->cb.fleet(op->arg, r, &f);
+}
+
+void store_fleet_list(struct store *s, int64_t keep_ms, store_fleet_fn *cb, void *arg)
+{
+    struct op *op = op_new(s);
+    struct words w;
+    op->finish = finish_fleet;
+    op->cb.fleet = cb;
+    op->arg = arg;
+    words_begin(&w, READ, SLICE_LIT("sg_fleet_list"), store_calls_root(s), 1);
+    word_i64(&w, keep_ms);
+    words_send(&w, op);
 }

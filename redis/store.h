@@ -113,4 +113,18 @@ void store_fn_call(struct store *s, struct slice name, struct slice corr, struct
 void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec, struct slice corr,
                    struct slice caller_gw, struct slice result, store_write_fn *cb, void *arg);
 
+/* --- the fleet (sg_fleet_*): what each gateway says of itself --- */
+void store_fleet_beat(struct store *s, struct slice gw, struct slice record, int64_t keep_ms, store_write_fn *cb,
+                      void *arg);
+struct store_gateway {
+    struct slice gw, record; /* record: not checked yet */
+    int64_t age_ms;          /* since it said so */
+};
+struct store_fleet {
+    size_t len;
+    const struct store_gateway *gateways;
+};
+typedef void store_fleet_fn(void *arg, const struct store_result *r, const struct store_fleet *f);
+void store_fleet_list(struct store *s, int64_t keep_ms, store_fleet_fn *cb, void *arg);
+
 #endif

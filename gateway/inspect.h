@@ -1,0 +1,22 @@
+/* What one can see of a running process: its figures, its connections and what ails them, whom it turned away. JSON answers to
+ * GET requests below /admin/; docs/operations.md describes them. */
+#ifndef SYNCGATE_GATEWAY_INSPECT_H
+#define SYNCGATE_GATEWAY_INSPECT_H
+
+#include "gateway/http.h"
+#include "gateway/jsonw.h"
+
+enum { INSPECT_CONNECTIONS_MAX = 200 }; /* of one answer */
+
+/* /admin/stats?since=MS */
+int inspect_stats(const struct http_request *r);
+/* /admin/connections?limit=N&after=ID&order=id|trouble */
+int inspect_connections(const struct http_request *r);
+/* /admin/refusals */
+int inspect_refusals(const struct http_request *r);
+/* inspect_state: "ready", or why /readyz does not say so. */
+const char *inspect_state(const struct gateway *g);
+/* inspect_head opens an answer of this process: who speaks, and when. */
+void inspect_head(struct jsonw *w, const struct gateway *g);
+
+#endif
