@@ -12,7 +12,7 @@
 struct seen {
     struct event_base *base;
     struct link *link;
-    int ups, downs, pushes, logs;
+    int ups, downs, pushes, pongs, logs;
     const int *waiting; /* callbacks that a test waits for, or NULL */
     int waiting_at_down;
     char why[256], log[256];
@@ -50,6 +50,14 @@ static void on_push(void *arg, const struct reply *push)
     s->pushes++;
 }
 
+static void on_pong(void *arg, int64_t round_trip_us)
+{
+    struct seen *s = arg;
+    CU_ASSERT_TRUE(round_trip_us >= 0);
+    CU_ASSERT_EQUAL(round_trip_us, link_stats(s->link)->rtt_us);
+    s->pongs++;
+}
+
 static void on_log(void *arg, int level, const char *text)
 {
     struct seen *s = arg;
@@ -59,7 +67,8 @@ static void on_log(void *arg, int level, const char *text)
     snprintf(s->log, sizeof s->log, "%s", text);
 }
 
-static const struct link_events events = {.on_up = on_up, .on_down = on_down, .on_push = on_push, .on_log = on_log};
+static const struct link_events events = {
+    .on_up = on_up, .on_down = on_down, .on_push = on_push, .on_pong = on_pong, .on_log = on_log};
 
 static void note(struct answers *a, const char *text, size_t len)
 {
@@ -554,7 +563,34 @@ static void test_pings_measure(void)
     while (link_stats(s->link)->commands < before + 3)
         event_base_loop(s->base, EVLOOP_ONCE);
     CU_ASSERT_TRUE(link_stats(s->link)->rtt_us > 0);
+    CU_ASSERT_TRUE(s->pongs >= 2); /* the third is perhaps on its way */
     CU_ASSERT_EQUAL(s->downs, 0);
+    close_link(s);
+    server_stop(&server);
+}
+
+/* Given up at the end of the turn, with what was pending; and up again without anything being wrong. */
+static void test_rebuild(void)
+{
+    struct server server;
+    struct answers a = {0};
+    server_start(&server, NULL);
+    struct seen *s = open_server(&server);
+    link_rebuild(s->link, "not up yet"); /* has no effect */
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    CU_ASSERT_EQUAL(s->downs, 0);
+    int64_t heard_us = link_heard_us(s->link);
+    CU_ASSERT_TRUE(heard_us > 0);
+
+    command(s->link, &a, "ECHO x");
+    link_rebuild(s->link, "as a test");
+    CU_ASSERT_EQUAL(link_state(s->link), LINK_UP);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->downs, 1));
+    CU_ASSERT_EQUAL(a.nulls, 1);
+    CU_ASSERT_STRING_EQUAL(s->why, "as a test");
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 2));
+    CU_ASSERT_EQUAL(s->downs, 1);
+    CU_ASSERT_TRUE(link_heard_us(s->link) > heard_us);
     close_link(s);
     server_stop(&server);
 }
@@ -904,7 +940,7 @@ UNIT_MAIN("redis/link_live", UNIT(test_greets_and_loads_the_library), UNIT(test_
           UNIT(test_wrong_password_keeps_trying), UNIT(test_commands_in_order), UNIT(test_not_up_answers_at_once),
           UNIT(test_pending_max_refuses), UNIT(test_huge_command_is_refused), UNIT(test_full_outbox_rebuilds),
           UNIT(test_pushes_in_stream_order), UNIT(test_refused_subscription_rebuilds), UNIT(test_killed_server),
-          UNIT(test_stopped_server_is_away), UNIT(test_pings_measure), UNIT(test_replica_is_away),
+          UNIT(test_stopped_server_is_away), UNIT(test_pings_measure), UNIT(test_rebuild), UNIT(test_replica_is_away),
           UNIT(test_free_in_reply), UNIT(test_free_in_loss), UNIT(test_free_on_up), UNIT(test_garbage_is_survived),
           UNIT(test_silence_is_survived), UNIT(test_tcp_by_number_and_name), UNIT(test_refused_port_keeps_trying),
           UNIT(test_unknown_name_keeps_trying), UNIT(test_tls), UNIT(test_tls_refuses_whom_it_cannot_know),
