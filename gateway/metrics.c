@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "gateway/process.h"
-#include "protocol/base/alloc.h"
 
 /* Aligned, so that no two workers write to one cache line. */
 struct slot {
@@ -199,50 +198,58 @@ static void put_histogram(struct buf *out, const struct row *r, size_t worker, c
 
 /* --- all of it --- */
 
-/* Numbers that others know: the histogram of writes counts two of them already, at no cost. */
-static void complete(struct slot *s)
-{
-    const struct histogram *writes = &s->histograms[HISTOGRAM_MESSAGES_PER_WRITE];
-    s->values[METRIC_WRITES] = histogram_count(writes);
-    s->values[METRIC_MESSAGES_OUT] = writes->sum;
-}
+/* What is told of one worker: its numbers at one moment, and those that others know. */
+struct told {
+    struct slot slot;
+    bool alive;
+};
 
 static bool lives(const struct slot *s)
 {
     return s->pid == getpid() || (s->pid > 0 && (kill((pid_t)s->pid, 0) == 0 || errno == EPERM));
 }
 
-/* Of a worker that died: what it counted stays true, what it held is gone, and there is no process to tell of. */
-static void put_row(struct buf *out, const struct row *r, size_t worker, bool alive)
+static void take(struct told *t, const struct slot *from)
 {
-    const struct slot *s = &slots[worker];
+    struct slot *s = &t->slot;
+    const struct histogram *writes = &s->histograms[HISTOGRAM_MESSAGES_PER_WRITE];
+    *s = *from;
+    s->values[METRIC_WRITES] = histogram_count(writes); /* counts two others already, at no cost */
+    s->values[METRIC_MESSAGES_OUT] = writes->sum;
+    t->alive = lives(s) && process_sample((pid_t)s->pid, s->values);
+}
+
+/* Of a worker that died: what it counted stays true, what it held is gone, and there is no process to tell of. */
+static void put_row(struct buf *out, const struct row *r, size_t worker, const struct told *t)
+{
+    const struct slot *s = &t->slot;
     if (strcmp(r->type, "histogram") == 0) {
         put_histogram(out, r, worker, &s->histograms[r->index]);
         return;
     }
-    if (!alive && strncmp(r->name, "process_", 8) == 0)
+    if (!t->alive && strncmp(r->name, "process_", 8) == 0)
         return;
     put_text(out, r->name);
     put_labels(out, r, worker, NULL);
-    put_number(out, alive || !is_gauge(r) ? s->values[r->index] : 0, in_seconds(r));
+    put_number(out, t->alive || !is_gauge(r) ? s->values[r->index] : 0, in_seconds(r));
 }
 
 void metrics_render(struct buf *out)
 {
-    bool *alive = sg_calloc(nslots, sizeof(*alive));
-    for (size_t w = 0; w < nslots; w++) {
-        complete(&slots[w]);
-        alive[w] = lives(&slots[w]) && process_sample((pid_t)slots[w].pid, slots[w].values);
-    }
+    struct told *told = aligned_alloc(alignof(struct told), nslots * sizeof(*told));
+    if (!told)
+        abort(); /* as every small allocation of ours */
+    for (size_t w = 0; w < nslots; w++)
+        take(&told[w], &slots[w]);
     const char *name = "";
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (strcmp(name, rows[i].name) != 0)
             put_head(out, &rows[i]);
         name = rows[i].name;
         for (size_t w = 0; w < nslots; w++)
-            put_row(out, &rows[i], w, alive[w]);
+            put_row(out, &rows[i], w, &told[w]);
     }
-    free(alive);
+    free(told);
 }
 
 static bool is_gauge_metric(enum metric m)
