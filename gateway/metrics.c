@@ -198,7 +198,16 @@ static void put_histogram(struct buf *out, const struct row *r, size_t worker, c
 
 /* --- all of it --- */
 
-/* What is told of one worker: its numbers at one moment, and those that others know. */
+/* The histogram of writes counts two others already, at no cost. */
+static int64_t value_of(const struct slot *s, size_t metric)
+{
+    const struct histogram *writes = &s->histograms[HISTOGRAM_MESSAGES_PER_WRITE];
+    if (metric == METRIC_WRITES)
+        return histogram_count(writes);
+    return metric == METRIC_MESSAGES_OUT ? writes->sum : s->values[metric];
+}
+
+/* What is told of one worker: its numbers at one moment, and those that its process has. */
 struct told {
     struct slot slot;
     bool alive;
@@ -211,12 +220,8 @@ static bool lives(const struct slot *s)
 
 static void take(struct told *t, const struct slot *from)
 {
-    struct slot *s = &t->slot;
-    const struct histogram *writes = &s->histograms[HISTOGRAM_MESSAGES_PER_WRITE];
-    *s = *from;
-    s->values[METRIC_WRITES] = histogram_count(writes); /* counts two others already, at no cost */
-    s->values[METRIC_MESSAGES_OUT] = writes->sum;
-    t->alive = lives(s) && process_sample((pid_t)s->pid, s->values);
+    t->slot = *from;
+    t->alive = lives(from) && process_sample((pid_t)from->pid, t->slot.values);
 }
 
 /* Of a worker that died: what it counted stays true, what it held is gone, and there is no process to tell of. */
@@ -231,7 +236,7 @@ static void put_row(struct buf *out, const struct row *r, size_t worker, const s
         return;
     put_text(out, r->name);
     put_labels(out, r, worker, NULL);
-    put_number(out, t->alive || !is_gauge(r) ? s->values[r->index] : 0, in_seconds(r));
+    put_number(out, t->alive || !is_gauge(r) ? value_of(s, r->index) : 0, in_seconds(r));
 }
 
 void metrics_render(struct buf *out)
@@ -265,9 +270,8 @@ int64_t metrics_total(enum metric m)
     bool gauge = is_gauge_metric(m);
     int64_t total = 0;
     for (size_t i = 0; i < nslots; i++) {
-        complete(&slots[i]);
         if (!gauge || lives(&slots[i]))
-            total += slots[i].values[m];
+            total += value_of(&slots[i], m);
     }
     return total;
 }
