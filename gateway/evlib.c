@@ -36,6 +36,8 @@ enum { SEND_BUFFER_BYTES = 128 * 1024 };
 /* How long a listener rests when a connection could not be accepted for want of descriptors or memory. */
 enum { ACCEPT_PAUSE_MS = 100, FAILURES_PER_LINE = 100 };
 
+enum { BLOCK_SLOTS = 64 };
+
 struct slot {
     struct lws *wsi; /* NULL: no libwebsockets socket at this descriptor */
     struct event reading;
@@ -53,7 +55,7 @@ struct evlib {
     struct event_base *base;
     struct lws_context *context;
     struct evlib_events on;
-    struct slot **slots; /* by descriptor */
+    struct slot **blocks; /* by descriptor; in blocks, or what stays would pin every page that a crowd leaves */
     size_t nslots;
     struct list ready;
     struct event timer;
@@ -64,12 +66,24 @@ struct evlib {
 
 static struct evlib *the_evlib; /* libwebsockets' operations carry no user pointer */
 
+static size_t blocks_of(const struct evlib *e)
+{
+    return (e->nslots + BLOCK_SLOTS - 1) / BLOCK_SLOTS;
+}
+
+/* NULL: this descriptor never was one of libwebsockets'. */
+static struct slot *slot_at(const struct evlib *e, int fd)
+{
+    struct slot *block = e->blocks[fd / BLOCK_SLOTS];
+    return block ? &block[fd % BLOCK_SLOTS] : NULL;
+}
+
 static struct slot *slot_of(struct lws *wsi)
 {
     int fd = lws_get_socket_fd(wsi);
     if (fd < 0 || (size_t)fd >= the_evlib->nslots)
         return NULL;
-    struct slot *s = the_evlib->slots[fd];
+    struct slot *s = slot_at(the_evlib, fd);
     return s && s->wsi == wsi ? s : NULL;
 }
 
@@ -101,16 +115,18 @@ static void on_accept_again(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct evlib *e = arg;
-    for (size_t i = 0; i < e->nslots; i++)
-        if (e->slots[i] && e->slots[i]->wsi && e->slots[i]->listens && e->slots[i]->wants_read)
-            event_add(&e->slots[i]->reading, NULL);
+    for (size_t i = 0; i < e->nslots; i++) {
+        struct slot *s = slot_at(e, (int)i);
+        if (s && s->wsi && s->listens && s->wants_read)
+            event_add(&s->reading, NULL);
+    }
 }
 
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     (void)arg;
-    struct slot *s = the_evlib->slots[fd];
+    struct slot *s = slot_at(the_evlib, fd);
     turn_begins();
     errno = 0; /* libwebsockets does not say why it accepted nobody, but leaves the reason here */
     serve(fd, LWS_POLLIN);
@@ -124,7 +140,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)arg;
     turn_begins();
     serve(fd, LWS_POLLIN);
-    const struct slot *s = the_evlib->slots[fd];
+    const struct slot *s = slot_at(the_evlib, fd);
     if (s->wsi && s->optimistic)
         the_evlib->on.after_read(s->wsi);
 }
@@ -143,9 +159,10 @@ static struct slot *slot_open(struct lws *wsi, bool listens)
     int fd = lws_get_socket_fd(wsi);
     if (fd < 0 || (size_t)fd >= e->nslots)
         return NULL;
-    struct slot *s = e->slots[fd];
-    if (!s)
-        s = e->slots[fd] = sg_calloc(1, sizeof(*s)); /* kept for the next connection with this descriptor */
+    struct slot **block = &e->blocks[fd / BLOCK_SLOTS];
+    if (!*block)
+        *block = sg_calloc(BLOCK_SLOTS, sizeof(**block)); /* kept for the next connections with these descriptors */
+    struct slot *s = slot_at(e, fd);
     assert(!s->wsi || s->wsi == wsi);
     s->wsi = wsi;
     s->wants_read = s->wants_write = s->optimistic = s->asked = s->serving = false;
@@ -287,7 +304,7 @@ struct evlib *evlib_new(struct event_base *base, size_t fd_limit, const struct e
     e->base = base;
     e->on = *on;
     e->nslots = fd_limit;
-    e->slots = sg_calloc(fd_limit, sizeof(*e->slots));
+    e->blocks = sg_calloc(blocks_of(e), sizeof(*e->blocks));
     e->timer_ms = -1;
     list_init(&e->ready);
     evtimer_assign(&e->timer, base, on_timer, e);
@@ -300,9 +317,9 @@ void evlib_free(struct evlib *e)
 {
     event_del(&e->timer);
     event_del(&e->accept_again);
-    for (size_t i = 0; i < e->nslots; i++)
-        free(e->slots[i]);
-    free(e->slots);
+    for (size_t i = 0; i < blocks_of(e); i++)
+        free(e->blocks[i]);
+    free(e->blocks);
     free(e);
     the_evlib = NULL;
 }

@@ -14,6 +14,7 @@
 #include "gateway/fleet.h"
 #include "gateway/gauges.h"
 #include "gateway/history.h"
+#include "gateway/evalloc.h"
 #include "gateway/item.h"
 #include "gateway/metrics.h"
 #include "gateway/notify.h"
@@ -339,6 +340,7 @@ static void stop(struct run *r)
 int gateway_run(const struct options *o, const char *redis_url, int worker, void (*second)(void *), void *arg)
 {
     struct run *r = sg_calloc(1, sizeof(*r));
+    evalloc_begin();
     r->on_second = second;
     r->arg = arg;
     r->g.opt = o;
@@ -361,6 +363,7 @@ int gateway_run(const struct options *o, const char *redis_url, int worker, void
     }
     stop(r);
     int code = r->g.exit_code;
+    evalloc_end();
     free(r);
     return code;
 }
