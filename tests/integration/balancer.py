@@ -12,7 +12,7 @@ import socket
 import ssl
 import subprocess
 
-from gateway import PATIENCE_S, REPOSITORY, free_port, poll, session_members
+from gateway import PATIENCE_S, REPOSITORY, free_port, http_exchange, poll, session_members
 
 HOST = "gateway.test"
 
@@ -40,13 +40,13 @@ def replaced(text, changes):
 
 
 class Balancer:
-    """One balancer process in front of three addresses (HOST:PORT)."""
+    """One balancer process in front of three addresses (HOST:PORT), each with so many places (if it counts them)."""
 
-    def __init__(self, folder, chain_and_key, gateways):
+    def __init__(self, folder, chain_and_key, gateways, places=1000):
         self.folder = pathlib.Path(folder) / self.name
         self.folder.mkdir()
         self.chain, self.key = chain_and_key
-        self.gateways = list(gateways)
+        self.gateways, self.places = list(gateways), places
         assert len(self.gateways) == 3
         self.port, self.plain_port = free_port(), free_port()
         self.log = self.folder / "stderr.log"
@@ -102,8 +102,8 @@ class Haproxy(Balancer):
     name = "haproxy"
     own_file = REPOSITORY / "deploy/haproxy/haproxy.cfg"
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
         both = self.folder / "syncgate.pem"
         both.write_text(self.chain.read_text() + self.key.read_text())
         self.file = self.own_file
@@ -114,10 +114,15 @@ class Haproxy(Balancer):
     def environment(self):
         variables = {"SYNCGATE_BIND_HTTPS": f"127.0.0.1:{self.port}", "SYNCGATE_BIND_HTTP": f"127.0.0.1:{self.plain_port}",
                      "SYNCGATE_BIND_FIGURES": f"unix@{self.folder}/figures.sock",
-                     "SYNCGATE_CERTIFICATE": f"{self.folder}/syncgate.pem"}
+                     "SYNCGATE_CERTIFICATE": f"{self.folder}/syncgate.pem", "SYNCGATE_PLACES": str(self.places)}
         for number, address in enumerate(self.gateways, 1):
             variables[f"SYNCGATE_GATEWAY_{number}"] = address
         return {**super().environment(), **variables}
+
+    def figure(self, name, label):
+        """One of its counters for Prometheus."""
+        response = http_exchange(f"{self.folder}/figures.sock", b"GET /metrics HTTP/1.0\r\n\r\n")  # 1.0: in one piece
+        return float(re.search(rf"(?m)^{re.escape(f'{name}{{{label}}}')} (.*)$", response.body.decode())[1])
 
     def check_command(self):
         return [program("haproxy"), "-c", "-f", self.file]
@@ -130,8 +135,8 @@ class Nginx(Balancer):
     name = "nginx"
     own_file = REPOSITORY / "deploy/nginx/nginx.conf"
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
         text = replaced(self.own_file.read_text(), [
             ("pid /run/nginx.pid;", f"pid {self.folder}/nginx.pid;"),
             ("error_log /var/log/nginx/error.log warn;", f"error_log {self.folder}/error.log warn;"),

@@ -29,8 +29,8 @@ def _front(request, tmp_path, chain_and_key):
         pytest.skip(f"{kind.name} is not installed")
     running = []
 
-    def start(addresses, run=True):
-        balancer = kind(tmp_path, chain_and_key, addresses)
+    def start(addresses, run=True, **options):
+        balancer = kind(tmp_path, chain_and_key, addresses, **options)
         running.append(balancer)
         return balancer.start() if run else balancer
 
@@ -240,6 +240,26 @@ async def test_503_is_asked_elsewhere(front, gateways, db, name):
             break
     for fake in fakes:
         await fake.aclose()
+
+
+async def test_a_full_fleet(front, gateways, db, name):
+    """Every place is used, and who found none gets the first that is free."""
+    fleet = [gateways.start("--max-connections", "4") for _ in range(3)]
+    balancer = front([address(gateway) for gateway in fleet], places=4)
+    await db.fcall("sg_var_set", name, "7")
+    watchers = [Watcher(balancer, name, number) for number in range(12)]
+    await all_hold(watchers, 7)
+    assert [await connections(gateway) for gateway in fleet] == [4, 4, 4]
+    waiting = Watcher(balancer, name, 13)
+    if balancer.name == "haproxy":  # it counts itself; nginx has to be told by the gateways
+        assert not any(watcher.refused for watcher in watchers), [watcher.refused for watcher in watchers]
+        await until(lambda: balancer.figure("haproxy_backend_current_queue", 'proxy="gateways"') == 1, "the next one waits")
+    else:
+        await until(lambda: waiting.refused, "the next one is refused")
+    await watchers[0].leave()
+    await all_hold(watchers[1:] + [waiting], 7)
+    for watcher in watchers[1:] + [waiting]:
+        await watcher.leave()
 
 
 PUBLIC = ["/", "/app.js", "/syncgate.js", "/healthz", "/readyz"]
