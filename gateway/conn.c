@@ -21,7 +21,6 @@ enum {
     WRITES_PER_TURN = 16,     /* then others get their turn */
     CLOSE_WAIT_MS = 5000,     /* for the peer's close frame */
     MISSED_PONGS_MAX = 2,
-    RX_KEPT = 0,              /* an idle connection keeps no receive buffer */
     CLOSE_REASON_BYTES = 123, /* RFC 6455 section 5.5: control frames carry at most 125 bytes */
     ERROR_WINDOW_MS = 60 * 1000
 };
@@ -38,7 +37,6 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     c->grants = options_hold(grants);
     c->opened_ms = gateway_now_ms();
     c->errors_since_ms = c->opened_ms;
-    buf_init(&c->rx, (size_t)g->opt->max_message);
     list_init(&c->subs);
     list_init(&c->dirty);
     list_init(&c->requests);
@@ -79,6 +77,16 @@ static void drop_queue(struct conn *c)
 {
     metric_add(METRIC_QUEUED_BYTES, -(int64_t)c->out.bytes);
     outq_deinit(&c->out);
+}
+
+static void rx_forget(struct conn *c)
+{
+    if (!c->rx)
+        return;
+    metric_add(METRIC_MEMORY_RECEIVING, -(int64_t)c->rx->cap);
+    buf_deinit(c->rx);
+    free(c->rx);
+    c->rx = NULL;
 }
 
 struct close_row {
@@ -161,8 +169,7 @@ void conn_dead(struct conn *c, int library_code)
     list_remove(&g->conns, &c->node);
     map_remove(&g->conns_by_id, &c->by_id);
     drop_queue(c);
-    metric_add(METRIC_MEMORY_RECEIVING, -(int64_t)c->rx.cap);
-    buf_deinit(&c->rx);
+    rx_forget(c);
     metric_add(was_open ? METRIC_CONNECTIONS : METRIC_CONNECTIONS_CLOSING, -1);
     count_close(c);
     options_release(c->grants);
@@ -199,7 +206,8 @@ static size_t rx_max(const struct conn *c, bool deflated)
 
 static bool too_big(struct conn *c, size_t more, size_t max)
 {
-    if (c->rx.len <= max && more <= max - c->rx.len) /* a reload may have lowered it */
+    size_t held = c->rx ? c->rx->len : 0;
+    if (held <= max && more <= max - held) /* a reload may have lowered it */
         return false;
     conn_close(c, 1009, "message too big");
     return true;
@@ -256,6 +264,16 @@ static bool rsv1_is_misplaced(struct conn *c, const struct conn_fragment *f)
     return false;
 }
 
+static void rx_put(struct conn *c, struct slice bytes, size_t max)
+{
+    if (!c->rx)
+        c->rx = sg_calloc(1, sizeof(*c->rx));
+    size_t cap = c->rx->cap;
+    c->rx->max = max;
+    buf_put_slice(c->rx, bytes);
+    metric_add(METRIC_MEMORY_RECEIVING, (int64_t)c->rx->cap - (int64_t)cap);
+}
+
 void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
 {
     if (c->state != CONN_OPEN)
@@ -263,27 +281,23 @@ void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
     metric_add(METRIC_BYTES_IN, (int64_t)bytes.len);
     c->bytes_in += bytes.len;
     if (f.first) {
-        buf_reset(&c->rx);
+        rx_forget(c);
         c->rx_binary = f.binary;
     }
     if (rsv1_is_misplaced(c, &f))
         return;
-    c->rx.max = rx_max(c, c->rx_deflated);
-    if (too_big(c, bytes.len + f.remaining, c->rx.max))
+    size_t max = rx_max(c, c->rx_deflated);
+    if (too_big(c, bytes.len + f.remaining, max))
         return;
     if (f.first && f.final) {
         whole_message(c, bytes);
         return;
     }
-    size_t held = c->rx.cap;
-    buf_put_slice(&c->rx, bytes);
-    metric_add(METRIC_MEMORY_RECEIVING, (int64_t)c->rx.cap - (int64_t)held);
+    rx_put(c, bytes, max);
     if (!f.final)
         return;
-    whole_message(c, buf_slice(&c->rx));
-    metric_add(METRIC_MEMORY_RECEIVING, -(int64_t)c->rx.cap);
-    buf_reset(&c->rx);
-    buf_trim(&c->rx, RX_KEPT);
+    whole_message(c, buf_slice(c->rx));
+    rx_forget(c);
 }
 
 void conn_announced(struct conn *c, size_t remaining)

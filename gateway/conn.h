@@ -17,6 +17,7 @@ enum conn_state {
     CONN_DEAD     /* taken out of everything; freed by ws.c in the close callback */
 };
 
+/* There are very many of them: the order leaves no holes. */
 struct conn {
     struct list_node node; /* gateway->conns */
     struct map_node by_id; /* gateway->conns_by_id, key = id */
@@ -32,37 +33,30 @@ struct conn {
     size_t answer_bytes; /* of the queue: answers, calls and errors that arrived while congested */
     bool congested;      /* the socket did not take everything: state is conflated until it does */
     bool reading_paused;
+    bool deflate; /* permessage-deflate was agreed on */
     uint32_t messages_out;
     uint32_t congested_since_ms; /* the low bits of gateway_now_ms(), while congested */
-    struct buf rx;               /* fragments of a message until it is whole */
+    struct buf *rx;              /* the fragments of a message until it is whole; NULL: nothing waits */
 
     /* session.c and item.c */
     struct list subs;     /* struct sub */
     struct list dirty;    /* struct sub that missed updates while congested */
     struct list requests; /* struct request that wait for Redis */
-    uint32_t watching;    /* item.c: item subscriptions among subs */
     uint64_t held_pass;   /* item_list.c: its answers have to wait in this pass */
     uint32_t writes_in_flight;
     uint32_t write_bytes_in_flight;
+    uint32_t watching; /* item.c: item subscriptions among subs */
+
+    /* errors-per-minute window */
+    uint32_t errors;
+    int64_t errors_since_ms;
 
     /* calls.c */
     struct list calls; /* calls this connection made */
 
-    /* errors-per-minute window */
-    int64_t errors_since_ms;
-    uint32_t errors;
-
     /* life */
-    struct list_node wheel;   /* a slot of gateway->wheel: when to ping */
-    struct list_node closing; /* gateway->closing while CONN_CLOSING */
-    bool detached;            /* its subscriptions and calls have ended */
-    bool peer_closed;         /* the peer sent its close frame */
-    bool rx_binary;
-    bool rx_deflated;  /* the message that arrives is compressed */
-    bool rx_continued; /* its first frame is over */
-    bool deflate;      /* permessage-deflate was agreed on */
-    uint8_t wheel_slot;
-    uint8_t missed_pongs;
+    struct list_node wheel;    /* a slot of gateway->wheel: when to ping */
+    struct list_node closing;  /* gateway->closing while CONN_CLOSING */
     int64_t close_deadline_ms; /* CONN_CLOSING: the peer's time to answer */
     int close_code;            /* ours; 0: we did not begin to close */
     int peer_close_code;       /* the peer's; 0: no close frame came */
@@ -70,6 +64,13 @@ struct conn {
     int64_t opened_ms;
     uint64_t bytes_in, bytes_out;
     struct remote remote; /* the client, as far as trusted proxies tell */
+    bool detached;        /* its subscriptions and calls have ended */
+    bool peer_closed;     /* the peer sent its close frame */
+    bool rx_binary;
+    bool rx_deflated;  /* the message that arrives is compressed */
+    bool rx_continued; /* its first frame is over */
+    uint8_t wheel_slot;
+    uint8_t missed_pongs;
 };
 
 /* --- called by ws.c --- */

@@ -430,7 +430,8 @@ static void log_from_library(int level, const char *line)
 
 static void fill_protocols(struct ws *w)
 {
-    /* rx_buffer_size: every connection holds that much; 256 takes an idle one from 5.5 kB to 1.7 kB and a usual message at once. tx_packet_size: never split a write of ours. */
+    /* rx_buffer_size: every connection holds that much, and it is what one read takes. A usual message fits; the default of
+     * 4 096 would make an idle connection weigh 3.8 kB more. tx_packet_size: never split a write of ours. */
     const struct lws_protocols model = {.callback = callback, .rx_buffer_size = 256, .tx_packet_size = INT_MAX / 2};
     for (int i = 0; i < SLOTS; i++)
         w->protocols[i] = model;
