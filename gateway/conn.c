@@ -156,7 +156,7 @@ void conn_dead(struct conn *c, int library_code)
 {
     struct gateway *g = c->gw;
     if (library_code && !c->close_code && !c->peer_close_code) {
-        c->close_code = library_code;
+        c->close_code = (uint16_t)library_code;
         c->close_why = "malformed frame";
     }
     log_end(c);
@@ -475,7 +475,7 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
     c->state = CONN_CLOSING;
     metric_add(METRIC_CONNECTIONS, -1);
     metric_add(METRIC_CONNECTIONS_CLOSING, 1);
-    c->close_code = code;
+    c->close_code = (uint16_t)code;
     c->close_why = why;
     c->close_deadline_ms = gateway_now_ms() + CLOSE_WAIT_MS;
     list_append(&c->gw->closing, &c->closing);
@@ -493,7 +493,7 @@ bool conn_peer_closed(struct conn *c, int code)
     if (!c)
         return true;
     c->peer_closed = true;
-    c->peer_close_code = code;
+    c->peer_close_code = (uint16_t)code;
     return c->state == CONN_CLOSING && !c->out.len && !c->congested;
 }
 

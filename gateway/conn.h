@@ -35,8 +35,7 @@ struct conn {
     bool reading_paused;
     bool deflate; /* permessage-deflate was agreed on */
     uint32_t messages_out;
-    uint32_t congested_since_ms; /* the low bits of gateway_now_ms(), while congested */
-    struct buf *rx;              /* the fragments of a message until it is whole; NULL: nothing waits */
+    struct buf *rx; /* the fragments of a message until it is whole; NULL: nothing waits */
 
     /* session.c and item.c */
     struct list subs;     /* struct sub */
@@ -55,12 +54,13 @@ struct conn {
     struct list calls; /* calls this connection made */
 
     /* life */
-    struct list_node wheel;    /* a slot of gateway->wheel: when to ping */
-    struct list_node closing;  /* gateway->closing while CONN_CLOSING */
-    int64_t close_deadline_ms; /* CONN_CLOSING: the peer's time to answer */
-    int close_code;            /* ours; 0: we did not begin to close */
-    int peer_close_code;       /* the peer's; 0: no close frame came */
-    const char *close_why;     /* a static sentence */
+    struct list_node wheel;      /* a slot of gateway->wheel: when to ping */
+    struct list_node closing;    /* gateway->closing while CONN_CLOSING */
+    int64_t close_deadline_ms;   /* CONN_CLOSING: the peer's time to answer */
+    uint16_t close_code;         /* ours; 0: we did not begin to close */
+    uint16_t peer_close_code;    /* the peer's; 0: no close frame came */
+    uint32_t congested_since_ms; /* the low bits of gateway_now_ms(), while congested */
+    const char *close_why;       /* a static sentence */
     int64_t opened_ms;
     uint64_t bytes_in, bytes_out;
     struct remote remote; /* the client, as far as trusted proxies tell */

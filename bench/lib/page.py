@@ -176,7 +176,7 @@ TABLES = {
 
 
 def work_section(numbers, work):
-    lines = [f"#### {work.title}", ""]
+    lines = [f"#### {work.title}", "", *([work.note, ""] if work.note else [])]
     if not numbers.systems(work):
         why = [reason for key, reason in numbers.results["skipped"].items() if key.endswith(" " + work.name)]
         return "\n".join([*lines, f"Not measured: {why[0]}." if why else "Not measured.", ""])
