@@ -222,6 +222,34 @@ async def test_changes_and_writes(gateway, peers, db, name):
     assert after["syncgate_loop_turn_seconds_sum"] > before["syncgate_loop_turn_seconds_sum"]
 
 
+async def test_conflation(gateway, peers, db, name):
+    """A reader that does not read: what it is not sent is counted, each change once, until it goes or reads again."""
+    await db.fcall("sg_var_set", name, "0")
+    idle = await scrape(gateway)
+    raw = await peers.bare(gateway.address, receive_buffer=4096)
+    await raw.send(func="subscribe", type="var", name=name)
+    await moved(gateway, idle, subscriptions=1)
+    large = 0
+
+    async def full():
+        nonlocal large
+        large += 1
+        await db.fcall("sg_var_set", name, json.dumps("x" * 100_000))
+        return await gateway.metric("syncgate_dirty_subscriptions") == 1
+    await until(full, "the socket is full")
+    await moved(gateway, idle, changes_total=large, partial_writes_total=1)
+    before = await scrape(gateway)
+    for number in range(1, 6):
+        await db.fcall("sg_var_set", name, number)
+        await moved(gateway, before, changes_total=number)
+    await moved(gateway, before, conflated_total=5, dirty_subscriptions=0, writes_total=0, messages_sent_total=0, queued_bytes=0)
+    value = None
+    while value != 5:
+        value = json.loads(await raw.recv_text())["value"]
+    await moved(gateway, before, dirty_subscriptions=-1, conflated_total=5)
+    await moved(gateway, idle, dirty_subscriptions=0, queued_bytes=0)
+
+
 async def test_calls_by_outcome(gateways, peers, name):
     gateway = gateways.start("--call-timeout", "300ms")
     executor, caller, leaving = await peers(gateway), await peers(gateway), await peers(gateway)

@@ -14,6 +14,7 @@ static struct buf rendered(void)
     metrics_render(&out);
     buf_put_char(&out, '\0');
     CU_ASSERT_FALSE_FATAL(out.failed);
+    CU_ASSERT_TRUE(out.len < metrics_workers() * METRICS_BYTES_MAX / 2); /* else it is time for more */
     return out;
 }
 
