@@ -74,6 +74,8 @@ elif has podman && has podman-compose && has buildah; then
 else
     skip "neither Docker with compose nor podman, podman-compose and buildah are installed"
 fi
+files=$(ulimit -Hn)
+[ "$files" = unlimited ] || [ "$files" -ge 4096 ] || skip "500 clients and their balancer need 4096 open files, the limit is $files"
 say "with $engine"
 
 build() { # TAG DOCKERFILE CONTEXT
@@ -186,13 +188,30 @@ if ! runs; then
     runs || { cat "$work/run.log"; skip "$engine cannot run a container here"; }
     say "podman runs with limits that it may set, and runc"
 fi
+# What the compose files need of the machine: names, connections between containers, and a port of ours that leads to one.
+free_port() { /usr/bin/python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 has_networks() {
-    local status=0
-    "$engine" network create "$project-probe" && timeout 60 "$engine" run --rm --network "$project-probe" "$base" true || status=1
-    "$engine" network rm "$project-probe"
+    local name=$project-probe port status=0
+    port=$(free_port)
+    "$engine" network create "$name" &&
+        "$engine" run -d --name "$name" --network "$name" -p "127.0.0.1:$port:8080" "$base" perl -MIO::Socket::INET -e '
+            my $s = IO::Socket::INET->new(LocalPort => 8080, Listen => 5) or die $!;
+            while (my $c = $s->accept) { print $c "here\n"; close $c }' &&
+        timeout 60 "$engine" run --rm --network "$name" "$base" perl -MIO::Socket::INET -e '
+            for (1 .. 100) {
+                my $c = IO::Socket::INET->new(PeerHost => $ARGV[0], PeerPort => 8080);
+                exit 0 if $c && <$c> eq "here\n";
+                select undef, undef, undef, 0.2;
+            }
+            die "no connection to $ARGV[0]\n"' "$name" &&
+        /usr/bin/python3 -c 'import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
+    sys.exit(s.recv(10) != b"here\n")' "$port" || status=1
+    "$engine" rm -f "$name"
+    "$engine" network rm "$name"
     return $status
 }
-has_networks >"$work/network.log" 2>&1 || { cat "$work/network.log"; skip "$engine cannot give containers a network here"; }
+has_networks >"$work/network.log" 2>&1 || { cat "$work/network.log"; skip "$engine cannot connect containers here"; }
 
 image_of() { sed -n "s/^ *image: \(.*$1:.*\)/\1/p" docker/compose*.yaml | head -n 1; }
 stand_in "$(image_of redis)" make_redis
@@ -246,7 +265,6 @@ check "without a Redis it says what is missing" wants_redis
 
 # --- the compose file -------------------------------------------------------------------------------------------
 
-free_port() { /usr/bin/python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 SYNCGATE_PUBLISH=127.0.0.1:$(free_port) SYNCGATE_PROMETHEUS=127.0.0.1:$(free_port) SYNCGATE_GRAFANA=127.0.0.1:$(free_port)
 export SYNCGATE_PUBLISH SYNCGATE_GATEWAYS=3 SYNCGATE_PROMETHEUS SYNCGATE_GRAFANA
 # Passwords that would break a careless script.
