@@ -29,6 +29,7 @@ enum {
 struct drain {
     struct gateway *g;
     struct event timer;
+    pid_t parent; /* of a worker */
     int signals;
     bool asked;       /* the parent was told */
     int64_t since_ms; /* the period began */
@@ -40,6 +41,7 @@ struct drain *drain_new(struct gateway *g)
 {
     struct drain *d = sg_calloc(1, sizeof(*d));
     d->g = g;
+    d->parent = getppid();
     return d;
 }
 
@@ -160,8 +162,8 @@ void drain_program(struct drain *d)
 {
     if (d->g->worker < 0) {
         drain_begin(d);
-    } else if (!d->g->draining && !d->asked) {
+    } else if (!d->g->draining && !d->asked && getppid() == d->parent) { /* else it has died, and we are told to end */
         d->asked = true;
-        kill(getppid(), SIGUSR1); /* workers.c passes it on to all, this one included */
+        kill(d->parent, SIGUSR1); /* workers.c passes it on to all, this one included */
     }
 }

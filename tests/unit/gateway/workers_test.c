@@ -9,17 +9,21 @@
 #include <unistd.h>
 
 struct report {
-    char what; /* S: started, T: got SIGTERM, . : a second in the parent */
+    /* S: started; T, U, H: got SIGTERM, SIGUSR1, SIGHUP; in the parent: '.' a second, w: all are well, r: ready, h: reloads,
+     * e: the end begins */
+    char what;
     int number;
     pid_t pid;
 };
 
 /* How the workers of a case behave. */
 struct behaviour {
-    int terms;     /* SIGTERMs a worker takes before it returns; each is reported */
+    int terms;     /* SIGTERMs or SIGUSR1s a worker takes before it returns; each is reported */
     int code;      /* what it returns then */
     int stillborn; /* the worker that returns 3 at once; -1: none */
     bool reports_seconds;
+    bool beats;          /* its workers say that they are ready */
+    bool reports_parent; /* what else the parent is called for */
     int pipe[2];
 };
 
@@ -35,6 +39,8 @@ static sigset_t sigterm(void)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGHUP);
     return set;
 }
 
@@ -45,10 +51,13 @@ static int work(void *arg, int number)
     report(b, 'S', number);
     if (number == b->stillborn)
         _exit(3);
-    for (int i = 0; i < b->terms; i++) {
+    if (b->beats)
+        workers_beat();
+    for (int i = 0; i < b->terms;) {
         int signal;
         sigwait(&term, &signal);
-        report(b, 'T', number);
+        report(b, signal == SIGTERM ? 'T' : signal == SIGUSR1 ? 'U' : 'H', number);
+        i += signal != SIGHUP;
     }
     _exit(b->code); /* not through CUnit's end */
 }
@@ -60,6 +69,26 @@ static void second(void *arg)
         report(b, '.', -1);
 }
 
+static void ready(void *arg)
+{
+    report(arg, 'r', -1);
+}
+
+static void well(void *arg)
+{
+    report(arg, 'w', -1);
+}
+
+static void reload(void *arg)
+{
+    report(arg, 'h', -1);
+}
+
+static void stopping(void *arg)
+{
+    report(arg, 'e', -1);
+}
+
 /* Runs workers_run in a process of its own and returns its id. */
 static pid_t begin(struct behaviour *b, size_t count)
 {
@@ -68,7 +97,13 @@ static pid_t begin(struct behaviour *b, size_t count)
     pid_t parent = fork();
     CU_ASSERT_TRUE_FATAL(parent >= 0);
     if (parent == 0) {
-        const struct workers_job job = {.run = work, .on_second = second, .arg = b};
+        struct workers_job job = {.run = work, .on_second = second, .arg = b};
+        if (b->reports_parent) {
+            job.on_ready = ready;
+            job.on_well = well;
+            job.on_reload = reload;
+            job.on_stopping = stopping;
+        }
         sigset_t term = sigterm(); /* blocked in the workers from their first moment, so that none is missed */
         sigprocmask(SIG_BLOCK, &term, NULL);
         log_init(LOG_LEVEL_ERROR, -1);
@@ -79,14 +114,14 @@ static pid_t begin(struct behaviour *b, size_t count)
     return parent;
 }
 
-/* The next report that is not about a second; what is 0 when everybody is gone. */
+/* The next report that does not come each second; what is 0 when everybody is gone. */
 static struct report next(const struct behaviour *b)
 {
     struct report r = {0};
     do {
         if (read(b->pipe[0], &r, sizeof(r)) != (ssize_t)sizeof(r))
             return (struct report){0};
-    } while (r.what == '.');
+    } while (r.what == '.' || r.what == 'w');
     return r;
 }
 
@@ -240,6 +275,37 @@ static void test_seconds(void)
     expect_end(&b, parent, 0);
 }
 
+static void test_beats_and_signals(void)
+{
+    struct behaviour b = {.terms = 1, .stillborn = -1, .beats = true, .reports_parent = true};
+    pid_t parent = begin(&b, 2);
+    expect(&b, 'S', 2, NULL);
+    CU_ASSERT_EQUAL_FATAL(next(&b).what, 'r');
+    for (int i = 0; i < 2; i++) {
+        kill(parent, SIGHUP);
+        CU_ASSERT_EQUAL(next(&b).what, 'h'); /* the parent is first */
+        expect(&b, 'H', 2, NULL);
+    }
+    kill(parent, SIGUSR1);
+    CU_ASSERT_EQUAL(next(&b).what, 'e');
+    expect(&b, 'U', 2, NULL);
+    expect_end(&b, parent, 0);
+}
+
+static void test_ready_takes_all(void)
+{
+    struct behaviour b = {.terms = 1, .stillborn = -1, .reports_parent = true}; /* nobody beats */
+    pid_t parent = begin(&b, 2);
+    struct report r;
+    expect(&b, 'S', 2, NULL);
+    CU_ASSERT_EQUAL_FATAL(read(b.pipe[0], &r, sizeof(r)), (ssize_t)sizeof(r));
+    CU_ASSERT_EQUAL(r.what, 'w'); /* they may be starting still */
+    kill(parent, SIGTERM);
+    CU_ASSERT_EQUAL(next(&b).what, 'e');
+    expect(&b, 'T', 2, NULL);
+    expect_end(&b, parent, 0);
+}
+
 UNIT_MAIN("gateway/workers", UNIT(test_stop), UNIT(test_bad_end), UNIT(test_restart), UNIT(test_restart_after_good_end),
           UNIT(test_could_not_start), UNIT(test_second_signal), UNIT(test_third_signal_kills), UNIT(test_parent_dies),
-          UNIT(test_seconds))
+          UNIT(test_seconds), UNIT(test_beats_and_signals), UNIT(test_ready_takes_all))
