@@ -90,9 +90,9 @@ build() { # TAG DOCKERFILE CONTEXT
 
 compose() {
     if [ $engine = docker ]; then
-        docker compose -p "$project" -f docker/compose.yaml -f docker/compose.monitoring.yaml "$@"
+        docker compose -p "$project" -f docker/compose.yaml --profile monitoring "$@"
     else
-        podman-compose -p "$project" -f docker/compose.yaml -f docker/compose.monitoring.yaml "$@"
+        podman-compose -p "$project" -f docker/compose.yaml "$@"
     fi
 }
 
@@ -188,7 +188,7 @@ if ! runs; then
     runs || { cat "$work/run.log"; skip "$engine cannot run a container here"; }
     say "podman runs with limits that it may set, and runc"
 fi
-# What the compose files need of the machine: names, connections between containers, and a port of ours that leads to one.
+# What the compose file needs of the machine: names, connections between containers, and a port of ours that leads to one.
 free_port() { /usr/bin/python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 has_networks() {
     local name=$project-probe port status=0
@@ -213,7 +213,7 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
 }
 has_networks >"$work/network.log" 2>&1 || { cat "$work/network.log"; skip "$engine cannot connect containers here"; }
 
-image_of() { sed -n "s/^ *image: \(.*$1:.*\)/\1/p" docker/compose*.yaml | head -n 1; }
+image_of() { sed -n "s/^ *image: \(.*$1:.*\)/\1/p" docker/compose.yaml | head -n 1; }
 stand_in "$(image_of redis)" make_redis
 stand_in "$(image_of haproxy)" make_haproxy
 stand_in "$(image_of prometheus)" make_prometheus
@@ -269,13 +269,13 @@ SYNCGATE_PUBLISH=127.0.0.1:$(free_port) SYNCGATE_PROMETHEUS=127.0.0.1:$(free_por
 export SYNCGATE_PUBLISH SYNCGATE_GATEWAYS=3 SYNCGATE_PROMETHEUS SYNCGATE_GRAFANA
 # Passwords that would break a careless script.
 export GATEWAY_PASSWORD="g-$RANDOM" TICKER_PASSWORD="t/&'\$$RANDOM" ADMIN_PASSWORD="a b|#$RANDOM"
-say "starting docker/compose.yaml and docker/compose.monitoring.yaml with 3 gateways at $SYNCGATE_PUBLISH"
+say "starting docker/compose.yaml and its monitoring with 3 gateways at $SYNCGATE_PUBLISH"
 compose_started=1
 start() {
     if [ $engine = docker ]; then compose up -d --no-build --scale gateway=3 "${services[@]}"; else compose up -d "${services[@]}"; fi >"$work/up.log" 2>&1 ||
         { tail -n 20 "$work/up.log"; return 1; }
 }
-if check "the compose files start" start; then
+if check "the compose file starts" start; then
     /usr/bin/python3 docker/test_compose.py "$engine" "$project" "$SYNCGATE_PUBLISH" | tee "$work/compose.log"
     [ "${PIPESTATUS[0]}" -le 1 ] || failed=$((failed + 1)) # it did not get to its end
     passed=$((passed + $(grep -c '^ok  ' "$work/compose.log")))

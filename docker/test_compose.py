@@ -327,17 +327,16 @@ async def grafana_has_the_dashboard(_):
 async def what_is_mounted_is_there(_):
     """An engine makes a folder of what is missing, without a word."""
     folder, mounted = pathlib.Path(__file__).parent, {}
-    for name in ("compose.yaml", "compose.monitoring.yaml"):
-        for service in yaml.safe_load((folder / name).read_text())["services"].values():
-            for volume in service.get("volumes", []):
-                source, target = volume.split(":")[:2]
-                if source.startswith("."):
-                    expect((folder / source).exists(), f"{name}: {source} is missing")
-                    mounted[target] = folder / source
-            home = service.get("environment", {}).get("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH")
-            if home:
-                where, _, file = home.rpartition("/")
-                expect((mounted[where] / file).is_file(), f"{name}: there is no {home}")
+    for service in yaml.safe_load((folder / "compose.yaml").read_text())["services"].values():
+        for volume in service.get("volumes", []):
+            source, target = volume.split(":")[:2]
+            if source.startswith("."):
+                expect((folder / source).exists(), f"{source} is missing")
+                mounted[target] = folder / source
+        home = service.get("environment", {}).get("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH")
+        if home:
+            where, _, file = home.rpartition("/")
+            expect((mounted[where] / file).is_file(), f"there is no {home}")
     expect(len(mounted) >= 8, f"{mounted}")
 
 
