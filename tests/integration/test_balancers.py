@@ -147,7 +147,8 @@ async def test_gateways_that_go_lose_nobody(front, gateways, db, name):
     watchers = [Watcher(balancer, name, number) for number in range(CLIENTS)]
     await all_hold(watchers, 0)
     counts = [await connections(gateway) for gateway in fleet]
-    assert sum(counts) == CLIENTS and min(counts) >= CLIENTS // 3 - 1, f"not spread over the three: {counts}"
+    # A gateway that was slow to accept is left alone for a second, so the shares need not be equal.
+    assert sum(counts) == CLIENTS and min(counts) >= CLIENTS // 6, f"not spread over the three: {counts}"
 
     writer = Writer(db, name)
     await until(lambda: writer.last > 20, "changes")
