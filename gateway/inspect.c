@@ -110,8 +110,8 @@ static void write_why(struct jsonw *w, const struct conn *c)
     if (c->state != CONN_OPEN)
         say(w, "closing with %d, %s", c->close_code, c->close_why);
     if (c->congested)
-        say(w, "congested for %lld.%lld s: the client does not read, or its network is slow",
-            (long long)(congested_ms(c) / 1000), (long long)(congested_ms(c) % 1000 / 100));
+        say(w, "congested for %lld.%lld s: it reads too slowly, or not at all", (long long)(congested_ms(c) / 1000),
+            (long long)(congested_ms(c) % 1000 / 100));
     if (c->dirty.count)
         say(w, "%zu subscription%s will get the newest state when it reads again", c->dirty.count,
             many(c->dirty.count));

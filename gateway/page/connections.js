@@ -1,0 +1,61 @@
+/* The connections of this process, worst first, each with what ails it. */
+import { ask } from './admin.js';
+import { $, h } from './dom.js';
+import { fill } from './table.js';
+import { bytes, count, micros, span } from './units.js';
+
+const LIMIT = 25;
+
+let after = 0; // the page by id that is shown
+let next = null;
+
+const waiting = ({ queued_bytes, unsent_bytes = 0, congested }) => (congested || queued_bytes ? bytes(queued_bytes + unsent_bytes) : '–');
+
+function whyOf({ why, trouble }) {
+  if (why.length === 0) return h('span', { class: 'quiet' }, trouble === 0 ? 'well' : 'busy');
+  return h('ul', { class: 'why' }, ...why.map((text) => h('li', {}, text)));
+}
+
+/* A list that says the same stays. */
+function sameOr(cell, made) {
+  return cell.firstElementChild?.textContent === made.textContent ? cell.firstElementChild : made;
+}
+
+export function showConnections(onTap) {
+  const tapButton = (row, element) =>
+    element.querySelector('button') ?? h('button', { type: 'button', class: 'small', 'aria-label': `Tap connection ${row.id}`, onclick: () => onTap(row.id) }, 'Tap');
+  const columns = [
+    { name: 'Id', class: 'number', show: ({ id }) => id },
+    { name: 'Client', show: ({ remote }) => remote },
+    { name: 'Token', show: ({ token }) => token },
+    { name: 'Age', class: 'number', show: ({ age_ms }) => span(age_ms) },
+    { name: 'Subscriptions', class: 'number', show: ({ subscriptions }) => count(subscriptions) },
+    { name: 'Sent', class: 'number', show: ({ sent, sent_bytes }) => `${count(sent)} · ${bytes(sent_bytes)}` },
+    { name: 'Round trip', class: 'number', show: ({ rtt_us }) => (rtt_us ? micros(rtt_us) : '–') },
+    { name: 'Waiting', class: 'number', show: waiting },
+    { name: 'Why it is slow', class: 'wide', show: (row, element) => sameOr(element.lastElementChild.previousElementSibling, whyOf(row)) },
+    { name: '', show: tapButton },
+  ];
+  const update = async (signal) => {
+    const byTrouble = $('connections-order').value === 'trouble';
+    const query = byTrouble ? 'order=trouble' : `after=${after}`;
+    const answer = await ask(`admin/connections?limit=${LIMIT}&${query}`, signal);
+    next = answer.next ?? null;
+    fill($('connections-rows'), answer.connections, columns, ({ id }) => id, (element, { congested, trouble }) => {
+      element.dataset.state = congested ? 'slow' : trouble > 0 ? 'busy' : 'well';
+    });
+    const shown = answer.connections.length;
+    $('connections-count').textContent = shown < answer.total ? `${count(shown)} of ${count(answer.total)}` : count(answer.total);
+    $('connections-empty').hidden = shown > 0;
+    $('connections-next').hidden = byTrouble || next === null;
+    $('connections-first').hidden = byTrouble || after === 0;
+  };
+  const turn = (to) => () => {
+    after = to();
+    return update().catch(() => {});
+  };
+  $('connections-order').addEventListener('change', turn(() => 0));
+  $('connections-next').addEventListener('click', turn(() => next ?? 0));
+  $('connections-first').addEventListener('click', turn(() => 0));
+  return update;
+}

@@ -1,0 +1,28 @@
+/* Whom this process turned away, newest first. */
+import { ask } from './admin.js';
+import { $, h } from './dom.js';
+import { fill } from './table.js';
+import { clock, count } from './units.js';
+
+const meanings = {
+  400: 'a broken request', 401: 'no good token', 403: 'not allowed', 404: 'nothing there', 405: 'a wrong method', 426: 'not an upgrade',
+  503: 'no room, or not ready', 1002: 'broke the protocol', 1007: 'malformed data', 1008: 'broke the rules', 1009: 'too large', 1013: 'did not read its answers',
+};
+
+const columns = [
+  { name: 'Time', show: ({ time_ms }) => clock(time_ms) },
+  { name: 'Code', show: ({ code }, element) => element.querySelector('.badge') ?? h('span', { class: 'badge', 'data-state': code >= 1000 ? 'differs' : 'error', title: meanings[code] ?? '' }, code) },
+  { name: 'Client', show: ({ remote }) => remote },
+  { name: 'What', class: 'wide', show: ({ subject }) => subject },
+  { name: 'Why', class: 'wide', show: ({ why }) => why },
+  { name: 'Times', class: 'number', show: ({ times }) => count(times) },
+];
+
+export function showRefusals() {
+  return async (signal) => {
+    const { refusals, total } = await ask('admin/refusals', signal);
+    fill($('refusals-rows'), refusals, columns, ({ first_ms, code, remote, subject, why }) => [first_ms, code, remote, subject, why].join(' '));
+    $('refusals-count').textContent = count(total);
+    $('refusals-empty').hidden = refusals.length > 0;
+  };
+}

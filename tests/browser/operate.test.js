@@ -1,0 +1,303 @@
+/* The operations half of the page as an admin uses it: on the gateway's machine without a token, elsewhere with one. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { Client } from './clients.js';
+import { Stage, eventually } from './stage.js';
+
+const stage = new Stage();
+const clients = [];
+let one;
+let two;
+
+before(async () => {
+  await stage.open();
+  const config = await stage.file('admin.yaml', `
+anonymous: { subscribe: ["*"], call: ["*"], write: ["*"], serve: ["*"] }
+tokens:
+  - { token: "the boss", name: boss, admin: true, subscribe: ["*"] }
+  - { token: "a clerk", name: clerk, subscribe: ["*"] }
+`);
+  [one, two] = [await stage.gateway(['--config', config]), await stage.gateway(['--config', config])];
+});
+
+after(() => stage.close());
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await stage.closePages();
+  /* A 401 is what some tests are about; the browser says so too. */
+  assert.deepEqual(stage.takeProblems().filter((problem) => !/status of 40[13]/.test(problem)), []);
+});
+
+/* ---- words ---- */
+
+const contains = (locator, text) => eventually(async () => assert.ok((await locator.textContent()).includes(text), `no “${text}” in “${await locator.textContent()}”`));
+const figure = (page, id) => page.locator(`#chart-${id} .chart-figure`);
+const set = (name, value) => stage.call('sg_var_set', name, JSON.stringify(value));
+
+async function client(gateway, token) {
+  const made = await Client.open(gateway, token);
+  clients.push(made);
+  return made;
+}
+
+async function operate(gateway, options = {}) {
+  const page = await stage.page(gateway, { query: '#operate', ...options });
+  await page.locator('#admitted').waitFor();
+  return page;
+}
+
+/* From a page that came through a balancer. */
+const elsewhere = { extraHTTPHeaders: { 'X-Forwarded-For': '192.0.2.7' } };
+
+async function admin(gateway, path) {
+  const response = await fetch(`${gateway.url}admin/${path}`);
+  assert.equal(response.status, 200, path);
+  return response.json();
+}
+
+/* ---- the two halves ---- */
+
+test('tabs switch by click, key and address, and the demo lives on', async () => {
+  const page = await stage.page(one);
+  assert.equal(await page.locator('#panel-operate').isVisible(), false);
+  await page.locator('#tab-operate').click();
+  await page.locator('#admitted').waitFor();
+  assert.equal(await page.locator('#panel-try').isVisible(), false);
+  assert.match(page.url(), /#operate$/);
+  await page.locator('#tab-operate').press('ArrowLeft');
+  await page.locator('#panel-try').waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'tab-try');
+  assert.doesNotMatch(page.url(), /#/);
+  await page.locator('#tab-try').press('ArrowRight');
+  await page.locator('#admitted').waitFor();
+  await page.reload();
+  await page.locator('#admitted').waitFor();
+});
+
+test('nothing is asked while nobody looks', async () => {
+  const page = await stage.page(one);
+  const asked = [];
+  page.on('request', (request) => request.url().includes('/admin/') && asked.push(request.url()));
+  await page.locator('#tab-operate').click();
+  await eventually(() => assert.ok(asked.length > 3));
+  await page.locator('#tab-try').click();
+  const before = asked.length;
+  await set('demo:text', 'two seconds of the history'); // time passes on the gateway, not in this test
+  const { now_ms } = await admin(one, 'stats');
+  await eventually(async () => assert.ok((await admin(one, `stats?since=${now_ms}`)).history.rows.length >= 3));
+  assert.ok(asked.length <= before + 1, `${asked.length - before} questions`);
+});
+
+test('scripts and styles come from the gateway alone', async () => {
+  const response = await fetch(one.url);
+  const policy = response.headers.get('content-security-policy');
+  assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self'/);
+  assert.doesNotMatch(policy, /unsafe|\*/);
+  const html = await response.text();
+  assert.doesNotMatch(html, /<script(?![^>]*src=)|\sstyle=|\son[a-z]+=/);
+});
+
+/* ---- figures ---- */
+
+test('the charts move with what happens', async () => {
+  const page = await operate(one);
+  await page.locator('#gateway-state[data-state=ready]').waitFor();
+  await contains(page.locator('#gateway-about'), one.host);
+  await set('demo:moving', 0);
+  for (let i = 0; i < 3; i++) (await client(one)).subscribe('demo:moving');
+  await eventually(async () => assert.equal(await figure(page, 'connections').textContent(), '4')); // the page itself is one
+  await eventually(async () => {
+    await set('demo:moving', Date.now());
+    const [deliveries, changes] = (await figure(page, 'deliveries').textContent()).split(' / ').map(Number);
+    assert.ok(deliveries > 0 && changes > 0);
+  });
+  await eventually(async () => assert.match(await figure(page, 'latency').textContent(), /[µm]s \/ .*s/));
+  assert.ok((await page.locator('#chart-deliveries .line').count()) >= 1);
+  await page.locator('#chart-connections svg').focus();
+  await page.keyboard.press('ArrowLeft');
+  await contains(page.locator('#chart-connections .chart-now'), 'at ');
+  await page.keyboard.press('Escape');
+  assert.equal(await page.locator('#chart-connections .cursor').count(), 0);
+});
+
+test('a gateway that starts anew begins at nothing', async () => {
+  const page = await operate(two);
+  await two.kill();
+  await contains(page.locator('#operate-problem'), 'does not answer');
+  await two.start();
+  await eventually(async () => assert.equal(await page.locator('#operate-problem').textContent(), ''));
+  await eventually(async () => assert.doesNotMatch(await figure(page, 'deliveries').textContent(), /-/));
+});
+
+/* ---- connections ---- */
+
+test('a slow reader stands first, with its reason', async () => {
+  await set('big', '0');
+  for (let i = 0; i < 3; i++) await client(one);
+  const slow = await client(one, 'a clerk');
+  slow.subscribe('big');
+  slow.stall();
+  await eventually(async () => {
+    await set('big', 'x'.repeat(30000));
+    const { connections } = await admin(one, 'connections?order=trouble&limit=1');
+    assert.ok(connections[0].dirty > 0);
+  });
+  const page = await operate(one);
+  const first = page.locator('#connections-rows tr').first();
+  await page.locator('#connections-rows tr[data-state=slow]').waitFor();
+  await contains(first, 'clerk');
+  await contains(first.locator('.why'), 'congested for');
+  await contains(first.locator('.why'), 'will get the newest state when it reads again');
+  await page.locator('#connections-order').selectOption('id');
+  await eventually(async () => {
+    const ids = await page.locator('#connections-rows td:first-child').allTextContents();
+    assert.deepEqual(ids.map(Number), ids.map(Number).toSorted((a, b) => a - b));
+    assert.ok(ids.length >= 5);
+  });
+  slow.close();
+  await eventually(async () => assert.equal(await page.locator('#connections-rows tr[data-state=slow]').count(), 0));
+});
+
+test('more connections than a page holds are turned over', async () => {
+  for (let i = 0; i < 30; i++) await client(two);
+  const page = await operate(two);
+  await page.locator('#connections-order').selectOption('id');
+  await page.locator('#connections-next').waitFor();
+  const first = await page.locator('#connections-rows td:first-child').first().textContent();
+  await page.locator('#connections-next').click();
+  await page.locator('#connections-first').waitFor();
+  await eventually(async () => assert.ok(Number(await page.locator('#connections-rows td:first-child').first().textContent()) > Number(first)));
+  assert.equal(await page.locator('#connections-next').isVisible(), false);
+  await page.locator('#connections-first').click();
+  await eventually(async () => assert.equal(await page.locator('#connections-rows td:first-child').first().textContent(), first));
+});
+
+/* ---- refusals ---- */
+
+test('a refusal shows with its reason, as text', async () => {
+  const page = await operate(one);
+  await fetch(`${one.url}<img src=x onerror=alert(1)>?token=hidden`);
+  await assert.rejects(Client.open(one, 'nobody knows it'), /401/);
+  const row = (text) => page.locator('#refusals-rows tr').filter({ hasText: text }).first();
+  await contains(row('unknown token'), '/ws/socksync/');
+  await contains(row('unknown token'), '401');
+  await contains(row('not found'), '404');
+  assert.equal(await page.locator('img').count(), 0);
+  assert.doesNotMatch(await page.locator('#refusals-rows').textContent(), /hidden|nobody knows/);
+});
+
+/* ---- the fleet ---- */
+
+test('each gateway shows the fleet', async () => {
+  const [a, b] = [await operate(one), await operate(two)];
+  for (const [page, own, other] of [[a, one, two], [b, two, one]]) {
+    await contains(page.locator('#fleet-rows tr').filter({ hasText: 'this one' }), own.host);
+    await contains(page.locator('#fleet-rows tr').filter({ hasText: other.host }), 'ready');
+  }
+  await contains(a.locator('#fleet-count'), 'connections');
+});
+
+/* ---- the tap ---- */
+
+test('the tap shows what passes its filter, pauses and clears', async () => {
+  await set('tapped:a', 0);
+  await set('other:b', 0);
+  const reader = await client(one);
+  reader.subscribe('tapped:a');
+  reader.subscribe('other:b');
+  const page = await operate(one);
+  const rows = page.locator('#tap-log li');
+  await page.locator('#tap-name').fill('tapped:*');
+  await page.locator('#tap-stop').click();
+  const flow = (value) => eventually(async () => {
+    await set('other:b', value);
+    await set('tapped:a', value);
+    assert.ok((await rows.allTextContents()).some((text) => text.includes(value)));
+  });
+  await flow('<b>first</b>');
+  for (const text of await rows.allTextContents()) assert.ok(text.includes('tapped:a') && !text.includes('other:b'), text);
+  assert.equal(await page.locator('#tap-log b').count(), 0);
+
+  await page.locator('#tap-clear').click();
+  assert.equal(await rows.count(), 0);
+  await page.locator('#tap-pause').click();
+  await set('tapped:a', 'while paused');
+  await contains(page.locator('#tap-count'), 'waiting');
+  assert.equal(await rows.count(), 0);
+  await page.locator('#tap-pause').click();
+  await contains(page.locator('#tap-log'), 'while paused');
+
+  await page.locator('#tap-stop').click();
+  await eventually(async () => assert.equal((await admin(one, 'stats')).taps, 0));
+  assert.equal(await page.locator('#tap-stop').textContent(), 'Start');
+});
+
+test('one connection is tapped from its row', async () => {
+  await set('room', 0);
+  const talker = await client(one, 'a clerk');
+  await client(one);
+  const page = await operate(one);
+  const row = page.locator('#connections-rows tr').filter({ hasText: 'clerk' });
+  const id = await row.locator('td').first().textContent();
+  await row.locator('button').click();
+  await eventually(async () => assert.equal((await admin(one, 'stats')).taps, 1));
+  talker.subscribe('room');
+  await contains(page.locator(`#tap-log li[data-conn="${id}"]`).first(), '"func":"subscribe"');
+  await page.locator('#tab-try').click(); // who does not look does not tap
+  await eventually(async () => assert.equal((await admin(one, 'stats')).taps, 0));
+});
+
+/* ---- tokens ---- */
+
+test('from elsewhere a token is asked for, and kept to this tab', async () => {
+  const page = await stage.page(one, { query: '#operate', ...elsewhere });
+  const urls = [];
+  page.on('request', (request) => urls.push(request.url()));
+  const enter = async (text) => {
+    await page.locator('#admission-token').fill(text);
+    await page.locator('#admission-token').press('Enter');
+  };
+  await page.locator('#admission').waitFor();
+  assert.equal(await page.locator('#admitted').isVisible(), false);
+  await enter('wrong');
+  await contains(page.locator('#admission-problem'), 'not known');
+  await enter('a clerk');
+  await contains(page.locator('#admission-problem'), 'admin: true');
+  await enter('the boss');
+  await page.locator('#admitted').waitFor();
+  assert.equal(await page.locator('#admission').isVisible(), false);
+  await page.locator('#fleet-rows tr').nth(1).waitFor();
+  await page.locator('#tap-stop').click();
+  await eventually(async () => assert.equal((await admin(one, 'stats')).taps, 1));
+
+  await page.reload();
+  await page.locator('#admitted').waitFor();
+  assert.ok(urls.length > 0 && urls.every((url) => !/boss|clerk|wrong/.test(url)));
+  assert.equal(await page.evaluate(() => JSON.stringify([document.cookie, { ...localStorage }])), '["",{}]');
+  await page.locator('#forget').click();
+  await page.locator('#admission').waitFor();
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+});
+
+test('the demo needs no token from elsewhere', async () => {
+  const page = await stage.page(one, elsewhere);
+  await page.locator('.variable.text input').fill('from elsewhere');
+  await page.locator('.variable.text button').click();
+  await contains(page.locator('.variable.text .value'), 'from elsewhere');
+});
+
+/* ---- everywhere ---- */
+
+for (const [name, options] of [
+  ['a phone', { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true }],
+  ['the dark', { colorScheme: 'dark' }],
+]) {
+  test(`operations work on ${name}`, async () => {
+    await client(one);
+    const page = await operate(one, options);
+    await page.locator('#fleet-rows tr').nth(1).waitFor();
+    await page.locator('#connections-rows tr').nth(1).waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true);
+  });
+}

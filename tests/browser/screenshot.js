@@ -1,0 +1,89 @@
+/* Makes docs/images/operate.png: three gateways, a crowd, a few slow readers, changes. Not a test.
+ *
+ *   SYNCGATE_BIN=… SYNCGATE_CHROMIUM=… node screenshot.js [folder] */
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Client } from './clients.js';
+import { Stage, eventually } from './stage.js';
+
+const folder = process.argv[2] ?? path.resolve(import.meta.dirname, '../../docs/images');
+const seconds = Number(process.env.SECONDS_BEFORE ?? 150);
+const stage = new Stage();
+const clients = [];
+const names = Array.from({ length: 12 }, (_, i) => `${['order', 'price', 'room'][i % 3]}:${41 + i * 7}`);
+
+async function crowd(gateway, count, token) {
+  for (let i = 0; i < count; i++) {
+    const client = await Client.open(gateway, token);
+    for (let n = 0; n < 3; n++) client.subscribe(names[(i * 5 + n * 4) % names.length]);
+    clients.push(client);
+  }
+}
+
+async function stalled(gateway, token) {
+  const client = await Client.open(gateway, token);
+  client.subscribe('report:big');
+  for (const name of names.slice(0, 3)) client.subscribe(name);
+  clients.push(client);
+  await pause(200);
+  client.stall();
+}
+
+async function changes(until) {
+  for (let n = 0; !until.aborted; n++) {
+    const wave = 1 + Math.floor(3 * (1 + Math.sin(n / 55)) * Math.random());
+    for (let i = 0; i < wave; i++) {
+      const name = names[Math.floor(Math.random() * names.length)];
+      await stage.call('sg_var_set', name, JSON.stringify({ state: ['packed', 'shipped', 'paid'][n % 3], total: (Math.random() * 90).toFixed(2) }));
+    }
+    if (n % 12 === 0) await stage.call('sg_var_set', 'report:big', JSON.stringify({ n, rows: 'x'.repeat(30000) }));
+    await pause(30);
+  }
+}
+
+try {
+  await stage.open();
+  const config = await stage.file('syncgate.yaml', `
+tokens:
+  - { token: "s3cret-dashboard", name: dashboard, subscribe: ["*"] }
+  - { token: "s3cret-shop", name: shop, subscribe: ["*"], write: ["*"] }
+anonymous: { subscribe: ["*"], call: ["*"], write: ["*"], serve: ["*"] }
+`);
+  const gateways = [];
+  for (let i = 0; i < 3; i++) gateways.push(await stage.gateway(['--config', config, '--max-message', '8KiB', '--ping-interval', '10m']));
+  for (const name of [...names, 'report:big']) await stage.call('sg_var_set', name, '0');
+  const [one, two, three] = gateways;
+  await Promise.all([crowd(one, 180, 's3cret-dashboard'), crowd(two, 160), crowd(three, 60, 's3cret-shop')]);
+  const end = new AbortController();
+  const writing = changes(end.signal);
+  await pause(seconds * 400);
+  await crowd(one, 40);
+  await stalled(one, 's3cret-dashboard');
+  await stalled(one);
+  for (const where of ['ws/socksync/?token=old', 'wp-login.php', '.env']) await fetch(one.url + where).catch(() => {});
+  for (let i = 0; i < 4; i++) await Client.open(one, 'expired-token').catch(() => {});
+  const loud = await Client.open(one, 's3cret-shop');
+  loud.say({ func: 'set', type: 'var', name: 'order:41', value: 'y'.repeat(9000) });
+  await pause(seconds * 600);
+  for (const [name, options] of [['operate', {}], ['operate-dark', { colorScheme: 'dark' }], ['operate-phone', { viewport: { width: 390, height: 844 }, isMobile: true }]]) {
+    const page = await stage.page(one, { query: '#operate', viewport: { width: 1280, height: 1340 }, ...options });
+    await page.locator('#fleet-rows tr').nth(2).waitFor();
+    await page.locator('#connections-rows tr[data-state=slow]').nth(1).waitFor();
+    await page.locator('#connections-rows tr[data-state=busy]').first().waitFor({ state: 'detached' });
+    await page.locator('#tap-name').fill('order:*');
+    await page.locator('#tap-stop').click();
+    await eventually(async () => {
+      if ((await page.locator('#tap-log li').count()) < 12) throw new Error('few frames');
+    });
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: name !== 'operate' });
+    console.log(`${name}.png`);
+    await page.context().close();
+  }
+  end.abort();
+  await writing;
+  for (const client of clients) client.close();
+  console.log(stage.takeProblems());
+} finally {
+  await stage.close();
+}
