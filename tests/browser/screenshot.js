@@ -66,7 +66,7 @@ anonymous: { subscribe: ["*"], call: ["*"], write: ["*"], serve: ["*"] }
   loud.say({ func: 'set', type: 'var', name: 'order:41', value: 'y'.repeat(9000) });
   await pause(seconds * 600);
   for (const [name, options] of [['operate', {}], ['operate-dark', { colorScheme: 'dark' }], ['operate-phone', { viewport: { width: 390, height: 844 }, isMobile: true }]]) {
-    const page = await stage.page(one, { query: '#operate', viewport: { width: 1280, height: 1340 }, ...options });
+    const page = await stage.page(one, { query: '#operate', viewport: { width: 1280, height: 1240 }, ...options });
     await page.locator('#fleet-rows tr').nth(2).waitFor();
     await page.locator('#connections-rows tr[data-state=slow]').nth(1).waitFor();
     await page.locator('#connections-rows tr[data-state=busy]').first().waitFor({ state: 'detached' });
