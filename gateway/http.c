@@ -234,10 +234,19 @@ static int answered(struct lws *wsi, bool close)
     return close || lws_http_transaction_completed(wsi) ? -1 : 0;
 }
 
+/* What one worker says about itself: the next question shall have the chance to reach another one, which takes a connection of
+ * its own. */
+static bool is_of_one_worker(struct lws *wsi)
+{
+    char path[sizeof(ADMIN_AREA) + 64];
+    return ws_gateway(wsi)->opt->workers > 1 && lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI) > 0 &&
+           strncmp(path, ADMIN_AREA, sizeof(ADMIN_AREA) - 1) == 0;
+}
+
 /* `owned` (may be NULL) is taken over. After a POST the connection closes: libwebsockets takes what follows one for its body. */
 static int respond(struct lws *wsi, const struct answer *page, struct buf *owned)
 {
-    bool close = is_post(wsi);
+    bool close = is_post(wsi) || is_of_one_worker(wsi);
     int failed = send_headers(wsi, page, close);
     if (failed || page->len == 0 || http_is_head(wsi)) {
         if (owned)

@@ -1,10 +1,12 @@
-/* The connections of this process, worst first, each with what ails it. */
+/* The connections of this gateway, worst first, each with what ails it. */
 import { ask } from './admin.js';
 import { $, h } from './dom.js';
 import { fill } from './table.js';
 import { bytes, count, micros, span } from './units.js';
+import { Workers, of } from './workers.js';
 
 const LIMIT = 25;
+const workers = new Workers();
 
 let after = 0; // the page by id that is shown
 let next = null;
@@ -23,9 +25,9 @@ function sameOr(cell, made) {
 
 export function showConnections(onTap) {
   const tapButton = (row, element) =>
-    element.querySelector('button') ?? h('button', { type: 'button', class: 'small', 'aria-label': `Tap connection ${row.id}`, onclick: () => onTap(row.id) }, 'Tap');
+    element.querySelector('button') ?? h('button', { type: 'button', class: 'small', 'aria-label': `Tap connection ${row.id}`, onclick: () => onTap(row) }, 'Tap');
   const columns = [
-    { name: 'Id', class: 'number', show: ({ id }) => id },
+    { name: 'Id', class: 'number', show: ({ id, worker, workers }) => (workers > 1 ? `${worker + 1}·${id}` : id) },
     { name: 'Client', show: ({ remote }) => remote },
     { name: 'Token', show: ({ token }) => token },
     { name: 'Age', class: 'number', show: ({ age_ms }) => span(age_ms) },
@@ -36,17 +38,26 @@ export function showConnections(onTap) {
     { name: 'Why it is slow', class: 'wide', show: (row, element) => sameOr(element.lastElementChild.previousElementSibling, whyOf(row)) },
     { name: '', show: tapButton },
   ];
-  const update = async (signal) => {
-    const byTrouble = $('connections-order').value === 'trouble';
-    const query = byTrouble ? 'order=trouble' : `after=${after}`;
-    const answer = await ask(`admin/connections?limit=${LIMIT}&${query}`, signal);
-    next = answer.next ?? null;
-    fill($('connections-rows'), answer.connections, columns, ({ id }) => id, (element, { congested, trouble }) => {
+  const show = (rows, total, note) => {
+    fill($('connections-rows'), rows, columns, ({ worker, id }) => `${worker}·${id}`, (element, { congested, trouble }) => {
       element.dataset.state = congested ? 'slow' : trouble > 0 ? 'busy' : 'well';
     });
-    const shown = answer.connections.length;
-    $('connections-count').textContent = shown < answer.total ? `${count(shown)} of ${count(answer.total)}` : count(answer.total);
-    $('connections-empty').hidden = shown > 0;
+    $('connections-count').textContent = (rows.length < total ? `${count(rows.length)} of ${count(total)}` : count(total)) + note;
+    $('connections-empty').hidden = rows.length > 0;
+  };
+  const rowsOf = ({ worker, workers, connections }) => connections.map((connection) => ({ ...connection, worker, workers }));
+  const worst = (answer) => {
+    const answers = workers.take(answer);
+    const rows = answers.flatMap(rowsOf).sort((a, b) => b.trouble - a.trouble || a.worker - b.worker || a.id - b.id);
+    show(rows.slice(0, LIMIT), answers.reduce((sum, { total }) => sum + total, 0), of(answers));
+  };
+  const update = async (signal) => {
+    const byTrouble = $('connections-order').value === 'trouble';
+    const answer = await ask(`admin/connections?limit=${LIMIT}&${byTrouble ? 'order=trouble' : `after=${after}`}`, signal);
+    next = answer.next ?? null;
+    if (byTrouble) worst(answer);
+    else show(rowsOf(answer), answer.total, '');
+    $('connections-order').disabled = answer.workers > 1; // pages of several at once are none
     $('connections-next').hidden = byTrouble || next === null;
     $('connections-first').hidden = byTrouble || after === 0;
   };

@@ -47,7 +47,7 @@ function describe({ state, address, version, started_ms, now_ms, worker, workers
   $('gateway-state-text').textContent = state;
   $('gateway-about').textContent = `${address} · syncgate ${version} · up ${span(now_ms - started_ms)} · process ${pid}`;
   $('worker-note').hidden = workers < 2;
-  $('worker-note').textContent = `Worker ${worker + 1} of ${workers} answered. The charts are about all of them; connections, refusals and the tap about the one that answers.`;
+  $('worker-note').textContent = `${workers} workers. Each question is answered by one of them, the last by number ${worker + 1}; connections and refusals are gathered from all in turn, the tap shows one.`;
 }
 
 let served = null; // the process the rows are of
@@ -66,7 +66,7 @@ async function updateStats(signal) {
 const tap = new Tap(denied);
 const parts = [
   { update: updateStats, every: 1 },
-  { update: showConnections((id) => tap.connection(id)), every: 2, problem: 'connections-problem' },
+  { update: showConnections((connection) => tap.connection(connection)), every: 2, problem: 'connections-problem' },
   { update: showFleet(), every: 2, problem: 'fleet-problem' },
   { update: showRefusals(), every: 2, problem: 'refusals-problem' },
 ];

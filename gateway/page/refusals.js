@@ -1,8 +1,11 @@
-/* Whom this process turned away, newest first. */
+/* Whom this gateway turned away, newest first. */
 import { ask } from './admin.js';
 import { $, h } from './dom.js';
 import { fill } from './table.js';
 import { clock, count } from './units.js';
+import { Workers, of } from './workers.js';
+
+const SHOWN = 128;
 
 const meanings = {
   400: 'a broken request', 401: 'no good token', 403: 'not allowed', 404: 'nothing there', 405: 'a wrong method', 426: 'not an upgrade',
@@ -19,10 +22,13 @@ const columns = [
 ];
 
 export function showRefusals() {
+  const workers = new Workers();
   return async (signal) => {
-    const { refusals, total } = await ask('admin/refusals', signal);
-    fill($('refusals-rows'), refusals, columns, ({ first_ms, code, remote, subject, why }) => [first_ms, code, remote, subject, why].join(' '));
-    $('refusals-count').textContent = count(total);
+    const answers = workers.take(await ask('admin/refusals', signal));
+    const refusals = answers.flatMap(({ worker, refusals: all }) => all.map((each) => ({ ...each, worker }))).sort((a, b) => b.time_ms - a.time_ms);
+    fill($('refusals-rows'), refusals.slice(0, SHOWN), columns,
+      ({ worker, first_ms, code, remote, subject, why }) => [worker, first_ms, code, remote, subject, why].join(' '));
+    $('refusals-count').textContent = count(answers.reduce((sum, { total }) => sum + total, 0)) + of(answers);
     $('refusals-empty').hidden = refusals.length > 0;
   };
 }

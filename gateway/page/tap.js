@@ -27,6 +27,7 @@ export class Tap {
   #log = $('tap-log');
   #arrived = [];
   #abort = null;
+  #worker = null; // whose frames are wanted, when it matters
   #paused = false;
   #shown = 0;
   #dropped = 0;
@@ -47,16 +48,17 @@ export class Tap {
   }
 
   /** connection taps one connection and nothing else. */
-  connection(id) {
+  connection({ id, worker }) {
     $('tap-conn').value = id;
     $('tap-name').value = '';
-    this.start();
+    this.start(worker);
     $('tap').scrollIntoView({ block: 'nearest' });
     $('tap-stop').focus();
   }
 
-  start() {
+  start(worker = null) {
     this.stop();
+    this.#worker = worker;
     const abort = new AbortController();
     this.#abort = abort;
     $('tap-stop').textContent = 'Stop';
@@ -77,7 +79,7 @@ export class Tap {
     const query = new URLSearchParams({ name: $('tap-name').value.trim(), conn: $('tap-conn').value.trim() });
     while (!signal.aborted) {
       try {
-        await follow(`admin/tap?${query}`, signal, (event) => this.#take(event));
+        await this.#once(`admin/tap?${query}`, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof Denied) {
@@ -88,6 +90,24 @@ export class Tap {
         this.#say(error.message);
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
+    }
+  }
+
+  /* Of several workers any may answer: one that is not the wanted one is left again. */
+  async #once(path, signal) {
+    const turn = new AbortController();
+    const leave = () => turn.abort();
+    signal.addEventListener('abort', leave);
+    try {
+      await follow(path, turn.signal, (event) => {
+        const wrong = event.kind === 'open' && this.#worker !== null && event.data.worker !== this.#worker;
+        if (wrong) turn.abort();
+        else if (!turn.signal.aborted) this.#take(event);
+      });
+    } catch (error) {
+      if (signal.aborted || error.name !== 'AbortError') throw error;
+    } finally {
+      signal.removeEventListener('abort', leave);
     }
   }
 

@@ -173,6 +173,31 @@ test('more connections than a page holds are turned over', async () => {
   await eventually(async () => assert.equal(await page.locator('#connections-rows td:first-child').first().textContent(), first));
 });
 
+test('of several workers all are shown, and each connection can be tapped', async () => {
+  const many = await stage.gateway(['--dev', '--workers', '2', '--prefix', 'several:']);
+  await stage.call('sg_var_set', 'several:{room}', '0');
+  const talkers = [];
+  for (let i = 0; i < 12; i++) talkers.push(await client(many));
+  const page = await operate(many);
+  const ids = async () => page.locator('#connections-rows td:first-child').allTextContents();
+  await eventually(async () => assert.equal((await ids()).length, 13)); // the page itself is one
+  const workers = new Set((await ids()).map((id) => id.split('·')[0]));
+  assert.deepEqual([...workers].toSorted(), ['1', '2']);
+  await contains(page.locator('#connections-count'), '13, from 2 of 2 workers');
+  await page.locator('#worker-note').waitFor();
+  for (const worker of workers) {
+    const row = page.locator('#connections-rows tr').filter({ hasText: `${worker}·` }).first();
+    const [, id] = (await row.locator('td').first().textContent()).split('·');
+    await page.locator('#tap-clear').click();
+    await row.locator('button').click();
+    await eventually(async () => {
+      for (const talker of talkers) talker.subscribe('room');
+      assert.ok((await page.locator(`#tap-log li[data-conn="${id}"]`).count()) > 0);
+    });
+    assert.equal(await page.locator(`#tap-log li:not([data-conn="${id}"])`).count(), 0);
+  }
+});
+
 /* ---- refusals ---- */
 
 test('a refusal shows with its reason, as text', async () => {

@@ -243,6 +243,14 @@ async def test_workers_are_gateways_of_the_fleet(gateways):
     assert look(gateway, "/admin/stats")["workers"] == 2
 
 
+async def test_asking_again_reaches_the_other_worker(gateways):
+    gateway = gateways.start("--workers", "2")
+    response = ask(gateway.address, "/admin/connections", Connection="keep-alive")
+    assert response.headers["connection"] == "close"
+    seen = set()
+    await until(lambda: seen.add(look(gateway, "/admin/connections")["worker"]) or seen == {0, 1}, "both workers have answered")
+
+
 async def test_any_worker_tells_the_figures_of_all(gateways, peers):
     gateway = gateways.start("--workers", "2")
     many = [await peers(gateway) for _ in range(20)]
