@@ -273,8 +273,8 @@ async def test_a_draining_gateway_says_so(gateways, peers):
     two.signal(15)
     await until(lambda: "draining" in [row["record"]["state"] for row in look(one, "/admin/fleet")["gateways"]], "draining")
     assert look(two, "/admin/stats")["state"] == "draining", "and can be looked at"
-    held.abort()
     await cut(two)
+    held.abort()
 
 
 @pytest.mark.parametrize("record", ["[]", "7", '{"a":[[[[[]]]]]}', '"x"'])
