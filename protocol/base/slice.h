@@ -31,6 +31,16 @@ static inline bool slice_eq(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* slice_put copies the bytes to *at, which must have room, moves *at behind them, and returns the copy. */
+static inline struct slice slice_put(char **at, struct slice s)
+{
+    struct slice copy = {*at, s.len};
+    if (s.len > 0)
+        memcpy(*at, s.ptr, s.len);
+    *at += s.len;
+    return copy;
+}
+
 /* slice_cut takes everything before the first `delim` off the front of `*rest` (and drops the delimiter).
  * Returns false, leaving both untouched, when there is none. */
 bool slice_cut(struct slice *rest, char delim, struct slice *head);

@@ -35,6 +35,20 @@ static void test_cut_at_the_end(void)
     CU_ASSERT_FALSE(slice_cut(&rest, ' ', &head));
 }
 
+static void test_put(void)
+{
+    char bytes[8] = "", *at = bytes;
+    struct slice a = slice_put(&at, SLICE_LIT("ab"));
+    struct slice none = slice_put(&at, SLICE_NONE);
+    struct slice b = slice_put(&at, SLICE_LIT("cde"));
+    CU_ASSERT_STRING_EQUAL(bytes, "abcde");
+    CU_ASSERT_PTR_EQUAL(at, bytes + 5);
+    CU_ASSERT_TRUE(slice_eq(a, SLICE_LIT("ab")));
+    CU_ASSERT_PTR_EQUAL(a.ptr, bytes);
+    CU_ASSERT_EQUAL(none.len, 0);
+    CU_ASSERT_TRUE(slice_eq(b, SLICE_LIT("cde")));
+}
+
 static const struct {
     const char *text;
     bool good;
@@ -76,4 +90,5 @@ static void test_i64(void)
     }
 }
 
-UNIT_MAIN("protocol/base/slice", UNIT(test_eq), UNIT(test_cut), UNIT(test_cut_at_the_end), UNIT(test_i64))
+UNIT_MAIN("protocol/base/slice", UNIT(test_eq), UNIT(test_cut), UNIT(test_cut_at_the_end), UNIT(test_put),
+          UNIT(test_i64))
