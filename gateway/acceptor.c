@@ -10,6 +10,7 @@
 
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/timer.h"
 #include "protocol/base/alloc.h"
 
 enum { PER_TURN = 16, PAUSE_MS = 100, FAILURES_PER_LINE = 100, SEND_BUFFER_BYTES = 128 * 1024 /* as in evlib.c */ };
@@ -25,12 +26,11 @@ struct acceptor {
 
 static void pause_accepting(struct acceptor *a)
 {
-    struct timeval pause = {.tv_usec = PAUSE_MS * (suseconds_t)1000};
     metric_add(METRIC_ACCEPT_FAILURES, 1);
     if (a->failures++ % FAILURES_PER_LINE == 0)
         log_warn("no descriptor or memory for a new connection: accepting pauses");
     event_del(&a->readable);
-    evtimer_add(&a->again, &pause);
+    timer_start(&a->again, PAUSE_MS);
 }
 
 static void on_again(evutil_socket_t fd, short what, void *arg)

@@ -14,6 +14,7 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/notify.h"
+#include "gateway/timer.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
@@ -113,9 +114,8 @@ static void close_doors(struct drain *d)
     int64_t workers = g->worker >= 0 ? g->opt->workers : 1; /* the others have about as many clients */
     d->wait_max_ms = drain_wait_max_ms((int64_t)d->first * workers, g->opt->drain_seconds * 1000);
     log_info("closing connections count=%zu seconds=%lld", d->first, (long long)g->opt->drain_seconds);
-    struct timeval step = {.tv_usec = STEP_MS * (suseconds_t)1000};
     event_assign(&d->timer, g->base, -1, EV_PERSIST, on_step, d);
-    event_add(&d->timer, &step);
+    timer_start(&d->timer, STEP_MS);
 }
 
 static void on_delay(evutil_socket_t fd, short what, void *arg)
@@ -142,9 +142,8 @@ void drain_begin(struct drain *d)
         close_doors(d);
         return;
     }
-    struct timeval delay = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
     evtimer_assign(&d->timer, g->base, on_delay, d);
-    evtimer_add(&d->timer, &delay);
+    timer_start(&d->timer, ms);
 }
 
 void drain_signal(struct drain *d)

@@ -26,6 +26,7 @@
 
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/timer.h"
 #include "gateway/turn.h"
 #include "protocol/base/alloc.h"
 #include "protocol/base/list.h"
@@ -102,12 +103,11 @@ static bool out_of_resources(int error)
 static void accept_pause(struct slot *s)
 {
     struct evlib *e = the_evlib;
-    struct timeval pause = {.tv_usec = ACCEPT_PAUSE_MS * (suseconds_t)1000};
     metric_add(METRIC_ACCEPT_FAILURES, 1);
     if (++e->accept_failures % FAILURES_PER_LINE == 1)
         log_warn("no descriptor or memory for a new connection: accepting pauses");
     event_del(&s->reading);
-    evtimer_add(&e->accept_again, &pause);
+    timer_start(&e->accept_again, ACCEPT_PAUSE_MS);
 }
 
 static void on_accept_again(evutil_socket_t fd, short what, void *arg)
@@ -397,8 +397,7 @@ static void arm_timer(struct evlib *e, int64_t ms)
 {
     if (e->timer_ms == ms && evtimer_pending(&e->timer, NULL))
         return;
-    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
-    evtimer_add(&e->timer, &tv);
+    timer_start(&e->timer, ms);
     e->timer_ms = ms;
 }
 

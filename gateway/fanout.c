@@ -8,6 +8,7 @@
 
 #include "gateway/item.h"
 #include "gateway/metrics.h"
+#include "gateway/timer.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
@@ -68,12 +69,6 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
         ws_want_write(s->key.conn);
 }
 
-static void arm(struct rate *r, int64_t ms)
-{
-    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
-    event_add(&r->timer, &tv);
-}
-
 /* True when it may be told now, which is then counted as done. */
 static bool in_time(struct rate *r)
 {
@@ -84,7 +79,7 @@ static bool in_time(struct rate *r)
         r->next_ms = now + r->interval_ms;
         return true;
     }
-    arm(r, r->next_ms - now);
+    timer_start(&r->timer, r->next_ms - now);
     return false;
 }
 

@@ -22,6 +22,7 @@
 #include "gateway/reload.h"
 #include "gateway/refusal.h"
 #include "gateway/tap.h"
+#include "gateway/timer.h"
 #include "gateway/turn.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
@@ -142,9 +143,8 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 
 static void every(struct run *r, struct event *ev, int64_t ms, event_callback_fn fn)
 {
-    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
     event_assign(ev, r->g.base, -1, EV_PERSIST, fn, r);
-    event_add(ev, &tv);
+    timer_start(ev, ms);
 }
 
 /* --- signals --- */

@@ -9,6 +9,7 @@
 
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/timer.h"
 #include "gateway/turn.h"
 #include "protocol/base/alloc.h"
 
@@ -116,8 +117,6 @@ static void on_resync(struct hub_member *m)
 struct probe *probe_new(struct gateway *g)
 {
     struct probe *p = sg_calloc(1, sizeof(*p));
-    int64_t ms = g->opt->probe_interval_ms;
-    struct timeval interval = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
     p->g = g;
     p->heard_us = turn_now_us();
     p->member.on_message = on_message;
@@ -125,7 +124,7 @@ struct probe *probe_new(struct gateway *g)
     p->channel_len = store_probe_channel(g->store, slice_str(g->id), p->channel, sizeof(p->channel));
     hub_join(g->hub, channel_of(p), &p->member);
     event_assign(&p->timer, g->base, -1, EV_PERSIST, on_timer, p);
-    event_add(&p->timer, &interval);
+    timer_start(&p->timer, g->opt->probe_interval_ms);
     return p;
 }
 
