@@ -116,6 +116,12 @@ void conn_push(struct conn *c, struct frame *f);
  * Over the queue budget of a congested connection it closes with 1013. */
 void conn_answer(struct conn *c, struct slice wire, uint32_t messages);
 void conn_answer_frame(struct conn *c, struct frame *f);
+/* conn_answer_scratch answers with what gateway->scratch holds, if that is a message and the connection still open. */
+static inline void conn_answer_scratch(struct conn *c, uint32_t messages)
+{
+    if (c->state == CONN_OPEN && messages > 0)
+        conn_answer(c, buf_slice(&c->gw->scratch), messages);
+}
 /* conn_error sends an error frame, counts it, and closes with 1008 beyond errors-per-minute. kind NONE, name.ptr NULL and
  * id.ptr NULL mean: not known. */
 void conn_error(struct conn *c, enum error_code code, struct slice text, enum kind kind, struct slice name,

@@ -1,0 +1,591 @@
+/* What local clients serve. An executor is a connection with functions; each of these (a service) is registered in Redis, and is
+ * kept, closed to new calls, until the last job of it ended. A job ends by what its executor sends, by its deadline, or with the
+ * connection; the late ones are remembered for a while, so that their answers are no mistakes. */
+#include "gateway/executor.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+
+#include "gateway/decimal.h"
+#include "gateway/garbage.h"
+#include "gateway/log.h"
+#include "gateway/metrics.h"
+#include "gateway/outcome.h"
+#include "gateway/timer.h"
+#include "protocol/base/alloc.h"
+#include "protocol/json.h"
+
+enum {
+    LEASE_MS = 3 * EXECUTORS_BEAT_MS, /* a gateway that does not beat for so long is buried by the others */
+    BEAT_EXECUTORS = 256,             /* per command, so that a crowd does not hold Redis up */
+    LATE_MS = 60000,                  /* how long a job that missed its deadline may still be answered in silence */
+    LATE_MAX = 4096,                  /* such jobs remembered per connection; the oldest is forgotten */
+    RUNNING_MAX = 4096,               /* jobs of one connection */
+    SERVED_MAX = 1024,                /* functions of one connection */
+    TIMEOUT_MAX_MS = 24 * 3600 * 1000,
+    TEXT_MAX = 16 << 20,
+    TEXT_KEEP = 64 << 10
+};
+
+struct executors {
+    struct gateway *gw;
+    struct asks asks;
+    struct map by_id;    /* struct executor */
+    struct list leaves;  /* struct leave that found Redis away */
+    size_t serving;      /* services that are open to new calls */
+    size_t running;      /* jobs within their deadline */
+    bool register_again; /* a registration failed */
+    bool retired;        /* nothing is registered any more */
+    struct buf text;     /* a result on its way to Redis; never kept across a call */
+};
+
+/* What a connection executes; made with its first function, lives until the connection closes. */
+struct executor {
+    struct map_node node; /* executors->by_id */
+    struct executors *all;
+    struct conn *conn;
+    struct decimal id;   /* of the connection */
+    struct map services; /* struct service */
+    size_t serving;
+    struct list running; /* struct job */
+    struct list late;    /* struct job, oldest first */
+    struct map jobs;     /* running and late ones, by the id that the client knows */
+    uint64_t job_ids;    /* last one given */
+};
+
+/* One function of one connection: it serves it, or it did and still has jobs of it. */
+struct service {
+    struct map_node node; /* executor->services, key = name */
+    struct executor *executor;
+    bool serving;
+    bool registered; /* Redis was told, or may have been */
+    size_t jobs;     /* running and late */
+    char name[];
+};
+
+struct job {
+    struct list_node node; /* executor->running or executor->late */
+    struct map_node by_id;
+    struct service *service;
+    struct event timer; /* the deadline, then the end of being late */
+    bool late;
+    char id[32]; /* "s-<n>", canonical JSON text */
+    struct slice corr;
+    struct slice caller_gw;
+    char bytes[];
+};
+
+/* Redis is to forget a registration. */
+struct leave {
+    struct ask ask;        /* while Redis is asked … */
+    struct list_node node; /* … executors->leaves otherwise */
+    struct slice exec;
+    struct slice name;
+    char bytes[];
+};
+
+static void ignore_answer(void *arg, const struct store_result *r, int64_t n)
+{
+    (void)arg, (void)r, (void)n;
+}
+
+/* --- executors ---------------------------------------------------------------------------------------------------- */
+
+static struct executor *executor_find(const struct executors *xs, struct slice id)
+{
+    struct map_node *n = map_find(&xs->by_id, id);
+    return n ? container_of(n, struct executor, node) : NULL;
+}
+
+static struct executor *executor_of(const struct executors *xs, const struct conn *c)
+{
+    if (xs->by_id.count == 0)
+        return NULL;
+    struct decimal id = decimal_of(c->id);
+    return executor_find(xs, decimal_slice(&id));
+}
+
+static struct executor *executor_new(struct executors *xs, struct conn *c)
+{
+    struct executor *x = sg_calloc(1, sizeof *x);
+    x->all = xs;
+    x->conn = c;
+    x->id = decimal_of(c->id);
+    map_init(&x->services);
+    map_init(&x->jobs);
+    list_init(&x->running);
+    list_init(&x->late);
+    x->node.key = decimal_slice(&x->id);
+    map_insert(&xs->by_id, &x->node);
+    return x;
+}
+
+static void executor_free(struct executor *x)
+{
+    map_remove(&x->all->by_id, &x->node);
+    map_deinit(&x->services);
+    map_deinit(&x->jobs);
+    free(x);
+}
+
+/* --- registration ------------------------------------------------------------------------------------------------- */
+
+static void on_served(void *arg, const struct store_result *r, int64_t n)
+{
+    (void)n;
+    struct executors *xs = ask_take(arg);
+    if (!xs || r->status == STORE_OK)
+        return;
+    if (r->status != STORE_AWAY)
+        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "redis refused an executor error=%s", log_value(r->text));
+    if (r->status != STORE_REFUSED) /* a refusal is final */
+        xs->register_again = true;
+}
+
+static void service_register(struct service *s)
+{
+    struct executors *xs = s->executor->all;
+    if (xs->retired)
+        return;
+    s->registered = true;
+    store_fn_serve(xs->gw->store, slice_str(xs->gw->id), decimal_slice(&s->executor->id), s->node.key, LEASE_MS,
+                   on_served, ask_new(&xs->asks));
+}
+
+static void on_left(void *arg, const struct store_result *r, int64_t n)
+{
+    (void)n;
+    struct leave *l = arg;
+    struct executors *xs = ask_end(&l->ask);
+    if (xs && r->status == STORE_AWAY) /* the registration may live on: leave again when Redis is back */
+        list_append(&xs->leaves, &l->node);
+    else
+        free(l);
+}
+
+static void leave_send(struct executors *xs, struct leave *l)
+{
+    ask_begin(&l->ask, &xs->asks);
+    store_fn_leave(xs->gw->store, slice_str(xs->gw->id), l->exec, l->name, on_left, l);
+}
+
+static void leave(struct executors *xs, struct slice exec, struct slice name)
+{
+    struct leave *l = sg_calloc(1, sizeof *l + exec.len + name.len);
+    char *at = l->bytes;
+    l->exec = slice_put(&at, exec);
+    l->name = slice_put(&at, name);
+    leave_send(xs, l);
+}
+
+static void leaves_send_again(struct executors *xs)
+{
+    for (size_t n = xs->leaves.count; n > 0; n--) /* one pass: those that find Redis away again come back */
+        leave_send(xs, container_of(list_pop(&xs->leaves), struct leave, node));
+}
+
+/* service_withdraw: Redis chooses it no more. */
+static void service_withdraw(struct service *s)
+{
+    if (!s->registered)
+        return;
+    s->registered = false;
+    leave(s->executor->all, decimal_slice(&s->executor->id), s->node.key);
+}
+
+static void executor_register(const struct executor *x)
+{
+    for (struct map_node *n = map_next(&x->services, NULL); n; n = map_next(&x->services, n)) {
+        struct service *s = container_of(n, struct service, node);
+        if (s->serving)
+            service_register(s);
+    }
+}
+
+void executors_register(struct executors *xs)
+{
+    leaves_send_again(xs);
+    xs->register_again = false;
+    for (struct map_node *n = map_next(&xs->by_id, NULL); n; n = map_next(&xs->by_id, n))
+        executor_register(container_of(n, struct executor, node));
+}
+
+bool executors_leaving(const struct executors *xs)
+{
+    return xs->leaves.count > 0;
+}
+
+bool executors_unsettled(const struct executors *xs)
+{
+    return xs->register_again || executors_leaving(xs);
+}
+
+void executors_retire(struct executors *xs)
+{
+    xs->retired = true;
+    for (struct map_node *n = map_next(&xs->by_id, NULL); n; n = map_next(&xs->by_id, n)) {
+        const struct executor *x = container_of(n, struct executor, node);
+        for (struct map_node *m = map_next(&x->services, NULL); m; m = map_next(&x->services, m))
+            service_withdraw(container_of(m, struct service, node));
+    }
+}
+
+/* The first command renews the lease even when it names nobody. */
+void executors_beat(const struct executors *xs, struct asks *asks, store_write_fn *on_beaten)
+{
+    struct slice gw = slice_str(xs->gw->id);
+    struct store_busy busy[BEAT_EXECUTORS];
+    size_t len = 0;
+    bool sent = false;
+    for (struct map_node *n = map_next(&xs->by_id, NULL); n; n = map_next(&xs->by_id, n)) {
+        struct executor *x = container_of(n, struct executor, node);
+        if (x->serving == 0)
+            continue;
+        busy[len++] = (struct store_busy){decimal_slice(&x->id), (int64_t)x->running.count};
+        if (len == BEAT_EXECUTORS) {
+            store_fn_beat(xs->gw->store, gw, LEASE_MS, busy, len, on_beaten, ask_new(asks));
+            len = 0;
+            sent = true;
+        }
+    }
+    if (len > 0 || !sent)
+        store_fn_beat(xs->gw->store, gw, LEASE_MS, busy, len, on_beaten, ask_new(asks));
+}
+
+/* --- services ----------------------------------------------------------------------------------------------------- */
+
+static struct service *service_find(const struct executor *x, struct slice name)
+{
+    struct map_node *n = x ? map_find(&x->services, name) : NULL;
+    return n ? container_of(n, struct service, node) : NULL;
+}
+
+static struct service *service_new(struct executor *x, struct slice name)
+{
+    struct service *s = sg_calloc(1, sizeof *s + name.len);
+    memcpy(s->name, name.ptr, name.len);
+    s->node.key = slice_of(s->name, name.len);
+    s->executor = x;
+    map_insert(&x->services, &s->node);
+    return s;
+}
+
+static void service_release(struct service *s)
+{
+    if (s->serving || s->jobs > 0)
+        return;
+    map_remove(&s->executor->services, &s->node);
+    free(s);
+}
+
+/* service_end: no new calls from here on. The service itself stays for its jobs. */
+static void service_end(struct service *s)
+{
+    if (!s->serving)
+        return;
+    s->serving = false;
+    s->executor->serving--;
+    s->executor->all->serving--;
+    service_withdraw(s);
+}
+
+void executors_serve(struct executors *xs, struct conn *c, struct slice name)
+{
+    struct executor *x = executor_of(xs, c);
+    struct service *s = service_find(x, name);
+    if (s && s->serving)
+        return;
+    if (x && x->serving >= SERVED_MAX) {
+        conn_error(c, ERROR_OTHER, SLICE_LIT("too many functions"), KIND_FUNCTION, name, SLICE_NONE);
+        return;
+    }
+    if (!x)
+        x = executor_new(xs, c);
+    if (!s)
+        s = service_new(x, name);
+    s->serving = true;
+    x->serving++;
+    xs->serving++;
+    if (xs->gw->redis_up) /* otherwise executors_register does it */
+        service_register(s);
+}
+
+void executors_unserve(struct executors *xs, const struct conn *c, struct slice name)
+{
+    struct service *s = service_find(executor_of(xs, c), name);
+    if (!s)
+        return;
+    service_end(s);
+    service_release(s);
+}
+
+void executors_unserve_all(struct executors *xs, const struct conn *c)
+{
+    struct executor *x = executor_of(xs, c);
+    if (!x)
+        return;
+    for (struct map_node *n = map_next(&x->services, NULL), *next; n; n = next) {
+        next = map_next(&x->services, n);
+        struct service *s = container_of(n, struct service, node);
+        service_end(s);
+        service_release(s);
+    }
+}
+
+void executors_revoke(struct executors *xs, struct conn *c)
+{
+    const struct executor *x = executor_of(xs, c);
+    if (!x)
+        return;
+    struct buf *out = &c->gw->scratch;
+    uint32_t messages = 0;
+    buf_reset(out);
+    for (struct map_node *n = map_next(&x->services, NULL), *next; n; n = next) {
+        next = map_next(&x->services, n);
+        struct service *s = container_of(n, struct service, node);
+        if (!s->serving || grants_allow(c->grants, GRANT_SERVE, n->key))
+            continue;
+        messages +=
+            c->dialect->error(out, ERROR_NAME, SLICE_LIT("no longer granted"), KIND_FUNCTION, n->key, SLICE_NONE);
+        metric_add(METRIC_ERRORS_3, 1);
+        service_end(s);
+        service_release(s);
+    }
+    conn_answer_scratch(c, messages);
+}
+
+bool executors_serves(const struct executors *xs, const struct conn *c, struct slice name)
+{
+    const struct service *s = service_find(executor_of(xs, c), name);
+    return s && s->serving;
+}
+
+bool executors_executes(const struct executors *xs, const struct conn *c, struct slice name)
+{
+    const struct service *s = service_find(executor_of(xs, c), name);
+    return s && s->jobs > 0;
+}
+
+bool executors_busy(const struct executors *xs, const struct conn *c)
+{
+    const struct executor *x = executor_of(xs, c);
+    return x && x->running.count > 0;
+}
+
+size_t executors_services(const struct executors *xs)
+{
+    return xs->serving;
+}
+
+size_t executors_jobs(const struct executors *xs)
+{
+    return xs->running;
+}
+
+/* --- jobs --------------------------------------------------------------------------------------------------------- */
+
+/* done_send tells the gateway of the caller how a call ended. */
+static void done_send(const struct executors *xs, struct slice exec, struct slice corr, struct slice caller_gw,
+                      struct slice result)
+{
+    store_fn_done(xs->gw->store, slice_str(xs->gw->id), exec, corr, caller_gw, result, ignore_answer, NULL);
+}
+
+static void on_job_timer(evutil_socket_t fd, short what, void *arg);
+
+static struct job *job_new(struct service *s, const struct call_event *e)
+{
+    struct executor *x = s->executor;
+    struct job *j = sg_calloc(1, sizeof *j + e->corr.len + e->gw.len);
+    char *at = j->bytes;
+    j->corr = slice_put(&at, e->corr);
+    j->caller_gw = slice_put(&at, e->gw);
+    struct decimal number = decimal_of(++x->job_ids);
+    at = j->id;
+    slice_put(&at, SLICE_LIT("\"s-"));
+    slice_put(&at, decimal_slice(&number));
+    slice_put(&at, SLICE_LIT("\""));
+    j->by_id.key = slice_of(j->id, (size_t)(at - j->id));
+    map_insert(&x->jobs, &j->by_id);
+    list_append(&x->running, &j->node);
+    x->all->running++;
+    j->service = s;
+    s->jobs++;
+    evtimer_assign(&j->timer, x->all->gw->base, on_job_timer, j);
+    timer_start(&j->timer, e->timeout_ms < TIMEOUT_MAX_MS ? e->timeout_ms : TIMEOUT_MAX_MS);
+    return j;
+}
+
+static void job_leave_list(struct job *j)
+{
+    struct executor *x = j->service->executor;
+    list_remove(j->late ? &x->late : &x->running, &j->node);
+    if (!j->late)
+        x->all->running--;
+}
+
+static void job_free(struct job *j)
+{
+    struct service *s = j->service;
+    event_del(&j->timer);
+    job_leave_list(j);
+    map_remove(&s->executor->jobs, &j->by_id);
+    free(j);
+    s->jobs--;
+    service_release(s);
+}
+
+static void job_report(const struct job *j, struct slice result)
+{
+    const struct executor *x = j->service->executor;
+    done_send(x->all, decimal_slice(&x->id), j->corr, j->caller_gw, result);
+}
+
+static void job_become_late(struct job *j)
+{
+    struct executor *x = j->service->executor;
+    if (x->late.count >= LATE_MAX)
+        job_free(container_of(list_first(&x->late), struct job, node));
+    job_leave_list(j);
+    j->late = true;
+    list_append(&x->late, &j->node);
+    timer_start(&j->timer, LATE_MS);
+}
+
+static void on_job_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct job *j = arg;
+    if (j->late) {
+        job_free(j);
+        return;
+    }
+    job_report(j, SLICE_LIT("e 8 timeout"));
+    job_become_late(j);
+}
+
+static struct job *job_find(const struct executors *xs, const struct conn *c, struct slice id)
+{
+    struct executor *x = executor_of(xs, c);
+    struct map_node *n = x ? map_find(&x->jobs, id) : NULL;
+    return n ? container_of(n, struct job, by_id) : NULL;
+}
+
+/* job_finish ends a job by what its executor sent; a late one ends in silence. */
+static void job_finish(struct job *j, const struct outcome *o)
+{
+    struct buf *text = &j->service->executor->all->text;
+    buf_reset(text);
+    outcome_put(text, o);
+    if (!j->late)
+        job_report(j, text->failed ? SLICE_LIT("e 8 result too large") : buf_slice(text));
+    job_free(j);
+    buf_reset(text);
+    buf_trim(text, TEXT_KEEP);
+}
+
+void executors_return(struct executors *xs, struct conn *c, const struct action *a)
+{
+    struct job *j = job_find(xs, c, a->id);
+    if (!j || !slice_eq(j->service->node.key, a->name)) {
+        conn_error(c, ERROR_ID, SLICE_LIT("no such call"), KIND_FUNCTION, a->name, a->id);
+        return;
+    }
+    job_finish(j, &(struct outcome){.rest = a->has_value ? a->value : SLICE_NONE});
+}
+
+void executors_failed(struct executors *xs, struct conn *c, const struct action *a)
+{
+    struct job *j = job_find(xs, c, a->id);
+    if (!j || (a->name.ptr && !slice_eq(j->service->node.key, a->name)))
+        return; /* an error is never answered */
+    struct slice text = SLICE_NONE;
+    buf_reset(&c->gw->scratch);
+    if (a->text_json.len > 0)
+        (void)json_string(a->text_json, TEXT_MAX, &c->gw->scratch, &text);
+    job_finish(j, &(struct outcome){.failed = true, .code = outcome_code(a->error), .rest = text});
+}
+
+/* Why a call cannot be handed to its executor, as a result; ptr NULL when it can. */
+static struct slice job_refusal(const struct service *s, const struct call_event *e)
+{
+    if (!s || !s->serving || s->executor->conn->state != CONN_OPEN)
+        return SLICE_LIT("e 8 executor gone");
+    if (s->executor->running.count >= RUNNING_MAX)
+        return SLICE_LIT("e 8 executor overloaded");
+    if (e->body.len > 0 && (e->body.ptr[0] != '{' || !json_valid(e->body, OUTCOME_DEPTH_MAX))) {
+        garbage_dropped("arguments");
+        return SLICE_LIT("e 8 bad arguments");
+    }
+    return SLICE_NONE;
+}
+
+void executors_accept(struct executors *xs, const struct call_event *e)
+{
+    struct service *s = service_find(executor_find(xs, e->exec), e->name);
+    struct slice refusal = job_refusal(s, e);
+    if (refusal.ptr) {
+        done_send(xs, e->exec, e->corr, e->gw, refusal);
+        if (!s || !s->serving) /* a registration that outlived its executor; leaving twice does no harm */
+            leave(xs, e->exec, e->name);
+        return;
+    }
+    struct conn *c = s->executor->conn;
+    struct job *j = job_new(s, e);
+    buf_reset(&c->gw->scratch);
+    uint32_t messages =
+        c->dialect->call(&c->gw->scratch, s->node.key, j->by_id.key, e->body.len > 0 ? e->body : SLICE_NONE);
+    if (c->gw->scratch.failed) {
+        job_report(j, SLICE_LIT("e 8 arguments too large"));
+        job_free(j);
+        return;
+    }
+    conn_answer_scratch(c, messages); /* may close the connection, and end the job */
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+/* No new calls first; then the running ones fail, which lets go of their services; then what is left of those. */
+void executors_close(struct executors *xs, const struct conn *c)
+{
+    struct executor *x = executor_of(xs, c);
+    if (!x)
+        return;
+    for (struct map_node *n = map_next(&x->services, NULL); n; n = map_next(&x->services, n))
+        service_end(container_of(n, struct service, node));
+    list_each(&x->running, n)
+    {
+        struct job *j = container_of(n, struct job, node);
+        job_report(j, SLICE_LIT("e 8 executor gone"));
+        job_free(j);
+    }
+    list_each(&x->late, n) job_free(container_of(n, struct job, node));
+    for (struct map_node *n; (n = map_next(&x->services, NULL));)
+        service_release(container_of(n, struct service, node));
+    executor_free(x);
+}
+
+struct executors *executors_new(struct gateway *g)
+{
+    struct executors *xs = sg_calloc(1, sizeof *xs);
+    xs->gw = g;
+    asks_init(&xs->asks, xs);
+    map_init(&xs->by_id);
+    list_init(&xs->leaves);
+    buf_init(&xs->text, TEXT_MAX);
+    return xs;
+}
+
+void executors_free(struct executors *xs)
+{
+    assert(xs->by_id.count == 0);
+    if (xs->gw->redis_up)
+        store_fn_gone(xs->gw->store, slice_str(xs->gw->id), ignore_answer, NULL);
+    asks_deinit(&xs->asks);
+    list_each(&xs->leaves, n) free(container_of(n, struct leave, node));
+    map_deinit(&xs->by_id);
+    buf_deinit(&xs->text);
+    free(xs);
+}

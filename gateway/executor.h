@@ -1,0 +1,63 @@
+/* What local clients serve: their functions, which Redis knows of for as long as this gateway beats, and the calls that are handed
+ * to them (jobs). */
+#ifndef SYNCGATE_GATEWAY_EXECUTOR_H
+#define SYNCGATE_GATEWAY_EXECUTOR_H
+
+#include "gateway/ask.h"
+#include "gateway/conn.h"
+#include "redis/change.h"
+
+struct executors; /* all those of one gateway */
+
+struct executors *executors_new(struct gateway *g);
+/* executors_free leaves the fleet (sg_fn_gone is sent when the link is up). Connections must be gone. */
+void executors_free(struct executors *xs);
+
+/* --- what connections do; errors are answered inside --- */
+
+void executors_serve(struct executors *xs, struct conn *c, struct slice name);
+/* executors_unserve: no new calls of the function from here on; what is being executed goes on. */
+void executors_unserve(struct executors *xs, const struct conn *c, struct slice name);
+void executors_unserve_all(struct executors *xs, const struct conn *c);
+/* executors_revoke ends the functions that c->grants do not cover, each with an error 3 that counts as nobody's fault. */
+void executors_revoke(struct executors *xs, struct conn *c);
+/* How a job ended, by its executor. */
+void executors_return(struct executors *xs, struct conn *c, const struct action *a);
+void executors_failed(struct executors *xs, struct conn *c, const struct action *a);
+/* executors_close: the connection closes. Its functions end, its jobs fail with error 8. */
+void executors_close(struct executors *xs, const struct conn *c);
+
+/* --- questions --- */
+
+bool executors_serves(const struct executors *xs, const struct conn *c, struct slice name);
+/* True while a job of the function has not been answered, be it late. */
+bool executors_executes(const struct executors *xs, const struct conn *c, struct slice name);
+/* True while a job of the connection is within its deadline. */
+bool executors_busy(const struct executors *xs, const struct conn *c);
+/* Functions that are open to new calls, counted once per connection. */
+size_t executors_services(const struct executors *xs);
+/* Jobs within their deadline. */
+size_t executors_jobs(const struct executors *xs);
+
+/* --- Redis --- */
+
+/* executors_accept hands a call that came from another gateway to its executor, or reports why not. Of its fields corr and gw
+ * must be bounded, and timeout_ms positive. */
+void executors_accept(struct executors *xs, const struct call_event *e);
+
+/* executors_register tells Redis again who serves what; before that, what ended while Redis was away. */
+void executors_register(struct executors *xs);
+/* True when the end of a service could not be told yet. */
+bool executors_leaving(const struct executors *xs);
+/* True then, and when a registration failed: it is time for executors_register. */
+bool executors_unsettled(const struct executors *xs);
+
+/* executors_beat renews the lease and tells the exact counts, in case a result was lost. Call it every EXECUTORS_BEAT_MS. It may
+ * take several commands: each is answered to `on_beaten`, with an ask of its own among `asks`. */
+enum { EXECUTORS_BEAT_MS = 3000 };
+void executors_beat(const struct executors *xs, struct asks *asks, store_write_fn *on_beaten);
+
+/* executors_retire: from now on Redis chooses nobody here for a call. For the rest of the process. */
+void executors_retire(struct executors *xs);
+
+#endif
