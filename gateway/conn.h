@@ -44,7 +44,7 @@ struct conn {
     uint64_t held_pass;   /* item_list.c: its answers have to wait in this pass */
     uint32_t writes_in_flight;
     uint32_t write_bytes_in_flight;
-    uint32_t watching; /* item.c: item subscriptions among subs */
+    uint32_t watching; /* watch.c: item subscriptions among subs */
 
     /* errors-per-minute window */
     uint32_t errors;

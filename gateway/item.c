@@ -8,6 +8,7 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/turn.h"
+#include "gateway/watch.h"
 #include "protocol/base/alloc.h"
 
 enum {
@@ -470,7 +471,7 @@ void items_revoke(struct conn *c)
         struct sub *s = container_of(m, struct sub, in_conn);
         if (granted(c, s->item))
             continue;
-        struct slice id = s->watch ? item_list_watch_id(s->watch) : SLICE_NONE;
+        struct slice id = s->watch ? watch_id(s->watch) : SLICE_NONE;
         messages +=
             c->dialect->error(out, ERROR_NAME, SLICE_LIT("no longer granted"), s->item->kind, s->item->name, id);
         metric_add(METRIC_ERRORS_3, 1);

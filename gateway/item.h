@@ -1,6 +1,6 @@
 /* Names that clients of this gateway are subscribed to: one `item` per variable or list caches what Redis holds, follows its
  * changes, and serves any number of local subscribers from one subscription and one read. item.c holds what both kinds share
- * (registry, life, subscriptions, requests that wait); item_var.c and item_list.c hold the rest.
+ * (registry, life, subscriptions, requests that wait); item_var.c and item_list.c (with view.c and watch.c) hold the rest.
  *
  * Life: LOADING (nothing known; changes are ignored, the read will contain them) → READY (changes are applied by revision) →
  * STALE (something was missed: the old state is still served while it is read again) → READY … An item without users lingers
@@ -176,8 +176,5 @@ extern const struct item_kind item_var_kind, item_list_kind;
 
 /* item_list_find_watch: the watch of a list item (canonical id), if somebody is interested in it. */
 const struct watch *item_list_find_watch(const struct item *i, struct slice id);
-struct slice item_list_watch_id(const struct watch *w);
-/* item_list_current: this connection was told everything about the list that the gateway knows, or follows no page of it. */
-bool item_list_current(const struct conn *c, const struct item *i);
 
 #endif
