@@ -115,7 +115,7 @@ export class Chart {
   }
 
   #lines(y) {
-    return this.series.toReversed().flatMap((_, reversed) => {
+    return [...this.series].reverse().flatMap((_, reversed) => {
       const index = this.series.length - 1 - reversed;
       const line = this.#line(index, y);
       if (!line) return [];

@@ -152,7 +152,7 @@ test('a slow reader stands first, with its reason', async () => {
   await page.locator('#connections-order').selectOption('id');
   await eventually(async () => {
     const ids = await page.locator('#connections-rows td:first-child').allTextContents();
-    assert.deepEqual(ids.map(Number), ids.map(Number).toSorted((a, b) => a - b));
+    assert.deepEqual(ids.map(Number), ids.map(Number).sort((a, b) => a - b));
     assert.ok(ids.length >= 5);
   });
   slow.close();
@@ -182,7 +182,7 @@ test('of several workers all are shown, and each connection can be tapped', asyn
   const ids = async () => page.locator('#connections-rows td:first-child').allTextContents();
   await eventually(async () => assert.equal((await ids()).length, 13)); // the page itself is one
   const workers = new Set((await ids()).map((id) => id.split('·')[0]));
-  assert.deepEqual([...workers].toSorted(), ['1', '2']);
+  assert.deepEqual([...workers].sort(), ['1', '2']);
   await contains(page.locator('#connections-count'), '13, from 2 of 2 workers');
   await page.locator('#worker-note').waitFor();
   for (const worker of workers) {
