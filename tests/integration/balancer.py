@@ -3,6 +3,7 @@
 The files are used as they are but for what belongs to a machine: ports, paths, the addresses of the gateways. Where the test is
 not root, the balancer is not told to become somebody else either.
 """
+import contextlib
 import os
 import pathlib
 import re
@@ -95,7 +96,11 @@ class Balancer:
 
     def owners(self):
         """The users that its processes run as."""
-        return {pathlib.Path(f"/proc/{pid}").owner() for pid in session_members(self.process.pid)}
+        users = set()
+        for pid in session_members(self.process.pid):
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
+                users.add(pathlib.Path(f"/proc/{pid}").owner())
+        return users
 
 
 class Haproxy(Balancer):

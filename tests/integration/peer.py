@@ -12,6 +12,7 @@ import socket
 import struct
 
 import websockets
+from websockets.legacy import client as websocket_client  # what both 10 (Debian 12) and 15 (Debian 13) have
 
 from gateway import PATIENCE_S
 from jsontext import Frame
@@ -71,7 +72,7 @@ class Peer:
         options.setdefault("max_size", None)
         options.setdefault("max_queue", None)
         options.setdefault("compression", None)  # "deflate" offers permessage-deflate as browsers do
-        socket_ = await websockets.connect(
+        socket_ = await websocket_client.connect(
             address, ping_interval=None, close_timeout=5, open_timeout=PATIENCE_S,
             extra_headers=headers, **options)
         state = StrictState(max_page_size, unique_values) if strict else None

@@ -5,7 +5,7 @@ import json
 import os
 
 import pytest
-import websockets
+from websockets.exceptions import InvalidStatusCode
 
 from conftest import Gateways, write_config
 from gateway import http_exchange, parse_metrics, until
@@ -209,7 +209,7 @@ async def test_connections_are_counted(gateways, peers):
 
 
 async def refused(gateway, **options):
-    with pytest.raises(websockets.InvalidStatusCode) as caught:
+    with pytest.raises(InvalidStatusCode) as caught:
         await Peer.connect(gateway, **options)
     return caught.value.status_code
 

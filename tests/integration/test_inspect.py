@@ -6,7 +6,7 @@ import json
 import urllib.parse
 
 import pytest
-import websockets
+from websockets.exceptions import InvalidStatusCode
 
 from conftest import Gateways, write_config
 from gateway import PATIENCE_S, until
@@ -178,7 +178,7 @@ async def test_refusals_are_listed(gateways):
     for path, headers, status in [("/nowhere?token=secret", {}, 404), ("/admin/stats", {"Host": "gate.example"}, 401)]:
         assert ask(gateway.address, path, **headers).status == status
     for _ in range(3):
-        with pytest.raises(websockets.InvalidStatusCode):
+        with pytest.raises(InvalidStatusCode):
             await Peer.connect(gateway, token="wrong")
     broken = await RawPeer.open(gateway.address)
     assert await broken.upgrade("/ws/socksync/", "no key") == 400

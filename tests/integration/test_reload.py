@@ -7,7 +7,7 @@ import ssl
 import subprocess
 
 import pytest
-import websockets
+from websockets.legacy import client as websocket_client  # what both 10 (Debian 12) and 15 (Debian 13) have
 
 from gateway import until
 from peer import Peer
@@ -278,7 +278,7 @@ async def test_certificates_are_read_again(gateways, tmp_path, db, name):
     assert first.split() == cert.read_text().split()
     context = ssl.create_default_context(cafile=cert)
     context.check_hostname = False
-    ws = await websockets.connect(f"wss://127.0.0.1:{gateway.port}/ws", ssl=context, compression=None)
+    ws = await websocket_client.connect(f"wss://127.0.0.1:{gateway.port}/ws", ssl=context, compression=None)
     await db.fcall("sg_var_set", name, "1")
     await ws.send(json.dumps({"func": "subscribe", "type": "var", "name": name}))
     await ws.recv()

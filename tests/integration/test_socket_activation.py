@@ -9,7 +9,7 @@ import ssl
 import sys
 
 import pytest
-import websockets
+from websockets.legacy import client as websocket_client  # what both 10 (Debian 12) and 15 (Debian 13) have
 
 from conftest import write_config
 from gateway import PATIENCE_S, http_get, until
@@ -86,7 +86,7 @@ async def begun(gateways, supervisor, *flags, env=None, **options):
 async def converse(address, db, name, url=None, **options):
     """A subscriber gets the state and a change."""
     await db.fcall("sg_var_set", name, "1")
-    connect = websockets.unix_connect if isinstance(address, str) else websockets.connect
+    connect = websocket_client.unix_connect if isinstance(address, str) else websocket_client.connect
     where = [address, "ws://localhost/ws"] if isinstance(address, str) else [url or f"ws://{address[0]}:{address[1]}/ws"]
     async with connect(*where, compression=None, **options) as ws:
         await ws.send(json.dumps({"func": "subscribe", "type": "var", "name": name}))

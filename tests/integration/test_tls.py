@@ -5,7 +5,7 @@ import ssl
 import subprocess
 
 import pytest
-import websockets
+from websockets.legacy import client as websocket_client  # what both 10 (Debian 12) and 15 (Debian 13) have
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def trusting(certificate):
 async def connected(gateway, certificate):
     for _ in range(600):
         try:
-            return await websockets.connect(f"wss://127.0.0.1:{gateway.port}/ws", ssl=trusting(certificate), server_hostname="localhost", compression=None,
+            return await websocket_client.connect(f"wss://127.0.0.1:{gateway.port}/ws", ssl=trusting(certificate), server_hostname="localhost", compression=None,
                                             max_size=None)
         except OSError:
             await asyncio.sleep(0.05)
