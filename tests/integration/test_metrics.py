@@ -345,7 +345,9 @@ async def test_memory_by_kind(gateway, peers, db, name):
     await until(received, "the fragment is counted")
     held = kinds(await scrape(gateway))
     assert held["variables"] == 10002 and held["list_items"] > 20002 and held["frames"] > 30000
-    assert held["subscriptions"] > 0 and held["connections"] > 0 and held["libwebsockets"] > idle["libwebsockets"]
+    assert held["subscriptions"] > 0 and held["connections"] > 0
+    if (REPOSITORY / "build/deps/libwebsockets.stamp").exists():  # Debian's own package does not tell
+        assert held["libwebsockets"] > idle["libwebsockets"]
     await db.fcall("sg_var_set", name, "1")
     await peer.until(lambda: peer.state.value(name) == "1", "the short value")
     raw.close()
