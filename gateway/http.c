@@ -391,6 +391,7 @@ int http_writable(struct lws *wsi)
 
 int http_reply(struct lws *wsi, unsigned status, const char *type, struct buf *body)
 {
+    assert(!body->failed); /* whoever made it knows how large it can become; half of it would pass for a whole one */
     struct answer page = {status, type, NULL, NULL, body->len};
     return respond(wsi, &page, body);
 }

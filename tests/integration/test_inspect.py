@@ -287,6 +287,16 @@ async def test_what_is_no_record_is_not_shown(gateways, db, record):
     assert {"state": "<b>"} in [row["record"] for row in look(gateway, "/admin/fleet")["gateways"]]
 
 
+async def test_the_largest_fleet_is_whole(gateways, db):
+    """Whoever may write to Redis may invent gateways, with the largest records; some are shown, and each of them whole."""
+    gateway = gateways.start("--prefix", "crowd:")
+    record = json.dumps({"host": "x" * 4000})
+    await db.pipeline([("FCALL", "sg_fleet_beat", 1, "crowd:@{calls}", f"stranger{n}", record, 60000) for n in range(2200)])
+    shown = look(gateway, "/admin/fleet")["gateways"]
+    assert len(shown) == 1000
+    assert all(row["record"] == json.loads(record) for row in shown if row["id"].startswith("stranger"))
+
+
 async def test_a_silent_gateway_is_forgotten(db):
     await db.cmd("FCALL", "sg_fleet_beat", 1, "old:@{calls}", "a", "{}", 1)
     assert await db.cmd("TTL", "old:@{calls}:i") in (0, 1)
