@@ -9,6 +9,7 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/notify.h"
+#include "gateway/tap.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
@@ -84,6 +85,7 @@ static void adopt(struct reload *r, struct options *next)
     calls_retime(g->calls);
     r->on_new(r->arg);
     regrant(g);
+    taps_end(g);
     if (old)
         options_retire(old);
 }

@@ -66,7 +66,7 @@ struct shown {
 
 static bool passes(const struct tap *t, const struct shown *s)
 {
-    if (t->conn && t->conn != s->conn->id)
+    if (t->stream.ended || (t->conn && t->conn != s->conn->id))
         return false;
     return !t->glob[0] || (s->name.ptr && glob_match(t->glob, s->name));
 }
@@ -232,6 +232,11 @@ int tap_answer(const struct http_request *r)
     return http_stream(r->wsi, "text/event-stream", &t->stream);
 }
 
+void taps_end(struct gateway *g)
+{
+    list_each(&g->taps, n) http_stream_end(&container_of(n, struct tap, node)->stream);
+}
+
 void tap_second(struct gateway *g)
 {
     list_each(&g->taps, n)
@@ -240,7 +245,7 @@ void tap_second(struct gateway *g)
         t->this_second = 0;
         if (++t->seconds == SECONDS_MAX)
             http_stream_end(&t->stream);
-        if (t->stream.out.max - t->stream.out.len >= EVENT_BYTES_MAX)
+        if (!t->stream.ended && t->stream.out.max - t->stream.out.len >= EVENT_BYTES_MAX)
             write_state(t, "alive");
     }
 }

@@ -17,6 +17,8 @@ enum {
 int tap_answer(const struct http_request *r);
 /* tap_second: call once a second; says to each tap that it lives, and what it missed. */
 void tap_second(struct gateway *g);
+/* taps_end: nobody is shown anything more who does not ask again, and is judged again. */
+void taps_end(struct gateway *g);
 
 /* Call these only while g->taps is not empty. */
 void tap_received(const struct conn *c, struct slice text);

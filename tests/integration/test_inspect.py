@@ -3,6 +3,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import signal
 import urllib.parse
 
 import pytest
@@ -412,6 +413,19 @@ async def test_long_and_broken_texts_are_cut_and_shown(gateway, peers, db, name)
     frame = await tap.frame()
     assert frame["text"] == '{"func":"\ufffd\ufffd\ufffd' and "name" not in frame
     await tap.close()
+
+
+async def test_a_reload_ends_taps(gateways, peers, db, name):
+    """Whoever has lost the right to look is judged when it asks again."""
+    gateway = gateways.start()
+    await db.fcall("sg_var_set", name, 0)
+    tap, peer = await Tap.open(gateway), await peers(gateway)
+    gateway.signal(signal.SIGHUP)
+    with pytest.raises(asyncio.IncompleteReadError):
+        while True:
+            await tap.event()
+    await peer.subscribed("var", name)
+    await (await Tap.open(gateway)).close()
 
 
 async def test_taps_are_few(gateway):
