@@ -31,6 +31,16 @@ async def crowd(peers, gateway, count):
     return [await peers(gateway) for _ in range(count)]
 
 
+async def call_in_flight(executor, caller, name):
+    """Call "1" of `caller`, which the executor has and does not answer until it is told to."""
+    held = Held()
+    await executor.serve(name, held)
+    await caller.offered(name)
+    await begin(caller, name, "1")
+    await received(held, executor)
+    return held
+
+
 async def test_every_close_says_how_long_to_wait(gateways, peers):
     gateway = gateways.start("--drain-seconds", "1")
     many = await crowd(peers, gateway, 40)
@@ -99,11 +109,7 @@ async def test_a_stop_after_a_post_does_not_cut(gateways, peers, name, flags):
     """Scripts drain first and stop the service then: the first signal is not the second one."""
     staying, leaving = gateways.start(), gateways.start(*flags)
     executor, caller = await peers(staying), await peers(leaving)
-    held = Held()
-    await executor.serve(name, held)
-    await caller.offered(name)
-    await begin(caller, name, "1")
-    await received(held, executor)
+    held = await call_in_flight(executor, caller, name)
     await asyncio.to_thread(ask, leaving.address, "/admin/drain", "POST")
     await drained(leaving)
     leaving.signal(signal.SIGTERM)
@@ -189,11 +195,7 @@ async def test_executors_of_a_draining_gateway_are_not_chosen(gateways, peers, n
 async def test_an_executor_is_closed_after_its_call(gateways, peers, name):
     staying, leaving = gateways.start(), gateways.start()
     executor, idle, caller = await peers(leaving), await peers(leaving), await peers(staying)
-    held = Held()
-    await executor.serve(name, held)
-    await caller.offered(name)
-    await begin(caller, name, "1")
-    await received(held, executor)
+    held = await call_in_flight(executor, caller, name)
     leaving.signal(signal.SIGTERM)
     await reason_of(idle)
     await answer(held.calls[0], 1)
@@ -205,11 +207,7 @@ async def test_an_executor_is_closed_after_its_call(gateways, peers, name):
 async def test_a_call_that_does_not_end_does_not_hold_for_ever(gateways, peers, name):
     staying, leaving = gateways.start(), gateways.start("--call-timeout", "10m")
     executor, caller = await peers(staying), await peers(leaving)
-    held = Held()
-    await executor.serve(name, held)
-    await caller.offered(name)
-    await begin(caller, name, "1")
-    await received(held, executor)
+    held = await call_in_flight(executor, caller, name)
     leaving.signal(signal.SIGTERM)
     await reason_of(caller)
     assert await asyncio.to_thread(leaving.wait_exit) == 0
