@@ -18,22 +18,13 @@ deps=$root/build/deps
 lws_least=4.3.3
 hiredis_least=1.2.0
 
-# What is built where the packages are too old. The upstream tarballs of a Debian release never change, its
-# patches do with a security update; see accept_file.
-lws_files="
-87f99ad32803ed325fceac5327aae1f5c1b417d54ee61ad36cffc8df5f5ab276  libwebsockets_4.3.5.orig.tar.gz
-059db96dc878057a629843e754fa56b2091186049c2bd36ba79db7fec62b8aea  libwebsockets_4.3.5-1+deb13u2.debian.tar.xz"
-hiredis_files="
-82ad632d31ee05da13b537c124f819eb88e18851d9cb0c30ae0552084811588c  hiredis_1.2.0.orig.tar.gz
-b0f46b0d467507ee3e1f165664484528e0f8ff33691cbdd19bf85fc96e604187  hiredis_1.2.0-6.debian.tar.xz"
-
 build_packages=(
     build-essential cmake pkg-config ca-certificates patch xz-utils
     libevent-dev libjson-c-dev libssl-dev zlib1g-dev libcap-dev libyaml-dev libcyaml-dev
     redis-server file
 )
 test_packages=(
-    git libcunit1-dev clang clang-tidy clang-format llvm valgrind
+    git gnupg libcunit1-dev clang clang-tidy clang-format llvm valgrind
     python3 python3-pytest python3-pytest-timeout python3-websockets python3-redis python3-hiredis python3-requests
     python3-django python3-yaml
     haproxy nginx openssl
@@ -146,61 +137,13 @@ install_packages() {
 
 # --- libraries that Debian 12 has too old -----------------------------------------------------------------
 
-# Downloads the source package $1 into the current folder through a package list of our own; the machine's list
-# is read, never touched. The address is the one the machine itself takes Debian from.
-download_source() {
-    local name=$1 state=$PWD/apt site signed trust=
-    site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
-    [ -n "$site" ] || site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
-    [ -n "$site" ] || die "apt names no address for Debian packages"
-    mkdir -p "$state/parts" "$state/lists/partial" "$state/cache/archives/partial"
-    local apt=(-qq -o "Dir::Etc::sourcelist=$state/list" -o "Dir::Etc::sourceparts=$state/parts"
-        -o "Dir::State::lists=$state/lists" -o "Dir::Cache=$state/cache" -o "APT::Sandbox::User=root")
-    # An old keyring may not know the key of Debian 13. The files are compared with the sums above then, and only
-    # with them, so the list itself needs no trust.
-    signed=1
-    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    [ ! -e $keyring ] || trust="[signed-by=$keyring] "
-    echo "deb-src $trust$site trixie main" >"$state/list"
-    if ! apt-get "${apt[@]}" update >"$state/log" 2>&1 || grep -q NO_PUBKEY "$state/log"; then
-        signed=0
-        echo "deb-src [trusted=yes] $site trixie main" >"$state/list"
-        apt-get "${apt[@]}" update >&2 || die "$site has no list of Debian 13's source packages"
-    fi
-    apt-get "${apt[@]}" source --download-only --tar-only "$name" >"$state/log" 2>&1 &&
-        apt-get "${apt[@]}" source --download-only --diff-only "$name" >>"$state/log" 2>&1 ||
-        { cat "$state/log" >&2; die "downloading the source of $name failed"; }
-    echo $signed >signed
-}
-
-# A file has the sum that is written above. One exception: Debian replaces its patches when it fixes a
-# vulnerability, and the old ones are gone then. New patches for the same upstream version are taken when apt has
-# checked Debian's signature over them, as it does for every package; with a note, so that the sum gets renewed.
-accept_file() {
-    local file=$1 known=$2 sum
-    sum=$(sha256sum "$file" | cut -d' ' -f1)
-    if printf '%s\n' "$known" | grep -qx "$sum  $file"; then return 0; fi
-    case $file in
-    *.debian.tar.*)
-        [ "$(cat signed)" = 1 ] || die "$file: unknown SHA-256 $sum and no signature that could be checked"
-        say "note: $file ($sum) is newer than the pinned one; Debian's signature is good"
-        ;;
-    *) die "$file: SHA-256 is $sum, which is not the pinned one" ;;
-    esac
-}
-
-# unpack_source NAME FILES -> ./source, with Debian's patches applied
+# unpack_source NAME -> ./source, with Debian's patches applied
 unpack_source() {
-    local name=$1 known=$2 tarball changes patch
-    tarball=$(printf '%s\n' "$known" | sed -n 's/.*  \(.*\.orig\.tar\..*\)/\1/p')
-    download_source "$name"
-    [ -e "$tarball" ] || die "Debian 13 has another version of $name than $tarball"
-    changes=$(ls -- *.debian.tar.*)
-    accept_file "$tarball" "$known"
-    accept_file "$changes" "$known"
+    local name=$1 files patch
+    files=$("$root/deploy/debian-source" "$name") || exit 1 # it has said why
     mkdir source
-    tar -x -f "$tarball" -C source --strip-components=1
-    tar -x -f "$changes" -C source
+    tar -x -f "$(sed -n 1p <<<"$files")" -C source --strip-components=1
+    tar -x -f "$(sed -n 2p <<<"$files")" -C source
     while read -r patch _; do
         case $patch in '' | '#'*) continue ;; esac
         patch -d source -p1 -s --no-backup-if-mismatch <"source/debian/patches/$patch" >&2 ||
@@ -217,7 +160,7 @@ cmake_install() {
 
 # No event library: the gateway brings its own (gateway/evlib.c).
 build_libwebsockets() {
-    unpack_source libwebsockets "$lws_files"
+    unpack_source libwebsockets
     local on=() off=() option
     for option in LWS_WITH_STATIC LWS_STATIC_PIC LWS_WITH_SSL LWS_WITH_ZLIB LWS_IPV6 LWS_UNIX_SOCK \
         LWS_WITHOUT_CLIENT LWS_WITHOUT_TESTAPPS LWS_WITHOUT_DAEMONIZE LWS_WITH_CUSTOM_HEADERS \
@@ -233,7 +176,7 @@ build_libwebsockets() {
 }
 
 build_hiredis() {
-    unpack_source hiredis "$hiredis_files"
+    unpack_source hiredis
     # hiredis checks what it believes of a reply with assert: no NDEBUG.
     cmake_install -DBUILD_SHARED_LIBS=OFF -DENABLE_SSL=OFF -DDISABLE_TESTS=ON -DENABLE_EXAMPLES=OFF \
         -DCMAKE_C_FLAGS_RELEASE=-O2
@@ -242,7 +185,7 @@ build_hiredis() {
 # What is in build/deps belongs to its sources, to how they are built here, to this system and to this folder (which the
 # .pc files name).
 stamp_text() {
-    { declare -f "$1" cmake_install; echo "$lws_files $hiredis_files $deps"; cat /etc/os-release; uname -m; } | sha256sum
+    { declare -f "$1" cmake_install; echo "$deps"; cat "$root/deploy/debian-source.sha256" /etc/os-release; uname -m; } | sha256sum
 }
 
 # from_source NAME BUILD-FUNCTION
