@@ -195,6 +195,14 @@ class Gateway:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def freeze(self):
+        """SIGSTOP. It stands still when this returns, and not some time later."""
+        self.signal(signal.SIGSTOP)
+        poll(lambda: _stat_fields(self.process.pid)[0] == "T", "the process stands still")
+
+    def thaw(self):
+        self.signal(signal.SIGCONT)
+
     def _check_clean(self, process, status, expected):
         try:
             poll(lambda: not session_members(process.pid), "the children end", self.children_patience_s)

@@ -1,6 +1,5 @@
 """syncgate --healthcheck: what containers ask the program about the gateway that runs beside it."""
 import os
-import signal
 import socket
 import subprocess
 import threading
@@ -95,12 +94,12 @@ def test_nobody_listens():
 def test_stopped_gateway_is_not_well(gateways):
     """It accepts (the kernel does) and never answers: the check ends by itself."""
     gateway = gateways.start()
-    gateway.signal(signal.SIGSTOP)
+    gateway.freeze()
     try:
         assert ask("--healthcheck", "--listen", f"127.0.0.1:{gateway.port}") == (
             1, "healthcheck: no answer in time\n")
     finally:
-        gateway.signal(signal.SIGCONT)
+        gateway.thaw()
 
 
 @pytest.mark.parametrize("answer,said", [

@@ -199,14 +199,14 @@ async def test_ready_reloading_stopping(gateways, supervisor, tmp_path, flags):
 async def test_the_watchdog_is_fed_while_it_lives(gateways, supervisor, flags):
     gateway = await begun(gateways, supervisor, *flags, env={"WATCHDOG_USEC": "3000000"})
     await supervisor.until_heard("WATCHDOG=1", 2)
-    gateway.signal(signal.SIGSTOP)
+    gateway.freeze()
     try:
         supervisor.hear()
         before = len(supervisor.heard)
         await asyncio.sleep(0.1)  # nothing can come: the process is stopped
         assert len(supervisor.hear()) == before
     finally:
-        gateway.signal(signal.SIGCONT)
+        gateway.thaw()
     await supervisor.until_heard("WATCHDOG=1", supervisor.heard.count("WATCHDOG=1") + 1)
 
 

@@ -1,8 +1,6 @@
 """What happens within one turn of the gateway's loop: changes are told together, in one write, and still in the order in which
 Redis applied them. MULTI makes sure that they arrive together.
 """
-import signal
-
 import pytest
 
 from peer import Closed, dumps, raw_dumps
@@ -94,10 +92,10 @@ async def test_who_joins_gets_the_newest_and_then_nothing_older(gateways, peers,
     await first.subscribed("var", name)
     joining = [await peers(gateway) for _ in range(5)]
     for number, peer in enumerate(joining, 1):
-        gateway.signal(signal.SIGSTOP)
+        gateway.freeze()
         await at_once(db, *(fcall("sg_var_set", name, 40 * number - n) for n in range(39, -1, -1)))
         await peer.subscribe("var", name)
-        gateway.signal(signal.SIGCONT)
+        gateway.thaw()
         await peer.until(lambda peer=peer: peer.frames, "the snapshot")
         await first.until(lambda newest=str(40 * number): first.state.value(name) == newest, "the last one")
     await db.fcall("sg_var_set", name, "201")
