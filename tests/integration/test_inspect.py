@@ -299,8 +299,10 @@ async def test_the_largest_fleet_is_whole(gateways, db):
 
 
 async def test_a_silent_gateway_is_forgotten(db):
-    await db.cmd("FCALL", "sg_fleet_beat", 1, "old:@{calls}", "a", "{}", 1)
-    assert await db.cmd("TTL", "old:@{calls}:i") in (0, 1)
+    # In one transaction, for which time stands still.
+    *_, (_, ttl) = await db.pipeline([("MULTI",), ("FCALL", "sg_fleet_beat", 1, "old:@{calls}", "a", "{}", 1),
+                                      ("TTL", "old:@{calls}:i"), ("EXEC",)])
+    assert ttl in (0, 1)
 
     async def forgotten():
         return await db.cmd("FCALL", "sg_fleet_beat", 1, "old:@{calls}", "b", "{}", 1) == 1
@@ -473,7 +475,7 @@ async def test_a_tap_ends_with_the_gateway(gateways):
     tap = await Tap.open(gateway)
     gateway.signal(15)
     assert gateway.wait_exit() == 0
-    assert b"alive" in await asyncio.wait_for(tap.reader.read(), PATIENCE_S) or True
+    await asyncio.wait_for(tap.reader.read(), PATIENCE_S)
     await tap.close()
 
 
