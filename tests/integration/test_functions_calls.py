@@ -6,14 +6,16 @@ starts a gateway of its own with a short one.
 import asyncio
 import json
 import random
-import signal
 
 import pytest
 
 from conftest import Gateways
 from gateway import until
+from jsontext import Frame
 from peer import dumps
 from strict import key_of
+
+SHORT = "3s"  # a call timeout that a test waits for, and that the calls which are answered beside it never reach
 
 
 @pytest.fixture(scope="module")
@@ -264,19 +266,27 @@ async def test_serving_twice_is_serving_once(pair, peers, name):
 # --- who is told ---
 
 
+async def told(peer, func, name):
+    """The next that the peer hears of this function. Those of other tests may still be going."""
+    frame = await peer.recv(f"{func} of {name}")
+    while frame["type"] == "function" and frame["name"] != name:
+        frame = await peer.recv(f"{func} of {name}")
+    assert frame.raw == Frame(dumps(func=func, type="function", name=name)).raw, frame
+
+
 async def test_callers_are_told_when_the_first_executor_appears_and_the_last_goes(pair, peers, name):
     callers = [await peers(gateway) for gateway in pair]
     first, second = await peers(pair[0]), await peers(pair[1])
     await first.serve(name, Held())
     for caller in callers:
-        await caller.expect(f'{{"func":"subscribe","type":"function","name":"{name}"}}')
+        await told(caller, "subscribe", name)
     await second.serve(name, Held())
     late = await peers(pair[1])
-    await late.expect(f'{{"func":"subscribe","type":"function","name":"{name}"}}')
+    await told(late, "subscribe", name)
     await first.unsubscribe("function", name)
     await second.close()
     for caller in (*callers, late):
-        await caller.expect(f'{{"func":"unsubscribe","type":"function","name":"{name}"}}')
+        await told(caller, "unsubscribe", name)
         await caller.say(dumps(func="call", type="function", name=name, id="gone"))
         assert (await caller.settled("gone"))["error_code"] == 3
 
@@ -308,10 +318,9 @@ async def test_unsubscribe_of_a_function_lets_its_calls_end(pair, peers, name):
 
 
 async def test_unsubscribe_of_a_function_that_one_does_not_serve(pair, peers, name):
-    executor, other = await peers(pair[0]), await peers(pair[0], tolerant=True)
+    executor, other = await peers(pair[0]), await peers(pair[0], tolerant=True, quiet=True)
     await executor.subscribe("function", name)
     await other.offered(name)
-    other.take()
     await other.send_text(dumps(func="unsubscribe", type="function", name=name))
     await other.expect_error(1, type="function", name=name)
     await other.send_text(dumps(func="unsubscribe", type="function", name="nowhere"))
@@ -330,13 +339,12 @@ async def test_function_names_of_every_kind(pair, peers, function):
 
 
 async def test_row_33_an_id_that_is_in_flight(pair, peers, name):
-    executor, caller = await peers(pair[0]), await peers(pair[1], tolerant=True)
+    executor, caller = await peers(pair[0]), await peers(pair[1], tolerant=True, quiet=True)
     held = Held()
     await executor.serve(name, held)
     await caller.offered(name)
     await begin(caller, name, "1")
     await received(held, executor)
-    caller.take()
     caller.state.calls.pop(key_of("1"))  # the model would take the error for the end of the first call
     await caller.send_text(dumps(func="call", type="function", name=name, id="1"))
     await caller.expect_error(4, type="function", name=name, id="1")
@@ -350,7 +358,7 @@ async def test_row_33_an_id_that_is_in_flight(pair, peers, name):
 
 
 async def test_row_32_a_second_return(pair, peers, name):
-    executor, caller = await peers(pair[0], tolerant=True), await peers(pair[1])
+    executor, caller = await peers(pair[0], tolerant=True, quiet=True), await peers(pair[1])
     held = Held()
     await executor.serve(name, held)
     await caller.offered(name)
@@ -364,7 +372,7 @@ async def test_row_32_a_second_return(pair, peers, name):
 
 
 async def test_row_32_the_return_of_somebody_elses_call(pair, peers, name):
-    executor, thief, caller = await peers(pair[0]), await peers(pair[0], tolerant=True), await peers(pair[1])
+    executor, thief, caller = await peers(pair[0]), await peers(pair[0], tolerant=True, quiet=True), await peers(pair[1])
     held = Held()
     await executor.serve(name, held)
     await caller.offered(name)
@@ -372,7 +380,6 @@ async def test_row_32_the_return_of_somebody_elses_call(pair, peers, name):
     await received(held, executor)
     await thief.subscribe("function", name)
     await thief.offered(name)
-    thief.take()
     await thief.send_text(dumps(func="return", type="function", name=name, id=held.calls[0][1]["id"] + "x", value="stolen"))
     await thief.expect_error(4, type="function", name=name)
     await answer(held.calls[0], '"mine"')
@@ -402,7 +409,7 @@ async def test_row_35_too_many_calls_of_one_connection(gateways, peers, name):
 
 
 async def test_row_35_a_call_times_out_and_its_late_result_is_silence(gateways, peers, name):
-    gateway, other = gateways.start("--call-timeout", "300ms"), gateways.start("--call-timeout", "10m")
+    gateway, other = gateways.start("--call-timeout", SHORT), gateways.start("--call-timeout", "10m")
     executor, caller = await peers(other), await peers(gateway)
     held = Held()
     await executor.serve(name, held)
@@ -419,7 +426,7 @@ async def test_row_35_a_call_times_out_and_its_late_result_is_silence(gateways, 
 
 
 async def test_a_late_error_is_silence_too(gateways, peers, name):
-    gateway = gateways.start("--call-timeout", "300ms")
+    gateway = gateways.start("--call-timeout", SHORT)
     executor, caller = await peers(gateway), await peers(gateway)
     held = Held()
     await executor.serve(name, held)
@@ -433,7 +440,7 @@ async def test_a_late_error_is_silence_too(gateways, peers, name):
 
 async def test_an_error_without_id_ends_no_call(gateways, peers, name):
     """It can be matched to nothing, so the call ends by its timeout."""
-    gateway = gateways.start("--call-timeout", "300ms")
+    gateway = gateways.start("--call-timeout", SHORT)
     executor, caller = await peers(gateway), await peers(gateway)
 
     async def vague(peer, frame):
@@ -582,10 +589,10 @@ async def test_a_stalled_fleet_member_is_not_asked(pair, gateways, peers, name):
     executor, caller = await peers(frozen), await peers(pair[0])
     await executor.serve(name, echo)
     await caller.offered(name)
-    frozen.signal(signal.SIGSTOP)
+    frozen.freeze()
     try:
         await caller.until(lambda: name not in caller.state.callable, "the lease of the frozen gateway ends", 60)
     finally:
-        frozen.signal(signal.SIGCONT)
+        frozen.thaw()
     await caller.offered(name)
     assert (await caller.call(name, "1", "{}"))["func"] == "return"

@@ -251,7 +251,7 @@ async def test_conflation(gateway, peers, db, name):
 
 
 async def test_calls_by_outcome(gateways, peers, name):
-    gateway = gateways.start("--call-timeout", "300ms")
+    gateway = gateways.start("--call-timeout", "3s")  # what is answered, or abandoned, is so in less
     executor, caller, leaving = await peers(gateway), await peers(gateway), await peers(gateway)
     calls = []
 
@@ -278,7 +278,7 @@ async def test_calls_by_outcome(gateways, peers, name):
                 calls_in_flight=0)
     after = await scrape(gateway)
     key = 'syncgate_call_duration_seconds_sum{outcome="timeout"}'
-    assert after[key] - before[key] > 0.29
+    assert after[key] - before[key] > 2.9
 
 
 async def test_reads_by_reason(gateways, peers, durable):

@@ -271,7 +271,7 @@ async def test_a_stalled_executor_is_closed_1013_and_its_calls_fail(gateways, sl
 
 async def test_missed_pongs_close(gateways, peers, slow, db, name):
     """A client that answers pings stays; one that does not is closed, and a stalled reader is no exception."""
-    gateway = gateways.start("--ping-interval", "300ms")
+    gateway = gateways.start("--ping-interval", "2s")  # who answers has time to
     answering, silent = await peers(gateway), await peers.bare(gateway.address)
     await stalled_reader(gateway, slow, db, name)
     pings = 0
