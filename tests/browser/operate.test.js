@@ -82,11 +82,12 @@ test('nothing is asked while nobody looks', async () => {
   await page.locator('#tab-operate').click();
   await eventually(() => assert.ok(asked.length > 3));
   await page.locator('#tab-try').click();
+  await page.evaluate(() => {}); // what was asked before that has been told of
   const before = asked.length;
   await set('demo:text', 'two seconds of the history'); // time passes on the gateway, not in this test
   const { now_ms } = await admin(one, 'stats');
   await eventually(async () => assert.ok((await admin(one, `stats?since=${now_ms}`)).history.rows.length >= 3));
-  assert.ok(asked.length <= before + 1, `${asked.length - before} questions`);
+  assert.equal(asked.length, before);
 });
 
 test('scripts and styles come from the gateway alone', async () => {
@@ -112,7 +113,10 @@ test('the charts move with what happens', async () => {
     const [deliveries, changes] = (await figure(page, 'deliveries').textContent()).split(' / ').map(Number);
     assert.ok(deliveries > 0 && changes > 0);
   });
-  await eventually(async () => assert.match(await figure(page, 'latency').textContent(), /[µm]s \/ .*s/));
+  await eventually(async () => {
+    await set('demo:moving', Date.now()); // a second without changes has no latency
+    assert.match(await figure(page, 'latency').textContent(), /[µm]s \/ .*s/);
+  });
   assert.ok((await page.locator('#chart-deliveries .line').count()) >= 1);
   await page.locator('#chart-connections svg').focus();
   await page.keyboard.press('ArrowLeft');
@@ -162,15 +166,20 @@ test('a slow reader stands first, with its reason', async () => {
 test('more connections than a page holds are turned over', async () => {
   for (let i = 0; i < 30; i++) await client(two);
   const page = await operate(two);
+  const ids = await eventually(async () => {
+    const { connections } = await admin(two, 'connections?limit=200');
+    assert.equal(connections.length, 31); // the page itself is one, and those of the test before are gone
+    return connections.map(({ id }) => String(id));
+  });
+  const shows = (expected) => eventually(async () => assert.deepEqual(await page.locator('#connections-rows td:first-child').allTextContents(), expected));
   await page.locator('#connections-order').selectOption('id');
-  await page.locator('#connections-next').waitFor();
-  const first = await page.locator('#connections-rows td:first-child').first().textContent();
+  await shows(ids.slice(0, 25));
   await page.locator('#connections-next').click();
+  await shows(ids.slice(25));
   await page.locator('#connections-first').waitFor();
-  await eventually(async () => assert.ok(Number(await page.locator('#connections-rows td:first-child').first().textContent()) > Number(first)));
   assert.equal(await page.locator('#connections-next').isVisible(), false);
   await page.locator('#connections-first').click();
-  await eventually(async () => assert.equal(await page.locator('#connections-rows td:first-child').first().textContent(), first));
+  await shows(ids.slice(0, 25));
 });
 
 test('of several workers all are shown, and each connection can be tapped', async () => {
@@ -181,15 +190,15 @@ test('of several workers all are shown, and each connection can be tapped', asyn
   const page = await operate(many);
   const ids = async () => page.locator('#connections-rows td:first-child').allTextContents();
   await eventually(async () => assert.equal((await ids()).length, 13)); // the page itself is one
-  const workers = new Set((await ids()).map((id) => id.split('·')[0]));
-  assert.deepEqual([...workers].sort(), ['1', '2']);
+  const ofWorkers = new Map(); // its connections by their numbers: the order of the rows may change at any time
+  for (const [worker, id] of (await ids()).map((each) => each.split('·'))) ofWorkers.set(worker, [...(ofWorkers.get(worker) ?? []), Number(id)]);
+  assert.deepEqual([...ofWorkers.keys()].sort(), ['1', '2']);
   await contains(page.locator('#connections-count'), '13, from 2 of 2 workers');
   await page.locator('#worker-note').waitFor();
-  for (const worker of workers) {
-    const row = page.locator('#connections-rows tr').filter({ hasText: `${worker}·` }).first();
-    const [, id] = (await row.locator('td').first().textContent()).split('·');
-    await page.locator('#tap-clear').click();
-    await row.locator('button').click();
+  for (const [worker, numbers] of ofWorkers) {
+    const id = Math.min(...numbers); // a talker: they came before the page
+    await page.locator('#connections-rows tr').filter({ has: page.locator('td:first-child', { hasText: new RegExp(`^${worker}·${id}$`) }) }).locator('button').click();
+    await page.locator('#tap-clear').click(); // the tap before has ended
     await eventually(async () => {
       for (const talker of talkers) talker.subscribe('room');
       assert.ok((await page.locator(`#tap-log li[data-conn="${id}"]`).count()) > 0);
@@ -244,9 +253,9 @@ test('the tap shows what passes its filter, pauses and clears', async () => {
   for (const text of await rows.allTextContents()) assert.ok(text.includes('tapped:a') && !text.includes('other:b'), text);
   assert.equal(await page.locator('#tap-log b').count(), 0);
 
+  await page.locator('#tap-pause').click(); // or the last of the flow could come after the clearing
   await page.locator('#tap-clear').click();
   assert.equal(await rows.count(), 0);
-  await page.locator('#tap-pause').click();
   await set('tapped:a', 'while paused');
   await contains(page.locator('#tap-count'), 'waiting');
   assert.equal(await rows.count(), 0);

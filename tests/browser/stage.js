@@ -132,8 +132,8 @@ export class Stage {
     return this.command('FCALL', name, 1, key, ...args);
   }
 
-  /** page opens the page of a gateway in a browser of its own, and waits until it is connected. */
-  async page(gateway, { query = '', ...options } = {}) {
+  /** page opens the page of a gateway in a browser of its own, and waits until it is connected. With `clock` its time can be stopped. */
+  async page(gateway, { query = '', clock = false, ...options } = {}) {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
@@ -142,6 +142,7 @@ export class Stage {
       /* A gateway that is down is the subject of a test. */
       if (message.type() === 'error' && !/ERR_CONNECTION_|WebSocket/.test(message.text())) this.#problems.push(message.text());
     });
+    if (clock) await page.clock.install();
     await page.goto(gateway.url + query);
     await page.locator('#link-1[data-state=open]').waitFor();
     return page;
