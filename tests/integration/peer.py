@@ -73,7 +73,7 @@ class Peer:
         options.setdefault("max_queue", None)
         options.setdefault("compression", None)  # "deflate" offers permessage-deflate as browsers do
         socket_ = await websocket_client.connect(
-            address, ping_interval=None, close_timeout=5, open_timeout=PATIENCE_S,
+            address, ping_interval=None, close_timeout=PATIENCE_S, open_timeout=PATIENCE_S,
             extra_headers=headers, **options)
         state = StrictState(max_page_size, unique_values) if strict else None
         if state:

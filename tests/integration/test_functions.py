@@ -14,6 +14,7 @@ import pytest
 import redis
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gateway import PATIENCE_S  # noqa: E402
 from redis_server import LIBRARY, REPOSITORY, RedisServer  # noqa: E402
 
 KEY_MAX = 32
@@ -97,7 +98,7 @@ class Channel:
         self.client = server.client()
         self.name = name.encode()
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
+        self.socket.settimeout(PATIENCE_S)
         self.socket.connect(server.socket_path)
         self.input = self.socket.makefile("rb")
         self.socket.sendall(b"*2\r\n$10\r\nSSUBSCRIBE\r\n$%d\r\n%s\r\n" % (len(self.name), self.name))
