@@ -240,6 +240,13 @@ static void unsubscribe_all(struct conn *c, const struct action *a)
     calls_unserve_all(c);
 }
 
+/* An answer like any other, in its place among them: one that overtook what is queued would say more than is true. */
+static void pong(struct conn *c, const struct action *a)
+{
+    buf_reset(&c->gw->scratch);
+    conn_answer_scratch(c, c->dialect->pong(&c->gw->scratch, a->has_id ? a->id : SLICE_NONE));
+}
+
 static void get(struct conn *c, const struct action *a)
 {
     items_get(c, a->kind, a->name, id_of(a), a->page, a->page_size);
@@ -269,6 +276,7 @@ static void (*const effects[])(struct conn *, const struct action *) = {
     [ACTION_SUBSCRIBE] = subscribe,
     [ACTION_UNSUBSCRIBE] = unsubscribe,
     [ACTION_UNSUBSCRIBE_ALL] = unsubscribe_all,
+    [ACTION_PING] = pong,
     [ACTION_GET] = get,
     [ACTION_SET] = write_state,
     [ACTION_SET_ALL] = write_state,

@@ -30,6 +30,7 @@ enum action_op {
     ACTION_SUBSCRIBE,      /* kind, name; list: has_id */
     ACTION_UNSUBSCRIBE, /* kind, name; list: has_id */
     ACTION_UNSUBSCRIBE_ALL,
+    ACTION_PING,    /* perhaps an id; answer with `pong` */
     ACTION_GET,     /* kind, name; list: has_id, or page and page_size (0 = the owner's maximum) */
     ACTION_SET,     /* kind, name, value; list: id */
     ACTION_SET_ALL, /* list: name, page, total, items_json and items/items_len */
@@ -112,6 +113,8 @@ struct dialect {
     uint32_t (*call)(struct buf *out, struct slice name, struct slice id, struct slice args);
     /* value.ptr NULL: no value field. */
     uint32_t (*ret)(struct buf *out, struct slice name, struct slice id, struct slice value);
+    /* id.ptr NULL: no id field. */
+    uint32_t (*pong)(struct buf *out, struct slice id);
 };
 
 #endif

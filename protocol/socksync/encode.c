@@ -194,3 +194,12 @@ uint32_t encode_return(struct buf *out, struct slice name, struct slice id, stru
         put_field(out, "value", value);
     return end(out, mark);
 }
+
+uint32_t encode_pong(struct buf *out, struct slice id)
+{
+    size_t mark = frame_begin(out);
+    buf_put_lit(out, "{\"func\":\"pong\"");
+    if (id.len)
+        put_field(out, "id", id);
+    return end(out, mark);
+}

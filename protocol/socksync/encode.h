@@ -19,5 +19,6 @@ uint32_t encode_unsubscribe(struct buf *out, enum kind kind, struct slice name);
 /* encode_call: empty args: no such field. */
 uint32_t encode_call(struct buf *out, struct slice name, struct slice id, struct slice args);
 uint32_t encode_return(struct buf *out, struct slice name, struct slice id, struct slice value);
+uint32_t encode_pong(struct buf *out, struct slice id);
 
 #endif

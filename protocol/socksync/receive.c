@@ -89,6 +89,7 @@ static const struct row rows[] = {
     {SLICE_LIT("unsubscribe"), VAR | FUNCTION, ACTION_UNSUBSCRIBE, NONE, NONE, "not subscribed", false},
     {SLICE_LIT("unsubscribe"), LIST, ACTION_UNSUBSCRIBE, NONE, ID, "not subscribed", false},
     {SLICE_LIT("unsubscribe_all"), 0, ACTION_UNSUBSCRIBE_ALL, NONE, NONE, NULL, false},
+    {SLICE_LIT("ping"), 0, ACTION_PING, NONE, ID, NULL, false},
     {SLICE_LIT("call"), FUNCTION, ACTION_CALL, ID, ARGS, "not subscribed", false},
     {SLICE_LIT("return"), FUNCTION, ACTION_RETURN, ID, VALUE, "not subscribed", false},
     {SLICE_LIT("error"), 0, ACTION_CALL_FAILED, NONE, NONE, NULL, false},
@@ -242,7 +243,7 @@ static void note_id(struct message *m)
         id->type = JSON_ABSENT;
     if (!((m->row->required | m->row->optional) & ID) || id->type == JSON_ABSENT)
         return;
-    size_t max = m->out->kind == KIND_FUNCTION ? SOCKSYNC_CALL_ID_MAX : SOCKSYNC_ITEM_ID_MAX;
+    size_t max = m->out->kind == KIND_LIST ? SOCKSYNC_ITEM_ID_MAX : SOCKSYNC_CALL_ID_MAX;
     m->id = json_id(id, max, &scratch, &m->out->id);
     m->out->has_id = m->id == JSON_ID_OK;
 }
@@ -548,6 +549,16 @@ static void read_addressed(struct message *m)
     (void)check_ranges(m); /* last: whatever it finds is in the action */
 }
 
+/* read_bare: a func that is said of nothing. Row 12: only the fields that it knows are looked at. */
+static void read_bare(struct message *m)
+{
+    note_id(m);
+    if (!read_fields(m))
+        return;
+    m->out->op = m->row->op;
+    (void)check_ranges(m);
+}
+
 void receive_message(const struct dialect_limits *limits, struct dialect_peer *peer, struct slice text, bool binary,
                      struct action *out)
 {
@@ -560,10 +571,10 @@ void receive_message(const struct dialect_limits *limits, struct dialect_peer *p
     }
     if (!read_json(&m, text) || !read_func(&m))
         return;
-    if (m.row->op == ACTION_UNSUBSCRIBE_ALL)
-        out->op = ACTION_UNSUBSCRIBE_ALL;
-    else if (m.row->op == ACTION_CALL_FAILED)
+    if (m.row->op == ACTION_CALL_FAILED)
         read_failure(&m);
+    else if (m.row->kinds == 0)
+        read_bare(&m);
     else
         read_addressed(&m);
 }

@@ -18,4 +18,5 @@ const struct dialect socksync_dialect = {
     .unsubscribe = encode_unsubscribe,
     .call = encode_call,
     .ret = encode_return,
+    .pong = encode_pong,
 };

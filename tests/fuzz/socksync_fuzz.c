@@ -115,6 +115,10 @@ static void require_action(const struct action *a, struct slice message)
     case ACTION_NONE:
     case ACTION_UNSUBSCRIBE_ALL:
         return;
+    case ACTION_PING:
+        require(a->kind == KIND_NONE && a->name.len == 0);
+        require(!a->has_id || json_id_canonical(a->id, SOCKSYNC_CALL_ID_MAX));
+        return;
     case ACTION_CLOSE:
         require(a->close_code == 1007);
         require(!json_utf8(message));

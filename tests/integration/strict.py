@@ -124,6 +124,7 @@ class StrictState:
         self.calls = {}  # key of our call -> name
         self.settled = {}  # key of our call -> Frame
         self.executing = {}  # key of a call to us -> Frame
+        self.pings = collections.deque()  # keys of the pings that wait for their pong, None for one without an id
         self.excuses = []  # (type, name, key or None, codes): errors that may come
         self.errors = []  # Frames
         self.talk = collections.deque(maxlen=2000)  # the last messages in both directions, for whoever reads a Violation
@@ -213,6 +214,10 @@ class StrictState:
     def _sent_call(self, _kind, name, message):
         self.calls[key_of(message["id"])] = name
 
+    def _sent_ping(self, _kind, _name, message):
+        item_id = message.get("id")
+        self.pings.append(None if item_id is None else key_of(item_id))
+
     def _sent_return(self, _kind, _name, message):
         self.executing.pop(key_of(message["id"]), None)
 
@@ -236,6 +241,8 @@ class StrictState:
         func = frame.get("func")
         if func == "error":
             self._error(frame)
+        elif func == "pong":
+            self._pong(frame)
         else:
             kind = frame.get("type")
             required = REQUIRED.get((func, kind))
@@ -261,6 +268,12 @@ class StrictState:
     def _live(self, *key):
         subscription = self.subscriptions.get(key)
         return subscription if subscription is not None and subscription.live() else None
+
+    def _pong(self, frame):
+        self._check(set(frame.raw) <= {"func", "id"}, frame, "a field that is not in the protocol")
+        self._check(self.pings, frame, "nothing was asked")
+        key = self._item_id(frame) if "id" in frame else None
+        self._check(key == self.pings.popleft(), frame, "not the pong of the oldest ping")
 
     def _set_var(self, frame, name):
         subscription = self._live("var", name)

@@ -277,6 +277,30 @@ async def test_row_12_unsubscribe_all_looks_at_nothing_else(anonymous, rest):
     await one_error(peer, message("get", "var", VAR), 1, type="var", name=VAR)
 
 
+# --- rows 12, 22, 23 and 28: ping ---
+
+LONGEST_CALL_ID = "x" * 128
+
+
+@pytest.mark.parametrize("rest, answer", [
+    ({}, {}), ({"id": None}, {}), ({"id": "a"}, {"id": "a"}), ({"id": -7}, {"id": -7}), ({"id": LONGEST_CALL_ID}, {"id": LONGEST_CALL_ID}),
+    ({"type": 5, "name": {}, "page": "x"}, {}), ({"type": "list", "name": "nowhere", "id": "i"}, {"id": "i"}),
+], ids=str)
+async def test_row_12_ping_is_answered_at_once(anonymous, rest, answer):
+    peer = await anonymous()
+    await peer.say(dumps(func="ping", **rest))
+    assert [str(frame) for frame in await peer.fence()] == [dumps(func="pong", **answer)]
+
+
+@pytest.mark.parametrize("id, code", [({}, 6), (1.5, 6), (True, 6), ("", 4), (LONGEST_CALL_ID + "x", 4)], ids=str)
+async def test_rows_22_and_28_the_id_of_a_ping(anonymous, id, code):
+    await one_error(await anonymous(), dumps(func="ping", id=id), code)
+
+
+async def test_row_10_a_pong_answers_nothing(anonymous):
+    await one_error(await anonymous(), dumps(func="pong"), 1)
+
+
 # --- rows 13 to 16: type ---
 
 FUNCS = ["subscribe", "unsubscribe", "get", "set", "set_all", "set_count", "insert", "delete", "call", "return"]

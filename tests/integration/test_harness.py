@@ -68,6 +68,7 @@ SUB_ITEM = dumps(func="subscribe", type="list", name="l", id="x")
 SERVE = dumps(func="subscribe", type="function", name="f")
 CALL = dumps(func="call", type="function", name="f", id="1")
 RETURN = dumps(func="return", type="function", name="f", id="1")
+PING, PING_A, PONG_A = dumps(func="ping"), dumps(func="ping", id="a"), dumps(func="pong", id="a")
 SMALL = dumps(func="get", type="list", name="l", page_size=2)
 
 
@@ -104,6 +105,7 @@ ACCEPTED = {
     "a call": [R(SERVE), S(CALL), R(RETURN)],
     "a call that fails": [S(CALL), R(dumps(func="error", error_code=8, type="function", name="f", id="1"))],
     "a call to us": [S(SERVE), R(CALL), S(RETURN), R(CALL)],
+    "pings and their pongs, in order": [S(PING), S(PING_A), R('{"func":"pong"}'), S(PING), R(PONG_A), R('{"func":"pong"}')],
     "a page beyond the first": [S(SUB_LIST), S(SMALL), R(page("ab", 3)), R(page("c", 3, 1)), R(page("c", 3, 1))],
 }
 
@@ -141,6 +143,10 @@ REFUSED = {
     "two returns": [S(CALL), R(RETURN), R(RETURN)],
     "a return and an error": [S(CALL), R(RETURN), R(dumps(func="error", error_code=8, type="function", name="f", id="1"))],
     "the return of another function": [S(CALL), R(dumps(func="return", type="function", name="g", id="1"))],
+    "a pong of nothing": [R('{"func":"pong"}')],
+    "two pongs": [S(PING_A), R(PONG_A), R(PONG_A)],
+    "pongs in another order": [S(PING), S(PING_A), R(PONG_A)],
+    "a pong with a field too many": [S(PING), R('{"func":"pong","type":"var"}')],
     "a call that we do not serve": [R(CALL)],
     "the same call twice": [S(SERVE), R(CALL), R(CALL)],
     "args that are no object": [S(SERVE), R(dumps(func="call", type="function", name="f", id="1", args=[1]))],

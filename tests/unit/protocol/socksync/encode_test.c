@@ -174,6 +174,13 @@ static void test_calls(void)
            "{\"func\":\"return\",\"type\":\"function\",\"name\":\"add\",\"id\":\"7f1c\"}");
 }
 
+static void test_pong(void)
+{
+    EXPECT(d->pong(&out, SLICE_NONE), "{\"func\":\"pong\"}");
+    EXPECT(d->pong(&out, S("\"a\"")), "{\"func\":\"pong\",\"id\":\"a\"}");
+    EXPECT(d->pong(&out, S("-7")), "{\"func\":\"pong\",\"id\":-7}");
+}
+
 static void test_messages_follow_one_another(void)
 {
     EXPECT(d->subscribe(&out, KIND_VAR, S("a")) + d->var_set(&out, S("a"), S("1")),
@@ -201,5 +208,5 @@ static void test_names(void)
 }
 
 UNIT_MAIN("protocol/socksync/encode", UNIT(test_var), UNIT(test_item), UNIT(test_page), UNIT(test_steps),
-          UNIT(test_error), UNIT(test_interest), UNIT(test_calls), UNIT(test_messages_follow_one_another),
-          UNIT(test_no_room), UNIT(test_names))
+          UNIT(test_error), UNIT(test_interest), UNIT(test_calls), UNIT(test_pong),
+          UNIT(test_messages_follow_one_another), UNIT(test_no_room), UNIT(test_names))

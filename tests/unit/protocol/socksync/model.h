@@ -711,6 +711,9 @@ static void model_apply(struct model_conn *c, const struct action *a)
     case ACTION_UNSUBSCRIBE_ALL:
         unsubscribe_all(c);
         return;
+    case ACTION_PING:
+        dialect->pong(&c->out, a->has_id ? a->id : SLICE_NONE);
+        return;
     case ACTION_GET:
         get(c, a);
         return;

@@ -247,6 +247,8 @@ static const struct faulty faults[] = {
      KIND_FUNCTION, "a", "\"x\""},
     {"22 args string", "{\"func\":\"call\"," FUNC_A ",\"id\":\"x\",\"args\":\"{}\"}", 6, NULL, KIND_FUNCTION, "a",
      "\"x\""},
+    {"22 ping id object", "{\"func\":\"ping\",\"id\":{}}", 6, "id must be a string or an integer", KIND_NONE, "", ""},
+    {"22 ping id fraction", "{\"func\":\"ping\",\"id\":1.5}", 6, NULL, KIND_NONE, "", ""},
     {"22 max_rate text", "{\"func\":\"subscribe\"," LIST_A ",\"max_rate\":\"9\"}", 6,
      "max_rate must be a positive number", KIND_LIST, "a", ""},
     {"27 max_rate 0", "{\"func\":\"subscribe\"," VAR_A ",\"max_rate\":0}", 6, "max_rate must be a positive number",
@@ -257,6 +259,9 @@ static const struct faulty faults[] = {
      ""},
     {"27 page_size negative", "{\"func\":\"get\"," LIST_A ",\"page_size\":-5}", 6, NULL, KIND_LIST, "a", ""},
     {"27 page_size huge negative", "{\"func\":\"get\"," LIST_A ",\"page_size\":-1e300}", 6, NULL, KIND_LIST, "a", ""},
+    {"28 ping id empty", "{\"func\":\"ping\",\"id\":\"\"}", 4, "id is empty or too long", KIND_NONE, "", ""},
+    {"28 ping id of 129 bytes", "{\"func\":\"ping\",\"id\":\"" LONG_128 "x\"}", 4, NULL, KIND_NONE, "", ""},
+    {"10 pong, for the gateway asks nothing", "{\"func\":\"pong\"}", 1, "unknown func", KIND_NONE, "", ""},
     {"28 id empty", "{\"func\":\"get\"," LIST_A ",\"id\":\"\"}", 4, "id is empty or too long", KIND_LIST, "a", ""},
     {"28 id of 257 bytes", "{\"func\":\"delete\"," LIST_A ",\"id\":\"" LONG_256 "x\"}", 4, NULL, KIND_LIST, "a", ""},
     {"28 integer of 257 digits", "{\"func\":\"delete\"," LIST_A ",\"id\":1" DIGITS_256 "}", 4, NULL, KIND_LIST, "a",
@@ -608,6 +613,30 @@ static void test_unsubscribe_all(void)
     }
 }
 
+/* Its id is all that is looked at, and goes back as it came. */
+static void test_ping(void)
+{
+    static const struct {
+        const char *message, *id;
+    } pings[] = {
+        {"{\"func\":\"ping\"}", ""},
+        {"{\"func\":\"ping\",\"id\":null}", ""},
+        {"{\"func\":\"ping\",\"id\":\"a\"}", "\"a\""},
+        {"{\"func\":\"ping\",\"id\":1.0}", "1"},
+        {"{\"func\":\"ping\",\"id\":\"" LONG_128 "\"}", "\"" LONG_128 "\""},
+        {"{\"func\":\"ping\",\"type\":\"tree\",\"name\":5,\"page\":\"x\",\"value\":1}", ""},
+    };
+    for (size_t i = 0; i < COUNT(pings); i++) {
+        struct action a = receive(pings[i].message);
+        CU_ASSERT_EQUAL(a.op, ACTION_PING);
+        CU_ASSERT_EQUAL(a.kind, KIND_NONE);
+        CU_ASSERT_EQUAL(a.name.len, 0);
+        CU_ASSERT_EQUAL(a.has_id, *pings[i].id != 0);
+        CU_ASSERT_TRUE(slice_eq(a.id, slice_str(pings[i].id)));
+        CU_ASSERT_EQUAL(asked.times, 0);
+    }
+}
+
 /* Names are compared decoded, up to 512 bytes. */
 static void test_names(void)
 {
@@ -737,5 +766,6 @@ static void test_error_settles_a_call(void)
 
 UNIT_MAIN("protocol/socksync/receive", UNIT(test_faults), UNIT(test_binary), UNIT(test_invalid_utf8), UNIT(test_depth),
           UNIT(test_unresolved), UNIT(test_questions), UNIT(test_goods), UNIT(test_prefixes),
-          UNIT(test_unsubscribe_all), UNIT(test_names), UNIT(test_scratch_is_enough), UNIT(test_set_all),
-          UNIT(test_set_all_large), UNIT(test_error_is_never_answered), UNIT(test_error_settles_a_call))
+          UNIT(test_unsubscribe_all), UNIT(test_ping), UNIT(test_names), UNIT(test_scratch_is_enough),
+          UNIT(test_set_all), UNIT(test_set_all_large), UNIT(test_error_is_never_answered),
+          UNIT(test_error_settles_a_call))
