@@ -60,6 +60,86 @@ function toldWait(reason) {
 
 const UNKNOWN_RETRY = { min: 1000, max: 15000 };
 
+/* `now` is the time of day, to be shown, and may be set; durations are measured with `monotonic`. */
+const realClock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  setTimeout: (run, wait_ms) => setTimeout(run, Math.min(wait_ms, 2 ** 31 - 1)), // a longer one would end at once
+  clearTimeout: (timer) => clearTimeout(timer),
+};
+
+const ANSWER_MS = 5000; // how long a gateway that is asked whether it is there may take
+const ANSWER_DOUBLINGS = 4; // see Client.#patience
+
+/* Whether the other end is still there. A network that goes away says nothing, and browsers show no WebSocket pings: after `quiet`
+ * ms in which nothing was heard `ask` is called, and `gone` when then nothing is heard for `patience()` ms. Hearing something
+ * costs no more than reading the clock; the one timer looks at the time when it ends. */
+class Vigil {
+  #now;
+  #clock;
+  #on;
+  #heardAt = 0;
+  #asked = 0; // times, since something was heard
+  #timer = null;
+
+  constructor(now, clock, on) {
+    this.#now = now;
+    this.#clock = clock;
+    this.#on = on; // { quiet, patience, ask, gone }
+  }
+
+  begin() {
+    this.heard();
+    this.#wait(this.#on.quiet);
+  }
+
+  end() {
+    this.#clock.clearTimeout(this.#timer);
+  }
+
+  heard() {
+    this.#heardAt = this.#now();
+    this.#asked = 0;
+  }
+
+  /* ask does not wait for the silence, but for an answer that is awaited already. */
+  ask() {
+    if (this.#asked === 0) this.#ask();
+  }
+
+  #ask() {
+    this.#asked++;
+    this.#wait(this.#on.patience());
+    this.#on.ask();
+  }
+
+  #wait(ms) {
+    const due = this.#now() + ms;
+    this.end();
+    if (ms < Infinity) this.#timer = this.#clock.setTimeout(() => this.#look(this.#now() - due), ms);
+  }
+
+  /* A timer that ends late says that we were asleep, and what came meanwhile may be in line behind it: that asks once more. */
+  #look(late) {
+    const left = this.#heardAt + this.#on.quiet - this.#now();
+    const decided = this.#asked > 1 || (this.#asked === 1 && late < ANSWER_MS);
+    if (decided) this.#on.gone();
+    else if (this.#asked === 0 && left > 0) this.#wait(left);
+    else this.#ask();
+  }
+}
+
+/* onAwake calls `run` whenever this page, or its network, may have been away. Not in browsers: never. */
+function onAwake(run, signal) {
+  const { document } = globalThis;
+  const on = (target, event, counts) =>
+    target?.addEventListener?.(event, (detail) => counts(detail) && run(), { signal });
+  on(globalThis, 'online', () => true);
+  on(globalThis, 'pageshow', (event) => event.persisted); // out of the back/forward cache
+  on(document, 'visibilitychange', () => document.visibilityState === 'visible');
+  on(document, 'resume', () => true);
+}
+
 /* What is subscribed at the gateway: asked for on every new connection, asked for again when it was refused.
  *
  * state: 'pending'  asked or not connected; what is held may be old
@@ -90,6 +170,11 @@ class Subscription extends Emitter {
     this.client._forget(this);
     this._cancelRetry();
     this._enter('closed');
+  }
+
+  /* Is there an answer to come that may be large? */
+  get _awaits() {
+    return this.state === 'pending';
   }
 
   _message(func, fields) {
@@ -237,6 +322,10 @@ export class List extends Subscription {
   /** loading: another page was asked for and has not come; `items` is still the one before. */
   get loading() {
     return this._asked > 0;
+  }
+
+  get _awaits() {
+    return super._awaits || this.loading;
   }
 
   /** pageSize: items on a full page, as far as that is known. */
@@ -428,6 +517,9 @@ export class Client extends Emitter {
   #socket = null;
   #timer = null;
   #openedAt = 0;
+  #vigil;
+  #unfinished = 0; // connections in a row that went silent while there were answers to come
+  #ended = new AbortController();
 
   constructor(url, options = {}) {
     super();
@@ -436,19 +528,20 @@ export class Client extends Emitter {
     this.attempt = 0;
     this.retryAt = null;
     this.functions = new Set();
-    this._clock = options.clock ?? {
-      now: () => Date.now(),
-      setTimeout: (run, wait_ms) => setTimeout(run, wait_ms),
-      clearTimeout: (timer) => clearTimeout(timer),
-    };
+    this._clock = options.clock ?? realClock;
     this._random = options.random ?? Math.random;
     this.#callPrefix = `${Math.floor(this._random() * 36 ** 5).toString(36)}-`;
     this._makeSocket = options.socket ?? ((address) => new WebSocket(address, 'socksync.v1'));
     this._backoff = { min: options.backoffMin ?? 500, max: options.backoffMax ?? 20000 };
     this._connectTimeout = options.connectTimeout ?? 10000;
     this._callTimeout = options.callTimeout ?? 60000;
-    this._online = () => this.retry();
-    globalThis.addEventListener?.('online', this._online);
+    this.#vigil = new Vigil(() => this.#elapsed(), this._clock, {
+      quiet: options.aliveAfter ?? 25000,
+      patience: () => this.#patience(),
+      ask: () => this._send({ func: 'ping' }),
+      gone: () => this.#silent(),
+    });
+    onAwake(() => this.#awake(), this.#ended.signal);
     this.#open();
   }
 
@@ -504,7 +597,8 @@ export class Client extends Emitter {
   /** close ends it for good. */
   close() {
     if (this.state === 'closed') return;
-    globalThis.removeEventListener?.('online', this._online);
+    this.#ended.abort();
+    this.#vigil.end();
     this._clock.clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = null;
@@ -536,16 +630,47 @@ export class Client extends Emitter {
     socket.onmessage = current(({ data }) => this.#received(data));
     socket.onclose = current((event) => this.#lost(event.reason));
     socket.onerror = () => {}; // `close` follows
-    this.#timer = this._clock.setTimeout(() => {
-      this.#lost();
-      socket.close();
-    }, this._connectTimeout);
+    this.#timer = this._clock.setTimeout(() => this.#abandon(), this._connectTimeout);
     this.#enter('connecting');
+  }
+
+  #elapsed() {
+    return (this._clock.monotonic ?? this._clock.now).call(this._clock);
+  }
+
+  /* A connection that was away may be dead without a word, and a wait that began before may be for nothing. */
+  #awake() {
+    if (this.state === 'open') this.#vigil.ask();
+    else this.retry();
+  }
+
+  /* A message is heard once all of it is there. On a line so slow that the first states take longer than we wait, each
+   * connection would be given up and the next ask for the same again: so each of these is waited for longer. */
+  #patience() {
+    if (!this.#awaits()) this.#unfinished = 0;
+    return ANSWER_MS * 2 ** Math.min(this.#unfinished, ANSWER_DOUBLINGS);
+  }
+
+  #awaits() {
+    return [...this.#subscriptions.values()].some((subscription) => subscription._awaits);
+  }
+
+  #silent() {
+    if (this.#awaits()) this.#unfinished++;
+    this.#abandon();
+  }
+
+  /* The socket of a dead connection may take minutes to say that it has closed: it is not waited for, nor heard again. */
+  #abandon() {
+    const socket = this.#socket;
+    this.#lost();
+    socket.close();
   }
 
   #opened() {
     this._clock.clearTimeout(this.#timer);
-    this.#openedAt = this._clock.now();
+    this.#openedAt = this.#elapsed();
+    this.#vigil.begin();
     this.#enter('open');
     for (const subscription of [...this.#subscriptions.values()]) subscription._start();
     for (const call of this.#calls.values()) call.sent ||= this._send(call.message);
@@ -555,7 +680,8 @@ export class Client extends Emitter {
    * back has chosen a time of its own for each client: nothing is added to it. */
   #lost(reason) {
     const told = toldWait(reason);
-    const lasted = told !== null || this.state === 'open' && this._clock.now() - this.#openedAt >= 5000;
+    const lasted = told !== null || this.state === 'open' && this.#elapsed() - this.#openedAt >= 5000;
+    this.#vigil.end();
     this._clock.clearTimeout(this.#timer);
     this.#socket = null;
     this.attempt = lasted ? 0 : this.attempt;
@@ -604,6 +730,7 @@ export class Client extends Emitter {
   /* ---- frames ---- */
 
   #received(text) {
+    this.#vigil.heard();
     let message = null;
     try {
       message = JSON.parse(text);
@@ -662,6 +789,7 @@ export class Client extends Emitter {
 
   #failed(message) {
     const { type, name, id } = message;
+    if (message.error_code === CODE.FUNC && type === undefined) return; // of a gateway that knows no `ping`: an answer too
     this.emit('error', message);
     if (type === 'function' && id !== undefined) {
       this.#settle(id, (call) => call.reject(new SyncgateError(message.error_code, message.message ?? 'error')));

@@ -2,11 +2,16 @@
 import { connect } from '../syncgate.js';
 
 export class FakeClock {
-  time = 0;
+  time = 0; // monotonic
+  set = 0; // by how much somebody set the time of day
   #timers = new Map();
   #last = 0;
 
   now() {
+    return this.time + this.set;
+  }
+
+  monotonic() {
     return this.time;
   }
 
@@ -19,6 +24,11 @@ export class FakeClock {
     this.#timers.delete(timer);
   }
 
+  /* sleep is time in which nothing runs. */
+  sleep(ms) {
+    this.time += ms;
+  }
+
   /* pass runs what comes due, in order. */
   pass(ms) {
     const end = this.time + ms;
@@ -26,7 +36,7 @@ export class FakeClock {
       const due = [...this.#timers].filter(([, timer]) => timer.at <= end).sort((a, b) => a[1].at - b[1].at)[0];
       if (!due) break;
       this.#timers.delete(due[0]);
-      this.time = due[1].at;
+      this.time = Math.max(this.time, due[1].at);
       due[1].run();
     }
     this.time = end;
@@ -71,13 +81,14 @@ class FakeSocket {
   }
 }
 
-/* start returns a client and its gateway; `gateway.socket` is the newest connection. */
+/* start returns a client and its gateway; `gateway.socket` is the newest connection. It bears any silence unless told otherwise. */
 export function start(options = {}) {
   const gateway = { clock: new FakeClock(), sockets: [] };
   Object.defineProperty(gateway, 'socket', { get: () => gateway.sockets.at(-1) });
   const client = connect('ws://gateway/ws/socksync/', {
     clock: gateway.clock,
     random: () => 0.5,
+    aliveAfter: Infinity,
     socket: (url) => {
       gateway.sockets.push(new FakeSocket(url));
       return gateway.socket;
