@@ -19,6 +19,7 @@ const keyOf = (id) => JSON.stringify(id);
 class Pane {
   #rows = new Map(); // key of the id -> { element, value, show }
   #marks = new Map(); // key -> how it changed since the last picture
+  #leaving = new Map(); // key -> the row that is on its way out
   #reset = true;
   #show = batch(() => this.#render());
   #offs;
@@ -40,13 +41,13 @@ class Pane {
     this.element.remove();
   }
 
-  /* What leaves and comes back before the next picture has moved. */
+  /* What leaves and comes back before it is out of sight has moved: a move is two frames, and a picture may fall between. */
   #changed({ kind, id }) {
     const key = keyOf(id);
     if (kind === 'reset') {
       this.#reset = true;
       this.#marks.clear();
-    } else if (kind === 'insert') this.#marks.set(key, this.#marks.get(key) === 'gone' ? 'moved' : 'fresh');
+    } else if (kind === 'insert') this.#marks.set(key, this.#marks.get(key) === 'gone' || this.#leaving.has(key) ? 'moved' : 'fresh');
     else if (kind === 'delete') this.#marks.set(key, 'gone');
     else if (kind === 'set' && !this.#marks.has(key)) this.#marks.set(key, 'changed');
     this.#show();
@@ -107,7 +108,11 @@ class Pane {
     element.classList.add('leaving');
     element.inert = true;
     element.setAttribute('aria-hidden', 'true');
-    setTimeout(() => element.remove(), LEAVING_MS);
+    this.#leaving.set(key, element);
+    setTimeout(() => {
+      element.remove();
+      if (this.#leaving.get(key) === element) this.#leaving.delete(key);
+    }, LEAVING_MS);
   }
 }
 

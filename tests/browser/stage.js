@@ -132,9 +132,11 @@ export class Stage {
     return this.command('FCALL', name, 1, key, ...args);
   }
 
-  /** page opens the page of a gateway in a browser of its own, and waits until it is connected. With `clock` its time can be stopped. */
-  async page(gateway, { query = '', clock = false, ...options } = {}) {
+  /** page opens the page of a gateway in a browser of its own, and waits until it is connected. With `clock` its time can be
+    * stopped; `script` runs there before all others. */
+  async page(gateway, { query = '', clock = false, script, ...options } = {}) {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    if (script) await context.addInitScript(script);
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     page.on('pageerror', (error) => this.#problems.push(error.stack));
