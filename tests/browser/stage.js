@@ -132,9 +132,9 @@ export class Stage {
     return this.command('FCALL', name, 1, key, ...args);
   }
 
-  /** page opens the page of a gateway in a browser of its own, and waits until it is connected. With `clock` its time can be
-    * stopped; `script` runs there before all others. */
-  async page(gateway, { query = '', clock = false, script, ...options } = {}) {
+  /** page opens the page of a gateway in a browser of its own, and waits until it is connected. `script` runs there before all
+    * others. */
+  async page(gateway, { query = '', script, ...options } = {}) {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     if (script) await context.addInitScript(script);
     const page = await context.newPage();
@@ -144,7 +144,6 @@ export class Stage {
       /* A gateway that is down is the subject of a test. */
       if (message.type() === 'error' && !/ERR_CONNECTION_|WebSocket/.test(message.text())) this.#problems.push(message.text());
     });
-    if (clock) await page.clock.install();
     await page.goto(gateway.url + query);
     await page.locator('#link-1[data-state=open]').waitFor();
     return page;
