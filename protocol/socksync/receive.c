@@ -89,7 +89,6 @@ static const struct row rows[] = {
     {SLICE_LIT("unsubscribe"), VAR | FUNCTION, ACTION_UNSUBSCRIBE, NONE, NONE, "not subscribed", false},
     {SLICE_LIT("unsubscribe"), LIST, ACTION_UNSUBSCRIBE, NONE, ID, "not subscribed", false},
     {SLICE_LIT("unsubscribe_all"), 0, ACTION_UNSUBSCRIBE_ALL, NONE, NONE, NULL, false},
-    {SLICE_LIT("ping"), 0, ACTION_PING, NONE, ID, NULL, false},
     {SLICE_LIT("call"), FUNCTION, ACTION_CALL, ID, ARGS, "not subscribed", false},
     {SLICE_LIT("return"), FUNCTION, ACTION_RETURN, ID, VALUE, "not subscribed", false},
     {SLICE_LIT("error"), 0, ACTION_CALL_FAILED, NONE, NONE, NULL, false},
@@ -97,6 +96,7 @@ static const struct row rows[] = {
     {SLICE_LIT("delete"), LIST, ACTION_DELETE, ID, NONE, "not subscribed", false},
     {SLICE_LIT("set_all"), LIST, ACTION_SET_ALL, PAGE | TOTAL | ITEMS, NONE, "not subscribed", false},
     {SLICE_LIT("set_count"), LIST, ACTION_SET, TOTAL, NONE, "not subscribed", true},
+    {SLICE_LIT("ping"), 0, ACTION_PING, NONE, ID, NULL, false},
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };
