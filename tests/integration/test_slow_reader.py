@@ -227,6 +227,25 @@ async def test_get_is_answered_to_a_stalled_reader_too(gateways, slow, db, name)
     assert values == sorted(values), "an older value after a newer one"
 
 
+async def test_a_stalled_reader_is_answered_its_pings_too(gateways, slow, db, name):
+    """Each in its place among the answers."""
+    gateway = gateways.start("--queue-budget", "1MiB")
+    await db.fcall("sg_var_set", name, "0")
+    peer = await stalled_reader(gateway, slow, db, name)
+    await peer.send(func="subscribe", type="var", name=name)
+    await peer.read_until(lambda: not peer.state.answers_due())
+    await congest(gateway, db, name, times=5)
+    for number in range(20):
+        await peer.send(func="get", type="var", name=name)
+        await peer.send(func="ping", id=number)
+    answers = []
+    while len(answers) < 40:
+        frame = await peer.read()
+        if frame["func"] == "pong" or frame["name"] == name:
+            answers.append(frame.get("id"))
+    assert answers == [answer for number in range(20) for answer in (None, number)]
+
+
 async def test_a_stalled_reader_of_answers_is_closed_1013(gateways, slow, peers, db, name):
     """Answers queue within a budget; over it the connection ends, with a reason, and nobody else notices."""
     gateway = gateways.start("--queue-budget", "64KiB")
