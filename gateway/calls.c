@@ -365,14 +365,14 @@ static void on_mailbox_resync(struct hub_member *m)
 
 static void join(struct calls *k)
 {
-    struct slice root = store_calls_root(k->gw->store);
+    struct slice channel = store_calls_channel(k->gw->store);
     k->catalogue_member.on_message = on_catalogue_message;
     k->catalogue_member.on_resync = on_catalogue_resync;
-    hub_join(k->gw->hub, root, &k->catalogue_member);
+    hub_join(k->gw->hub, channel, &k->catalogue_member);
 
     struct buf *mailbox = &k->gw->scratch;
     buf_reset(mailbox);
-    buf_put_slice(mailbox, root);
+    buf_put_slice(mailbox, channel);
     buf_put_char(mailbox, ':');
     buf_put_slice(mailbox, slice_str(k->gw->id));
     k->mailbox_member.on_message = on_mailbox_message;

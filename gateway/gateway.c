@@ -221,9 +221,9 @@ static bool new_link(struct run *r, const char *redis_url)
         return false;
     }
     r->g.link = link_new(r->g.base, &config, &events, r);
-    link_config_deinit(&config);
     r->g.hub = hub_new(r->g.link);
-    r->g.store = store_new(r->g.link, r->g.opt->prefix);
+    r->g.store = store_new(r->g.link, r->g.opt->prefix, config.db);
+    link_config_deinit(&config);
     return true;
 }
 

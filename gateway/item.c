@@ -107,6 +107,10 @@ static void on_message(struct hub_member *m, struct slice payload)
     }
     if (change_is_var(&e) != (i->kind == KIND_VAR))
         return; /* a variable and a list of one name share the channel */
+    if (i->damaged) { /* perhaps this mended it */
+        i->retry_ms = 0;
+        item_want_read(i);
+    }
     if (i->state != ITEM_READY || e.rev <= i->rev)
         return; /* the read that is under way contains it, or it is old */
     metric_add(METRIC_CHANGES, 1);
@@ -229,11 +233,51 @@ bool item_unknown(const struct item *i)
     return !i->exists && !item_declared(i);
 }
 
+static void tell_damaged(struct sub *s)
+{
+    struct conn *c = s->key.conn;
+    struct buf *out = &c->gw->scratch;
+    struct slice id = s->watch ? watch_id(s->watch) : SLICE_NONE;
+    buf_reset(out);
+    metric_add(METRIC_ERRORS_8, 1); /* nobody's fault: not counted against the peer */
+    conn_answer_scratch(
+        c, c->dialect->error(out, ERROR_OTHER, SLICE_LIT(ITEM_DAMAGED_TEXT), s->item->kind, s->item->name, id));
+}
+
+/* Nothing true is known until somebody mends it: subscribers keep what they hold and are told once that it is void, whoever
+ * asks is refused. */
+static void item_damaged(struct item *i, struct slice text)
+{
+    struct list_node *n;
+    if (!i->damaged) {
+        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "damaged data name=%s error=%s", log_value(i->name), log_value(text));
+        metric_add(METRIC_DAMAGED, 1);
+        items_settle(i->gw);
+        i->damaged = true;
+        i->state = ITEM_LOADING;
+        kind_of(i)->each_sub(i, tell_damaged);
+    }
+    while ((n = list_first(&i->requests)))
+        request_fail(container_of(n, struct request, in_item), ERROR_OTHER, ITEM_DAMAGED_TEXT);
+}
+
+bool item_healed(struct item *i)
+{
+    bool healed = i->damaged;
+    if (healed)
+        log_info("damaged data was mended name=%s", log_value(i->name));
+    i->damaged = false;
+    return healed;
+}
+
 void item_read_failed(struct item *i, const struct store_result *r)
 {
     if (r->status == STORE_AWAY)
         return; /* on_resync reads again */
-    log_limited(LOG_FAILED, LOG_LEVEL_WARN, "read failed name=%s error=%s", log_value(i->name), log_value(r->text));
+    if (r->status == STORE_REFUSED && r->refusal == REFUSAL_DATA)
+        item_damaged(i, r->text);
+    else
+        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "read failed name=%s error=%s", log_value(i->name), log_value(r->text));
     item_retry_later(i);
 }
 
@@ -265,7 +309,8 @@ void item_lose_sub(struct sub *s)
 
 void item_flush_sub(struct sub *s)
 {
-    kind_of(s->item)->flush_sub(s);
+    if (!s->item->damaged) /* what is true then will be told whole */
+        kind_of(s->item)->flush_sub(s);
 }
 
 /* --- requests --- */

@@ -3,8 +3,8 @@
  * (registry, life, subscriptions, requests that wait); item_var.c and item_list.c (with view.c and watch.c) hold the rest.
  *
  * Life: LOADING (nothing known; changes are ignored, the read will contain them) → READY (changes are applied by revision) →
- * STALE (something was missed: the old state is still served while it is read again) → READY … An item without users lingers
- * for a while, subscribed, and is then freed. */
+ * STALE (something was missed: the old state is still served while it is read again) → READY … What Redis calls damaged is
+ * LOADING again. An item without users lingers for a while, subscribed, and is then freed. */
 #ifndef SYNCGATE_GATEWAY_ITEM_H
 #define SYNCGATE_GATEWAY_ITEM_H
 
@@ -14,6 +14,9 @@
 struct items; /* the registry of one gateway */
 struct view;
 struct watch;
+
+/* What clients are told of a name whose keys in Redis are not what the functions left there. */
+#define ITEM_DAMAGED_TEXT "damaged data"
 
 enum item_state { ITEM_LOADING, ITEM_READY, ITEM_STALE };
 
@@ -36,6 +39,7 @@ struct item {
     bool exists;   /* in Redis, as of `rev` */
     bool reading;  /* a read is in flight and holds this item */
     bool sweeping; /* so does the sweep's question */
+    bool damaged;  /* so Redis said: subscribers were told, nothing is known, and the next good read tells them all */
     bool confirm;  /* somebody asks for a name that is not there as far as we know: read before that is said */
     enum read_reason missed; /* STALE: why */
     uint64_t reads;          /* begun; the one in flight has this number */
@@ -125,8 +129,10 @@ void item_read_begins(struct item *i);
 void item_read_ends(struct item *i, bool answered);
 /* item_unknown: not in Redis and not declared, as far as is known here. */
 bool item_unknown(const struct item *i);
-/* item_read_failed: bookkeeping for a read that got no usable answer. */
+/* item_read_failed: bookkeeping for a read that got no usable answer. Damaged data is told to whoever waits or follows. */
 void item_read_failed(struct item *i, const struct store_result *r);
+/* item_healed: the state was read; true when it had been called damaged, so that all have to be told it whole. */
+bool item_healed(struct item *i);
 void item_retry_later(struct item *i);
 /* item_flush_sub queues the newest state for a subscription that missed something. */
 void item_flush_sub(struct sub *s);
@@ -165,6 +171,7 @@ struct item_kind {
     void (*get)(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size);
     void (*sub_gone)(struct sub *s);              /* unlink from its target */
     void (*request_gone)(struct request *q);      /* drop what it held */
+    void (*each_sub)(struct item *i, void (*each)(struct sub *s)); /* those that are answered */
     void (*lose_sub)(struct sub *s);              /* what it was told last may never arrive: the next flush tells all */
     void (*flush_sub)(struct sub *s);             /* the newest state to a connection that can take it again */
     void (*settle)(struct item *i);               /* NULL: nothing is ever held back */

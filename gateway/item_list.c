@@ -191,6 +191,10 @@ static void adopt(struct paged *p, const struct store_list *read)
         p->replaced_rev = 0;
     views_rewind(&p->views, read->rev);
     watches_rewind(&p->watches, read->rev);
+    if (item_healed(&p->base)) {
+        p->replaced_rev = read->rev;
+        watches_renew(&p->watches);
+    }
     forget_content(p, read->exists ? read->total : 0);
 }
 
@@ -335,6 +339,12 @@ static void request_gone(struct request *q)
         watch_release(q->watch);
 }
 
+static void each_sub(struct item *i, void (*each)(struct sub *s))
+{
+    views_each_sub(&paged_of(i)->views, each);
+    watches_each_sub(&paged_of(i)->watches, each);
+}
+
 static void lose_sub(struct sub *s)
 {
     if (s->watch)
@@ -394,6 +404,7 @@ const struct item_kind item_list_kind = {
     .get = get,
     .sub_gone = sub_gone,
     .request_gone = request_gone,
+    .each_sub = each_sub,
     .lose_sub = lose_sub,
     .flush_sub = flush_sub,
     .serve = serve,

@@ -203,10 +203,11 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
     /* Whatever Redis holds is the truth, also when it went back (a restore, a failover that lost writes). */
     struct slice value = read->exists && value_is_valid(i, read->value) ? read->value : SLICE_NONE;
     items_settle(i->gw);
+    bool healed = item_healed(i);
     i->rev = read->rev;
     i->exists = read->exists;
     i->state = ITEM_READY;
-    if (differs(v, value)) {
+    if (differs(v, value) || healed) {
         hold(v, value);
         tell(v);
     }
@@ -289,6 +290,11 @@ static void request_gone(struct request *q)
     (void)q;
 }
 
+static void each_sub(struct item *i, void (*each)(struct sub *s))
+{
+    list_each(&var_of(i)->subs, n) each(container_of(n, struct sub, in_target));
+}
+
 static void lose_sub(struct sub *s)
 {
     (void)s; /* a flush tells the whole value anyway */
@@ -314,6 +320,7 @@ const struct item_kind item_var_kind = {
     .get = get,
     .sub_gone = sub_gone,
     .request_gone = request_gone,
+    .each_sub = each_sub,
     .lose_sub = lose_sub,
     .flush_sub = flush_sub,
     .settle = settle,

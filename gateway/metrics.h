@@ -63,6 +63,7 @@
     H(CHANGE_TO_WRITE, 4, 18, "syncgate_change_to_write_seconds", "",                                                  \
       "From reading a change's bytes from Redis to the end of the turn that wrote its frames, by change.")             \
     X(BAD_CHANGES, "counter", "syncgate_bad_changes_total", "", "Bytes from Redis that were dropped as malformed.")    \
+    X(DAMAGED, "counter", "syncgate_damaged_total", "", "Variables and lists that were found damaged in Redis.")       \
     X(GAPS, "counter", "syncgate_gaps_total", "", "Revision gaps, each healed by reading the name again.")             \
     X(READS_FIRST, "counter", "syncgate_redis_reads_total", "reason=\"first\"",                                        \
       "Reads of a name's state from Redis, by reason.")                                                                \

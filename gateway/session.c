@@ -157,6 +157,7 @@ static const struct {
     [REFUSAL_ID] = {ERROR_ID, "no such item, or it is there already"},
     [REFUSAL_ARG] = {ERROR_ARGUMENTS, "out of range, or not possible for this list"},
     [REFUSAL_REV] = {ERROR_OTHER, "revision conflict"},
+    [REFUSAL_DATA] = {ERROR_OTHER, ITEM_DAMAGED_TEXT},
 };
 
 static void on_written(void *arg, const struct store_result *r, int64_t n)

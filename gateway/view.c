@@ -184,6 +184,11 @@ void views_rewind(struct views *vs, int64_t rev)
     }
 }
 
+void views_each_sub(const struct views *vs, void (*each)(struct sub *s))
+{
+    list_each(&vs->_all, n) list_each(&in_all(n)->subs, m) each(container_of(m, struct sub, in_target));
+}
+
 /* --- telling subscribers --- */
 
 bool view_current(const struct conn *c, const struct item *i)

@@ -43,6 +43,8 @@ void views_reset(struct views *vs, int64_t total);
 struct entry *views_held(const struct views *vs, int64_t at, struct slice id, struct slice value);
 /* views_rewind: the list is read anew at revision `rev`; what anybody was told counts as older than that. */
 void views_rewind(struct views *vs, int64_t rev);
+/* views_each_sub: whoever follows a page. */
+void views_each_sub(const struct views *vs, void (*each)(struct sub *s));
 /* views_settle, after all of the above: whose page vanished goes to the last one, and views without holes tell what is new. */
 void views_settle(struct views *vs);
 

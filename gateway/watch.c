@@ -165,6 +165,22 @@ void watches_rewind(struct watches *ws, int64_t rev)
     }
 }
 
+void watches_renew(struct watches *ws)
+{
+    list_each(&ws->_all, n)
+    {
+        struct watch *w = in_all(n);
+        list_each(&w->subs, m) container_of(m, struct sub, in_target)->told_rev = w->changed_rev - 1;
+        if (!list_linked(&w->in_changed))
+            list_append(&ws->_changed, &w->in_changed);
+    }
+}
+
+void watches_each_sub(const struct watches *ws, void (*each)(struct sub *s))
+{
+    list_each(&ws->_all, n) list_each(&in_all(n)->subs, m) each(container_of(m, struct sub, in_target));
+}
+
 /* --- reads --- */
 
 size_t watches_want(const struct watches *ws, bool whole, struct slice *ids, size_t max)

@@ -44,6 +44,10 @@ void watches_forget(struct watches *ws);
 void watches_drop(struct watches *ws);
 /* watches_rewind: the list is read anew at revision `rev`; what anybody was told counts as older than that. */
 void watches_rewind(struct watches *ws, int64_t rev);
+/* watches_renew: whatever anybody was told has to be told again. */
+void watches_renew(struct watches *ws);
+/* watches_each_sub: whoever was answered. */
+void watches_each_sub(const struct watches *ws, void (*each)(struct sub *s));
 /* watches_settle, after all of the above and views_settle, tells what is new. */
 void watches_settle(struct watches *ws);
 

@@ -3,7 +3,7 @@
 -- The state of syncgate and every change to it: variables, lists and the catalogue of callable functions.
 -- Each change is one function that checks, publishes the event, writes and answers the new revision; docs/redis-api.md is the manual.
 
-local VERSION = 2
+local VERSION = 3
 
 local NAME_MAX = 512
 local VALUE_MAX = 8 * 1024 * 1024
@@ -14,6 +14,8 @@ local ALL_MAX = 64 * 1024 * 1024
 local PAGE_SIZE_MAX = 10000
 local RANGES_MAX = 1000
 local TOMBSTONE_S = 86400
+-- One more is still exact in a Lua number.
+local REVISION_MAX = 2 ^ 53 - 2
 -- Arguments of one redis.call: far below the limit of Lua's unpack.
 local CHUNK = 1000
 -- For functions that take any number of arguments.
@@ -21,8 +23,8 @@ local ARGS_MAX = 1000000
 
 -- While a library is loaded Redis shows it nothing but redis.register_function, so everything from outside is fetched
 -- by the first call, which runs prepare().
-local call, byte, char, find, format, gsub, match, sub
-local floor, log, concat, remove, ipairs, tonumber, pcall, unpack
+local call, try, byte, char, find, format, gsub, match, sub
+local floor, log, concat, remove, ipairs, tonumber, type, error, pcall, unpack
 local decode
 local ESCAPE
 
@@ -30,7 +32,8 @@ local function prepare()
   byte, char, find, format = string.byte, string.char, string.find, string.format
   gsub, match, sub = string.gsub, string.match, string.sub
   floor, log, concat, remove = math.floor, math.log, table.concat, table.remove
-  ipairs, tonumber, pcall, unpack = _G.ipairs, _G.tonumber, _G.pcall, _G.unpack
+  ipairs, tonumber, type, unpack = _G.ipairs, _G.tonumber, _G.type, _G.unpack
+  error, pcall = _G.error, _G.pcall
   -- A decoder of our own: its settings must not change what other libraries of this Redis get from cjson.
   local json = cjson.new()
   json.decode_invalid_numbers(false)
@@ -41,11 +44,43 @@ local function prepare()
     local character = char(code)
     ESCAPE[character] = ESCAPE[character] or format('\\u%04x', code)
   end
-  call = redis.call
+  call, try = redis.call, redis.pcall
 end
 
 local function refuse(word, text)
   return redis.error_reply(word .. ' ' .. text)
+end
+
+-- What is stored is not what these functions leave behind. Ends the call from wherever it is noticed, which must be before
+-- anything is published or written.
+local function damaged(what)
+  error({ err = 'SGDATA ' .. what })
+end
+
+-- What pcall said, as an error reply: Redis gives the text of a raised table, plain Lua the table.
+local function failure_reply(failure)
+  if type(failure) == 'table' then
+    return failure
+  end
+  return { err = find(failure, '^%u+ ') and failure or 'ERR ' .. failure }
+end
+
+-- Is it the news that what is stored is damaged? A key of a foreign type is that too.
+local function is_damage(failure)
+  local text = failure_reply(failure).err
+  return (find(text, '^SGDATA ') or find(text, '^WRONGTYPE ')) ~= nil
+end
+
+-- A stored revision as a number, 0 when there is none.
+local function revision_of(text)
+  if not text then
+    return 0
+  end
+  local number = find(text, '^[1-9]%d*$') and tonumber(text)
+  if not number or number > REVISION_MAX then
+    damaged('the revision is not one')
+  end
+  return number
 end
 
 -- Revisions and indexes as text; Lua's own conversion turns to exponents at 1e14.
@@ -202,8 +237,12 @@ end
 
 -- Item ids are stored as 'i' and the decimal text, or 's' and the bytes: 1 and "1" differ, a and "a" do not.
 local function id_json(id)
-  if byte(id) == 105 then
+  local kind, first = byte(id, 1, 2)
+  if kind == 105 and first and first <= 57 then
     return sub(id, 2)
+  end
+  if kind ~= 115 or not first then
+    damaged('an id that is none')
   end
   return quote(sub(id, 2))
 end
@@ -236,13 +275,60 @@ local function name_valid(name)
   return find(name, '^[ -z|~]*$') or (find(name, '^[ -z|~\128-\255]*$') and utf8_valid(name))
 end
 
--- The root of a name's keys, which is its channel too: `price` means sg:{price}, `acme:{price}` is taken as it is.
+-- The root of a name's keys: `price` means sg:{price}, `acme:{price}` is taken as it is.
 local function root_of(key)
   if name_valid(key) then
     return 'sg:{' .. key .. '}'
   end
   local name = match(key, '^[^{}]*{([^{}]*)}$')
   return name and name_valid(name) and key or nil
+end
+
+---------------------------------------------------------------------------------------------------------
+-- Channels: the root, and behind it the number of the database when that is not 0, as in sg:{price}@3
+
+-- Pub/sub knows no databases, and no command tells a function which one it runs in. COPY does in passing: it refuses to
+-- copy a key onto itself, before it looks for the key, and R:d is never there. Nothing of this may be remembered with the
+-- data: that can be moved to another database.
+local SAME = 'source and destination objects are the same'
+local database = 0 -- where the last change happened, so that one question is enough when there is one database in use
+local databases -- false: the server has only one
+
+local function in_database(probe, number)
+  local answer = try('COPY', probe, probe, 'DB', number)
+  if type(answer) ~= 'table' then
+    return false
+  end
+  if find(answer.err, SAME, 1, true) then
+    return true
+  end
+  if databases == nil and (find(answer.err, 'out of range', 1, true) or find(answer.err, 'cluster', 1, true)) then
+    return nil
+  end
+  error(answer)
+end
+
+local function database_find(probe)
+  if databases == nil then
+    local second = in_database(probe, 1)
+    databases = second ~= nil
+    database = second and 1 or 0
+  end
+  if databases and not in_database(probe, database) then
+    local number = 0
+    while not in_database(probe, number) do
+      number = number + 1
+    end
+    database = number
+  end
+  return database
+end
+
+-- The channel for what happens to the keys of `root`. Asked for before anything is written: a user who may not COPY is
+-- refused here.
+local function channel_of(root)
+  local number = database_find(root .. ':d')
+  return number == 0 and root or root .. '@' .. number
 end
 
 ---------------------------------------------------------------------------------------------------------
@@ -270,7 +356,18 @@ local function register(name, flags, least, most, run)
       if #args < least or #args > most then
         return refuse('SGARG', 'wrong number of arguments')
       end
-      return run(root, args)
+      local done, answer = pcall(run, root, args)
+      if done then
+        return answer
+      end
+      local failure = failure_reply(answer)
+      if find(failure.err, '^WRONGTYPE ') then
+        return refuse('SGDATA', 'a key has a foreign type')
+      end
+      if find(failure.err, '^SGDATA ') then
+        return failure
+      end
+      error(failure)
     end,
   })
 end
@@ -289,6 +386,42 @@ redis.register_function({
 -- The event leaves first in every change below: a writer who may not publish is refused before anything is written,
 -- and as the function is atomic nobody can read between the two.
 
+-- Revision (0: nothing known) and whether there is a value, without reading it: it may be large.
+local function var_mark(key)
+  local held, there = revision_of(call('HGET', key, 'r')), call('HEXISTS', key, 'v') == 1
+  if there and held == 0 then
+    damaged('a value without a revision')
+  end
+  return held, there
+end
+
+-- Revision and value (false: none).
+local function var_head(key)
+  local held = call('HMGET', key, 'r', 'v')
+  local revision, value = revision_of(held[1]), held[2]
+  if value and revision == 0 then
+    damaged('a value without a revision')
+  end
+  return revision, value
+end
+
+-- What `head` says of `key` for a change that replaces everything. The last result true: it is damaged and has to be taken
+-- away, as if nothing was known.
+local function head_mended(head, key)
+  local read, held, there = pcall(head, key)
+  if read then
+    return held, there, false
+  end
+  if not is_damage(held) then
+    error(failure_reply(held))
+  end
+  return 0, false, true
+end
+
+local function var_held(key)
+  return revision_of(call('HGET', key, 'r'))
+end
+
 register('sg_var_set', WRITE, 1, 2, function(root, args)
   local value, expected = args[1], args[2]
   local refusal = value_refusal(value)
@@ -296,20 +429,26 @@ register('sg_var_set', WRITE, 1, 2, function(root, args)
     return refusal
   end
   local key = root .. ':v'
-  local held = tonumber(call('HGET', key, 'r') or 0)
+  local held, there, mend
   if expected then
     local wanted = integer(expected)
     if not wanted or wanted < 0 then
       return refuse('SGARG', 'the expected revision is an integer from 0')
     end
-    local now = held > 0 and call('HEXISTS', key, 'v') == 1 and held or 0
+    held, there = var_mark(key)
+    local now = there and held or 0
     if wanted ~= now then
       return refuse('SGREV', 'expected revision ' .. decimal(wanted) .. ', found ' .. decimal(now))
     end
+  else
+    held, there, mend = head_mended(var_held, key)
   end
   local revision = held + 1
   local text = decimal(revision)
-  call('SPUBLISH', root, 'vs ' .. text .. ' ' .. value)
+  call('SPUBLISH', channel_of(root), 'vs ' .. text .. ' ' .. value)
+  if mend then
+    call('UNLINK', key)
+  end
   -- One new field is the value alone: a tombstone comes back to life.
   if call('HSET', key, 'r', text, 'v', value) == 1 then
     call('PERSIST', key)
@@ -318,17 +457,21 @@ register('sg_var_set', WRITE, 1, 2, function(root, args)
 end)
 
 register('sg_var_get', READ, 0, 0, function(root)
-  local held = call('HMGET', root .. ':v', 'r', 'v')
-  return held[2] and { tonumber(held[1]), held[2] }
+  local revision, value = var_head(root .. ':v')
+  return value and { revision, value }
 end)
 
 register('sg_var_delete', FREE, 0, 0, function(root)
   local key = root .. ':v'
-  if call('HEXISTS', key, 'v') == 0 then
+  local held, there, mend = head_mended(var_mark, key)
+  if not there and not mend then
     return 0
   end
-  local text = decimal(tonumber(call('HGET', key, 'r')) + 1)
-  call('SPUBLISH', root, 'vd ' .. text)
+  local text = decimal(held + 1)
+  call('SPUBLISH', channel_of(root), 'vd ' .. text)
+  if mend then
+    call('UNLINK', key)
+  end
   call('HDEL', key, 'v')
   call('HSET', key, 'r', text)
   call('EXPIRE', key, TOMBSTONE_S)
@@ -336,8 +479,7 @@ register('sg_var_delete', FREE, 0, 0, function(root)
 end)
 
 register('sg_var_read', READ, 0, 0, function(root)
-  local held = call('HMGET', root .. ':v', 'r', 'v')
-  return { tonumber(held[1] or 0), held[2] }
+  return { var_head(root .. ':v') }
 end)
 
 ---------------------------------------------------------------------------------------------------------
@@ -441,14 +583,54 @@ end
 -- Lists: sorted set R:l (member = order key, byte 0, id; every score 0), hash R:h (id -> order key, byte 0, value),
 -- hash R:m with the fields r (revision) and k (kind: p positional, s sorted); without k it is a tombstone
 
+-- Where the zero byte of a member or of a stored text is.
+local function zero_of(text)
+  return find(text, '\0', 1, true) or damaged('an entry without an order key')
+end
+
+-- The order key of a member of a list.
 local function member_key(member)
-  return member and sub(member, 1, find(member, '\0', 1, true) - 1)
+  return sub(member, 1, zero_of(member) - 1)
 end
 
 -- Revision (0 when unknown) and kind (false when the list does not exist).
+local function list_mark(root)
+  local mark = call('HMGET', root .. ':m', 'r', 'k')
+  local held, kind = revision_of(mark[1]), mark[2]
+  if kind and (held == 0 or kind ~= 'p' and kind ~= 's') then
+    damaged('a list without a revision or a kind')
+  end
+  return held, kind
+end
+
+-- Revision, kind, and the number of items. What one look at each key can tell is checked here: all of them are there and
+-- agree on how many items there are. What only single items can tell is checked where they are used.
 local function list_head(root)
-  local head = call('HMGET', root .. ':m', 'r', 'k')
-  return tonumber(head[1] or 0), head[2]
+  local held, kind = list_mark(root)
+  local total = call('ZCARD', root .. ':l')
+  if total ~= call('HLEN', root .. ':h') then
+    damaged('order and items of the list differ')
+  end
+  if total > 0 and not kind then
+    damaged('items without a list')
+  end
+  return held, kind, total
+end
+
+-- For whatever takes the order of all order keys for the order of the list.
+local function scores_check(root, total)
+  if total > 0 and call('ZCOUNT', root .. ':l', 0, 0) ~= total then
+    damaged('a score that is not 0')
+  end
+end
+
+-- The same for a change that replaces everything; where all is damaged but the revision, that is kept.
+local function list_head_mended(root)
+  local held, kind, mend = head_mended(list_head, root)
+  if mend then
+    held = head_mended(list_mark, root)
+  end
+  return held, kind, mend
 end
 
 -- Revision `text` of a list that had the kind `before` (false: it comes into being, perhaps from a tombstone).
@@ -467,8 +649,13 @@ local function item_find(root, id)
   if not held then
     return nil
   end
-  local zero = find(held, '\0', 1, true)
+  local zero = zero_of(held)
   return sub(held, 1, zero - 1), held, zero + 1
+end
+
+-- The index of an item of that order key.
+local function item_rank(root, key, id)
+  return call('ZRANK', root .. ':l', key .. '\0' .. id) or damaged('an item without a place')
 end
 
 local function item_write(root, key, id, value)
@@ -482,28 +669,44 @@ local function item_event(operation, text, places, id, value)
   return value and event .. ' ' .. value or event
 end
 
--- Give the items `members` (of positions in order) new keys. Values are rewritten in small groups, as they may be large.
-local function items_rekey(root, members, keys)
-  local list, hash = root .. ':l', root .. ':h'
+-- Eight of the items `members` from the first on: the members, the ids, and the stored texts, which may be large.
+local function items_group(root, members, first)
+  local group, ids = {}, {}
+  for at = first, first + 7 < #members and first + 7 or #members do
+    local member = members[at]
+    group[#group + 1] = member
+    ids[#ids + 1] = sub(member, zero_of(member) + 1)
+  end
+  return group, ids, call('HMGET', root .. ':h', unpack(ids))
+end
+
+local function items_check(root, members)
   for first = 1, #members, 8 do
-    local old, ids, new, fields = {}, {}, {}, {}
-    local last = first + 7 < #members and first + 7 or #members
-    for at = first, last do
-      local member = members[at]
-      old[#old + 1] = member
-      ids[#ids + 1] = sub(member, find(member, '\0', 1, true) + 1)
+    local group, _, held = items_group(root, members, first)
+    for at, member in ipairs(group) do
+      local zero = zero_of(member)
+      if not held[at] or sub(held[at], 1, zero) ~= sub(member, 1, zero) then
+        damaged('order and items of the list differ')
+      end
     end
-    local held = call('HMGET', hash, unpack(ids))
+  end
+end
+
+-- Give the items `members` (of positions in order, checked) new keys.
+local function items_rekey(root, members, keys)
+  for first = 1, #members, 8 do
+    local new, fields = {}, {}
+    local group, ids, held = items_group(root, members, first)
     for at, id in ipairs(ids) do
       local key = keys[first + at - 1]
       new[#new + 1] = 0
       new[#new + 1] = key .. '\0' .. id
       fields[#fields + 1] = id
-      fields[#fields + 1] = key .. sub(held[at], find(held[at], '\0', 1, true))
+      fields[#fields + 1] = key .. sub(held[at], zero_of(held[at]))
     end
-    call('ZREM', list, unpack(old))
-    call('ZADD', list, unpack(new))
-    call('HSET', hash, unpack(fields))
+    call('ZREM', root .. ':l', unpack(group))
+    call('ZADD', root .. ':l', unpack(new))
+    call('HSET', root .. ':h', unpack(fields))
   end
 end
 
@@ -544,10 +747,11 @@ local function keys_spread(low, high, count)
   return keys, 8 * skip + 48 - log(step) / log(2)
 end
 
--- Make room before position `index` of a list of `total`: spread the items around it over the space that they span.
+-- How to make room before position `index` of a list of `total`: items around it, and the keys that spread them over the
+-- space that they span.
 -- The wider the window the more room it must offer (four bits per doubling), so that a wide one has to fill up for long
 -- before it is moved again. Measured at one spot for ever: 0.1 to 0.4 items moved per insert, 2.4 in the worst pattern found.
-local function spread_around(root, index, total)
+local function spread_plan(root, index, total)
   local list = root .. ':l'
   local width, bits_max = 32, 160
   while true do
@@ -571,32 +775,52 @@ local function spread_around(root, index, total)
       keys, bits = keys_spread(low, high, #members)
     end
     if keys and bits <= bits_max then
-      return items_rekey(root, members, keys)
+      scores_check(root, total)
+      items_check(root, members)
+      return members, keys
     end
     width, bits_max = width * 2, bits_max - 4
   end
 end
 
--- The order key for a new item before position `index` of a list of `total`.
-local function key_for(root, index, total)
+-- An order key for a new item before position `index` of a list of `total`; it may be too long.
+local function key_at(root, index, total)
   local list = root .. ':l'
   if total == 0 then
     return key_spread(0, 1)
   end
-  local key
+  local first = index > 0 and index - 1 or 0
+  local pair = call('ZRANGE', list, first, index, 'WITHSCORES')
+  if pair[2] ~= '0' or pair[4] and pair[4] ~= '0' then
+    damaged('a score that is not 0')
+  end
   if index == total then
-    key = key_after(member_key(call('ZRANGE', list, -1, -1)[1]))
-  elseif index == 0 then
-    key = key_before(member_key(call('ZRANGE', list, 0, 0)[1]))
-  else
-    local pair = call('ZRANGE', list, index - 1, index)
-    key = key_between(member_key(pair[1]), member_key(pair[2]))
+    return key_after(member_key(pair[1]))
   end
+  local low, high = index > 0 and member_key(pair[1]) or '', member_key(pair[index > 0 and 3 or 1])
+  if high == low or byte(high, -1) == 1 then
+    damaged('order keys that leave no place between them')
+  end
+  return index == 0 and key_before(high) or key_between(low, high)
+end
+
+-- The place for a new item before position `index` of a list of `total`. Nothing is written yet: the change is told first.
+local function place_plan(root, index, total)
+  local key = key_at(root, index, total)
   if #key <= KEY_MAX then
-    return key
+    return { key = key }
   end
-  spread_around(root, index, total)
-  return key_for(root, index, total)
+  local members, keys = spread_plan(root, index, total)
+  return { members = members, keys = keys, index = index, total = total }
+end
+
+-- The order key of that place, after what has to move for it has moved.
+local function place_take(root, place)
+  if place.key then
+    return place.key
+  end
+  items_rekey(root, place.members, place.keys)
+  return place_take(root, place_plan(root, place.index, place.total))
 end
 
 -- A sort key as an order key: the byte 0 becomes 1 1 and 1 becomes 1 2, which leaves 0 to end it and keeps the order.
@@ -623,33 +847,32 @@ register('sg_list_insert', WRITE, 3, 3, function(root, args)
   if refusal then
     return refusal
   end
-  local held, kind = list_head(root)
+  local held, kind, total = list_head(root)
   if kind == 's' then
     return refuse('SGARG', 'the list is sorted: use sg_list_put')
   end
-  if kind and call('HEXISTS', root .. ':h', id) == 1 then
+  if total > 0 and call('HEXISTS', root .. ':h', id) == 1 then
     return refuse('SGID', 'the list has this id already')
   end
-  local total = kind and call('ZCARD', root .. ':l') or 0
   if index == -1 then
     index = total
   end
   if index < 0 or index > total then
     return refuse('SGARG', 'the index is not within the list')
   end
-  local text = decimal(held + 1)
-  call('SPUBLISH', root, item_event('li', text, index .. ' ' .. total + 1, id, value))
-  item_write(root, key_for(root, index, total), id, value)
+  local place, text = place_plan(root, index, total), decimal(held + 1)
+  call('SPUBLISH', channel_of(root), item_event('li', text, index .. ' ' .. total + 1, id, value))
+  item_write(root, place_take(root, place), id, value)
   list_stamp(root, text, 'p', kind)
   return held + 1
 end)
 
 -- The part of sg_list_put for an item that exists with order key `old` and stored text `stored`.
-local function item_replace(root, text, key, id, value, old, stored, begin)
+local function item_replace(root, text, total, key, id, value, old, stored, begin)
   local list = root .. ':l'
-  local total, from = call('ZCARD', list), call('ZRANK', list, old .. '\0' .. id)
+  local from = item_rank(root, old, id)
   if key == old and sub(stored, begin) ~= value then
-    call('SPUBLISH', root, item_event('ls', text, from .. ' ' .. total, id, value))
+    call('SPUBLISH', channel_of(root), item_event('ls', text, from .. ' ' .. total, id, value))
     call('HSET', root .. ':h', id, key .. '\0' .. value)
     return
   end
@@ -657,7 +880,7 @@ local function item_replace(root, text, key, id, value, old, stored, begin)
   if to > from then
     to = to - 1
   end
-  call('SPUBLISH', root, item_event('lm', text, from .. ' ' .. to .. ' ' .. total, id, value))
+  call('SPUBLISH', channel_of(root), item_event('lm', text, from .. ' ' .. to .. ' ' .. total, id, value))
   if key ~= old then
     call('ZREM', list, old .. '\0' .. id)
     item_write(root, key, id, value)
@@ -676,18 +899,18 @@ register('sg_list_put', WRITE, 3, 3, function(root, args)
   if refusal then
     return refusal
   end
-  local held, kind = list_head(root)
+  local held, kind, total = list_head(root)
   if kind == 'p' then
     return refuse('SGARG', 'the list is positional: use sg_list_insert')
   end
   local key, text = sort_escape(sort), decimal(held + 1)
+  scores_check(root, total)
   local old, stored, begin = item_find(root, id)
   if old then
-    item_replace(root, text, key, id, value, old, stored, begin)
+    item_replace(root, text, total, key, id, value, old, stored, begin)
   else
-    local list = root .. ':l'
-    local total, index = call('ZCARD', list), call('ZLEXCOUNT', list, '-', '(' .. key .. '\0' .. id)
-    call('SPUBLISH', root, item_event('li', text, index .. ' ' .. total + 1, id, value))
+    local index = call('ZLEXCOUNT', root .. ':l', '-', '(' .. key .. '\0' .. id)
+    call('SPUBLISH', channel_of(root), item_event('li', text, index .. ' ' .. total + 1, id, value))
     item_write(root, key, id, value)
   end
   list_stamp(root, text, 's', kind)
@@ -703,14 +926,13 @@ register('sg_list_set', WRITE, 2, 2, function(root, args)
   if refusal then
     return refusal
   end
+  local held, kind, total = list_head(root)
   local key = item_find(root, id)
   if not key then
     return no_item()
   end
-  local held, kind = list_head(root)
-  local list, text = root .. ':l', decimal(held + 1)
-  local index = call('ZRANK', list, key .. '\0' .. id)
-  call('SPUBLISH', root, item_event('ls', text, index .. ' ' .. call('ZCARD', list), id, value))
+  local index, text = item_rank(root, key, id), decimal(held + 1)
+  call('SPUBLISH', channel_of(root), item_event('ls', text, index .. ' ' .. total, id, value))
   call('HSET', root .. ':h', id, key .. '\0' .. value)
   list_stamp(root, text, kind, kind)
   return held + 1
@@ -721,15 +943,14 @@ register('sg_list_delete', FREE, 1, 1, function(root, args)
   if not id then
     return id_refusal()
   end
+  local held, kind, total = list_head(root)
   local key = item_find(root, id)
   if not key then
     return no_item()
   end
-  local held, kind = list_head(root)
-  local list, member, text = root .. ':l', key .. '\0' .. id, decimal(held + 1)
-  local index = call('ZRANK', list, member)
-  call('SPUBLISH', root, item_event('lx', text, index .. ' ' .. call('ZCARD', list) - 1, id))
-  call('ZREM', list, member)
+  local index, text = item_rank(root, key, id), decimal(held + 1)
+  call('SPUBLISH', channel_of(root), item_event('lx', text, index .. ' ' .. total - 1, id))
+  call('ZREM', root .. ':l', key .. '\0' .. id)
   call('HDEL', root .. ':h', id)
   list_stamp(root, text, kind, kind)
   return held + 1
@@ -743,7 +964,7 @@ register('sg_list_move', WRITE, 2, 2, function(root, args)
   if not to then
     return refuse('SGARG', 'the index is an integer')
   end
-  local held, kind = list_head(root)
+  local held, kind, total = list_head(root)
   if kind == 's' then
     return refuse('SGARG', 'the list is sorted: use sg_list_put')
   end
@@ -751,19 +972,21 @@ register('sg_list_move', WRITE, 2, 2, function(root, args)
   if not key then
     return no_item()
   end
-  local list, member, text = root .. ':l', key .. '\0' .. id, decimal(held + 1)
-  local total = call('ZCARD', list)
   if to == -1 then
     to = total - 1
   end
   if to < 0 or to > total - 1 then
     return refuse('SGARG', 'the index is not within the list')
   end
-  local from, value = call('ZRANK', list, member), sub(stored, begin)
-  call('SPUBLISH', root, item_event('lm', text, from .. ' ' .. to .. ' ' .. total, id, value))
-  if to ~= from then
-    call('ZREM', list, member)
-    item_write(root, key_for(root, to, total - 1), id, value)
+  local from, value, text = item_rank(root, key, id), sub(stored, begin), decimal(held + 1)
+  -- Between the items that will be its neighbours; it is none of them itself.
+  local place = to ~= from and place_plan(root, to > from and to + 1 or to, total)
+  call('SPUBLISH', channel_of(root), item_event('lm', text, from .. ' ' .. to .. ' ' .. total, id, value))
+  if place then
+    local new = place_take(root, place)
+    local old = place.key and key or item_find(root, id)
+    call('ZREM', root .. ':l', old .. '\0' .. id)
+    item_write(root, new, id, value)
   end
   list_stamp(root, text, kind, kind)
   return held + 1
@@ -1028,25 +1251,31 @@ register('sg_list_set_all', WRITE, 1, 1, function(root, args)
   if not items then
     return refusal
   end
-  local held, kind = list_head(root)
+  local held, kind, mend = list_head_mended(root)
   local new_kind = items.count == 0 and (kind or 'p') or items.sorted > 0 and 's' or 'p'
   if kind and kind ~= new_kind then
     return refuse('SGARG', kind == 's' and 'the list is sorted: items need sort keys' or 'the list is positional: items have no sort keys')
   end
   local text = decimal(held + 1)
-  call('SPUBLISH', root, 'la ' .. text .. ' ' .. items.count)
+  call('SPUBLISH', channel_of(root), 'la ' .. text .. ' ' .. items.count)
+  if mend then
+    call('UNLINK', root .. ':m')
+  end
   items_write(root, items)
   list_stamp(root, text, new_kind, kind)
   return held + 1
 end)
 
 register('sg_list_drop', FREE, 0, 0, function(root)
-  local held, kind = list_head(root)
-  if not kind then
+  local held, kind, mend = list_head_mended(root)
+  if not kind and not mend then
     return 0
   end
   local key, text = root .. ':m', decimal(held + 1)
-  call('SPUBLISH', root, 'lz ' .. text)
+  call('SPUBLISH', channel_of(root), 'lz ' .. text)
+  if mend then
+    call('UNLINK', key)
+  end
   call('UNLINK', root .. ':l', root .. ':h')
   call('HDEL', key, 'k')
   call('HSET', key, 'r', text)
@@ -1068,14 +1297,18 @@ local function slice(root, first, count, answer)
     end
     local ids, begins = {}, {}
     for place, member in ipairs(members) do
-      local begin = find(member, '\0', 1, true) + 1
+      local begin = zero_of(member) + 1
       begins[place] = begin
       ids[place] = sub(member, begin)
     end
     -- The stored text begins with the same order key as the member, so the value begins where the id does.
     local stored = call('HMGET', hash, unpack(ids))
     for place, id in ipairs(ids) do
-      answer[at + 1], answer[at + 2] = id_json(id), sub(stored[place], begins[place])
+      local text, begin = stored[place], begins[place]
+      if not text or byte(text, begin - 1) ~= 0 then
+        damaged('order and items of the list differ')
+      end
+      answer[at + 1], answer[at + 2] = id_json(id), sub(text, begin)
       at = at + 2
     end
   end
@@ -1087,11 +1320,12 @@ register('sg_list_get', READ, 1, 1, function(root, args)
   if not id then
     return id_refusal()
   end
+  local held = list_head(root)
   local key, stored, begin = item_find(root, id)
   if not key then
     return false
   end
-  return { (list_head(root)), call('ZRANK', root .. ':l', key .. '\0' .. id), sub(stored, begin) }
+  return { held, item_rank(root, key, id), sub(stored, begin) }
 end)
 
 register('sg_list_page', READ, 2, 2, function(root, args)
@@ -1099,14 +1333,13 @@ register('sg_list_page', READ, 2, 2, function(root, args)
   if not page or not size or size <= 0 then
     return refuse('SGARG', 'page and page size are integers, the size at least 1')
   end
-  local held, kind = list_head(root)
+  local held, kind, total = list_head(root)
   if not kind then
     return false
   end
   if size > PAGE_SIZE_MAX then
     size = PAGE_SIZE_MAX
   end
-  local total = call('ZCARD', root .. ':l')
   local last = total > 0 and floor((total - 1) / size) or 0
   page = page < 0 and 0 or page > last and last or page
   return slice(root, page * size, size, { held, total, page, size })
@@ -1141,9 +1374,7 @@ register('sg_list_read', READ, 2, ARGS_MAX, function(root, args)
   if not ranges then
     return refuse('SGARG', 'expected: range count, start and length of each, id count, ids')
   end
-  local held, kind = list_head(root)
-  local list = root .. ':l'
-  local total = call('ZCARD', list)
+  local held, kind, total = list_head(root)
   local slices, items = {}, {}
   for place, range in ipairs(ranges) do
     slices[place] = range[1] < total and slice(root, range[1], range[2], {}) or {}
@@ -1154,15 +1385,27 @@ register('sg_list_read', READ, 2, ARGS_MAX, function(root, args)
     if id then
       key, stored, begin = item_find(root, id)
     end
-    items[place] = key and { call('ZRANK', list, key .. '\0' .. id), sub(stored, begin) } or false
+    items[place] = key and { item_rank(root, key, id), sub(stored, begin) } or false
   end
   return { held, kind and 1 or 0, total, slices, items }
 end)
 
+-- What `head` says of its part of the name; -1 when that is damaged, as the other part may be well.
+local function part_state(head, key)
+  local read, held, there = pcall(head, key)
+  if read then
+    return held, there
+  end
+  if not is_damage(held) then
+    error(failure_reply(held))
+  end
+  return -1, false
+end
+
 register('sg_state', READ, 0, 0, function(root)
-  local key = root .. ':v'
-  local held, kind = list_head(root)
-  return { tonumber(call('HGET', key, 'r') or 0), call('HEXISTS', key, 'v'), held, kind and 1 or 0 }
+  local var_held, value_there = part_state(var_mark, root .. ':v')
+  local list_held, kind = part_state(list_head, root)
+  return { var_held, value_there and 1 or 0, list_held, kind and 1 or 0 }
 end)
 
 ---------------------------------------------------------------------------------------------------------
@@ -1204,7 +1447,7 @@ local function catalogue_revision(root)
 end
 
 local function catalogue_publish(root, what, subject)
-  call('SPUBLISH', root, what .. ' ' .. call('INCR', root .. ':r') .. ' ' .. subject)
+  call('SPUBLISH', channel_of(root), what .. ' ' .. call('INCR', root .. ':r') .. ' ' .. subject)
 end
 
 -- Take one executor off one name; the last one ends the function.
@@ -1391,7 +1634,7 @@ register('sg_fn_call', FREE, 5, 5, function(root, args)
     end
     local lease_end = tonumber(call('ZSCORE', root .. ':g', gateway) or 0)
     if lease_end > now and
-      call('SPUBLISH', root .. ':' .. gateway,
+      call('SPUBLISH', channel_of(root) .. ':' .. gateway,
         concat({ 'c', corr, caller, executor, decimal(timeout_ms), #name, name, call_args }, ' ')) > 0 then
       executor_count(root, gateway, executor, tonumber(call('HGET', root .. ':e:' .. gateway, executor) or 0) + 1)
       return { gateway, executor }
@@ -1412,7 +1655,7 @@ register('sg_fn_done', FREE, 5, 5, function(root, args)
   if inflight > 0 then
     executor_count(root, gateway, executor, inflight - 1)
   end
-  return call('SPUBLISH', root .. ':' .. caller, 'r ' .. corr .. ' ' .. result) > 0 and 1 or 0
+  return call('SPUBLISH', channel_of(root) .. ':' .. caller, 'r ' .. corr .. ' ' .. result) > 0 and 1 or 0
 end)
 
 ---------------------------------------------------------------------------------------------------------

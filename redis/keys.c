@@ -2,6 +2,8 @@
  * A name holds no braces, so its root cannot be mistaken for another's. */
 #include "redis/keys.h"
 
+#include <stdio.h>
+
 bool keys_prefix_valid(const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -29,4 +31,15 @@ size_t keys_root(struct slice prefix, struct slice name, char *out, size_t size)
     memcpy(out + prefix.len + 1, name.ptr, name.len);
     out[len - 1] = '}';
     return len;
+}
+
+size_t keys_channel(struct slice root, int db, char *out, size_t size)
+{
+    char number[KEYS_DB_MAX + 1];
+    size_t len = db == 0 ? 0 : (size_t)snprintf(number, sizeof(number), "@%d", db);
+    if (root.len == 0 || root.len + len > size)
+        return 0;
+    memmove(out, root.ptr, root.len);
+    memcpy(out + root.len, number, len);
+    return root.len + len;
 }

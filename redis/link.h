@@ -6,7 +6,7 @@
 #include "redis/reply.h"
 
 /* The version of redis/functions.lua that this program needs: raise both together. */
-#define SG_FUNCTIONS_VERSION 2
+#define SG_FUNCTIONS_VERSION 3
 
 struct event_base;
 struct link;

@@ -44,7 +44,8 @@ struct op {
 struct store {
     struct link *link;
     struct slice prefix;
-    char *calls_root;
+    int db;
+    struct slice calls_root, calls_channel; /* the former begins the latter */
     char *key; /* the root of the name of the command that is being built */
     struct list spare;
     void *scratch;
@@ -53,16 +54,20 @@ struct store {
 
 /* --- life --- */
 
-struct store *store_new(struct link *l, const char *prefix)
+struct store *store_new(struct link *l, const char *prefix, int db)
 {
     static const char calls[] = "@{calls}";
     struct store *s = sg_calloc(1, sizeof *s);
     size_t len = strlen(prefix);
     s->link = l;
     s->prefix = slice_of(sg_memdup(prefix, len), len);
-    s->calls_root = sg_malloc(len + sizeof calls);
-    memcpy(s->calls_root, prefix, len);
-    memcpy(s->calls_root + len, calls, sizeof calls);
+    s->db = db;
+    size_t root_len = len + sizeof calls - 1;
+    char *root = sg_malloc(root_len + KEYS_DB_MAX);
+    memcpy(root, prefix, len);
+    memcpy(root + len, calls, sizeof calls - 1);
+    s->calls_root = slice_of(root, root_len);
+    s->calls_channel = slice_of(root, keys_channel(s->calls_root, db, root, root_len + KEYS_DB_MAX));
     s->key = sg_malloc(len + KEYS_NAME_MAX + 2);
     list_init(&s->spare);
     return s;
@@ -74,7 +79,7 @@ void store_free(struct store *s)
         return;
     list_each(&s->spare, n) free(container_of(n, struct op, node));
     free((char *)s->prefix.ptr);
-    free(s->calls_root);
+    free((char *)s->calls_root.ptr);
     free(s->key);
     free(s->scratch);
     free(s);
@@ -82,18 +87,18 @@ void store_free(struct store *s)
 
 size_t store_channel(const struct store *s, struct slice name, char *out, size_t size)
 {
-    return keys_root(s->prefix, name, out, size);
+    return keys_channel(slice_of(out, keys_root(s->prefix, name, out, size)), s->db, out, size);
 }
 
-struct slice store_calls_root(const struct store *s)
+struct slice store_calls_channel(const struct store *s)
 {
-    return slice_str(s->calls_root);
+    return s->calls_channel;
 }
 
 size_t store_probe_channel(const struct store *s, struct slice gw, char *out, size_t size)
 {
     int len = snprintf(out, size, "%.*s@{probe:%.*s}", (int)s->prefix.len, s->prefix.ptr, (int)gw.len, gw.ptr);
-    return len > 0 && (size_t)len < size ? (size_t)len : 0;
+    return len > 0 && (size_t)len < size ? keys_channel(slice_of(out, (size_t)len), s->db, out, size) : 0;
 }
 
 /* scratch_take returns memory for the arrays of one answer. Their sizes were compared with what was asked for. */
@@ -141,7 +146,7 @@ static const struct {
     enum store_refusal refusal;
 } refusals[] = {
     {{"SGNAME", 6}, REFUSAL_NAME}, {{"SGJSON", 6}, REFUSAL_JSON}, {{"SGID", 4}, REFUSAL_ID},
-    {{"SGARG", 5}, REFUSAL_ARG},   {{"SGREV", 5}, REFUSAL_REV},
+    {{"SGARG", 5}, REFUSAL_ARG},   {{"SGREV", 5}, REFUSAL_REV},   {{"SGDATA", 6}, REFUSAL_DATA},
 };
 
 static struct store_result refused_or_broken(struct slice text)
@@ -445,12 +450,17 @@ void store_list_read(struct store *s, struct slice name, const struct store_rang
 
 /* --- state --- */
 
+static bool read_rev(const struct reply *r, int64_t *out)
+{
+    return reply_i64(r, out) && *out >= -1;
+}
+
 static void finish_state(struct op *op, const struct store_result *r, const struct reply *reply)
 {
     struct store_state st = {.var_rev = 0};
     if (reply) {
-        bool good = is_array(reply, 4) && read_count(reply_at(reply, 0), &st.var_rev) &&
-                    read_bool(reply_at(reply, 1), &st.var_exists) && read_count(reply_at(reply, 2), &st.list_rev) &&
+        bool good = is_array(reply, 4) && read_rev(reply_at(reply, 0), &st.var_rev) &&
+                    read_bool(reply_at(reply, 1), &st.var_exists) && read_rev(reply_at(reply, 2), &st.list_rev) &&
                     read_bool(reply_at(reply, 3), &st.list_exists);
         if (!good) {
             st = (struct store_state){.var_rev = 0};
@@ -551,7 +561,7 @@ void store_fn_serve(struct store *s, struct slice gw, struct slice exec, struct 
                     store_write_fn *cb, void *arg)
 {
     struct words w;
-    words_begin(&w, WRITE, SLICE_LIT("sg_fn_serve"), store_calls_root(s), 4);
+    words_begin(&w, WRITE, SLICE_LIT("sg_fn_serve"), s->calls_root, 4);
     word(&w, gw);
     word(&w, exec);
     word(&w, name);
@@ -563,7 +573,7 @@ void store_fn_leave(struct store *s, struct slice gw, struct slice exec, struct 
                     void *arg)
 {
     struct words w;
-    words_begin(&w, WRITE, SLICE_LIT("sg_fn_leave"), store_calls_root(s), 3);
+    words_begin(&w, WRITE, SLICE_LIT("sg_fn_leave"), s->calls_root, 3);
     word(&w, gw);
     word(&w, exec);
     word(&w, name);
@@ -573,7 +583,7 @@ void store_fn_leave(struct store *s, struct slice gw, struct slice exec, struct 
 void store_fn_gone(struct store *s, struct slice gw, store_write_fn *cb, void *arg)
 {
     struct words w;
-    words_begin(&w, WRITE, SLICE_LIT("sg_fn_gone"), store_calls_root(s), 1);
+    words_begin(&w, WRITE, SLICE_LIT("sg_fn_gone"), s->calls_root, 1);
     word(&w, gw);
     words_send(&w, op_write(s, cb, arg));
 }
@@ -582,7 +592,7 @@ void store_fn_beat(struct store *s, struct slice gw, int64_t lease_ms, const str
                    store_write_fn *cb, void *arg)
 {
     struct words w;
-    words_begin(&w, WRITE, SLICE_LIT("sg_fn_beat"), store_calls_root(s), 2 + 2 * nbusy);
+    words_begin(&w, WRITE, SLICE_LIT("sg_fn_beat"), s->calls_root, 2 + 2 * nbusy);
     word(&w, gw);
     word_i64(&w, lease_ms);
     for (size_t i = 0; i < nbusy; i++) {
@@ -624,7 +634,7 @@ void store_fn_list(struct store *s, store_fn_list_fn *cb, void *arg)
     op->finish = finish_functions;
     op->cb.functions = cb;
     op->arg = arg;
-    words_begin(&w, READ, SLICE_LIT("sg_fn_list"), store_calls_root(s), 0);
+    words_begin(&w, READ, SLICE_LIT("sg_fn_list"), s->calls_root, 0);
     words_send(&w, op);
 }
 
@@ -650,7 +660,7 @@ void store_fn_call(struct store *s, struct slice name, struct slice corr, struct
     op->finish = finish_executor;
     op->cb.executor = cb;
     op->arg = arg;
-    words_begin(&w, WRITE, SLICE_LIT("sg_fn_call"), store_calls_root(s), 5);
+    words_begin(&w, WRITE, SLICE_LIT("sg_fn_call"), s->calls_root, 5);
     word(&w, name);
     word(&w, corr);
     word(&w, gw);
@@ -663,7 +673,7 @@ void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec,
                    struct slice caller_gw, struct slice result, store_write_fn *cb, void *arg)
 {
     struct words w;
-    words_begin(&w, WRITE, SLICE_LIT("sg_fn_done"), store_calls_root(s), 5);
+    words_begin(&w, WRITE, SLICE_LIT("sg_fn_done"), s->calls_root, 5);
     word(&w, executor_gw);
     word(&w, exec);
     word(&w, corr);
@@ -678,7 +688,7 @@ void store_fleet_beat(struct store *s, struct slice gw, struct slice record, int
                       void *arg)
 {
     struct words w;
-    words_begin(&w, WRITE, SLICE_LIT("sg_fleet_beat"), store_calls_root(s), 3);
+    words_begin(&w, WRITE, SLICE_LIT("sg_fleet_beat"), s->calls_root, 3);
     word(&w, gw);
     word(&w, record);
     word_i64(&w, keep_ms);
@@ -719,7 +729,7 @@ void store_fleet_list(struct store *s, int64_t keep_ms, store_fleet_fn *cb, void
     op->finish = finish_fleet;
     op->cb.fleet = cb;
     op->arg = arg;
-    words_begin(&w, READ, SLICE_LIT("sg_fleet_list"), store_calls_root(s), 1);
+    words_begin(&w, READ, SLICE_LIT("sg_fleet_list"), s->calls_root, 1);
     word_i64(&w, keep_ms);
     words_send(&w, op);
 }

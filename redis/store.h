@@ -15,7 +15,15 @@ enum store_status {
     STORE_BROKEN /* the answer has not the promised shape, or Redis said something else (OOM, NOPERM, …): see `text` */
 };
 
-enum store_refusal { REFUSAL_NONE, REFUSAL_NAME, REFUSAL_JSON, REFUSAL_ID, REFUSAL_ARG, REFUSAL_REV };
+enum store_refusal {
+    REFUSAL_NONE,
+    REFUSAL_NAME,
+    REFUSAL_JSON,
+    REFUSAL_ID,
+    REFUSAL_ARG,
+    REFUSAL_REV,
+    REFUSAL_DATA /* what Redis holds under this name is not what the functions left there */
+};
 
 struct store_result {
     enum store_status status;
@@ -23,17 +31,18 @@ struct store_result {
     struct slice text; /* the error reply, borrowed; empty when STORE_OK */
 };
 
-struct store *store_new(struct link *l, const char *prefix); /* prefix copied */
-void store_free(struct store *s);                            /* after link_free, so that no callback is pending */
+/* store_new: in database `db`, which is in the names of the channels; prefix copied. */
+struct store *store_new(struct link *l, const char *prefix, int db);
+void store_free(struct store *s); /* after link_free, so that no callback is pending */
 
-/* store_channel writes the channel (= root key) of a name, e.g. "sg:{price}", into out (size >= prefix + 520) and returns its
- * length; 0 when the name cannot be one (see redis/keys.h) or the room is too small. */
+/* store_channel writes the channel of a name, e.g. "sg:{price}" or "sg:{price}@3", into out (size >= prefix + 530) and returns
+ * its length; 0 when the name cannot be one (see redis/keys.h) or the room is too small. */
 size_t store_channel(const struct store *s, struct slice name, char *out, size_t size);
 /* store_probe_channel writes the channel on which this gateway hears itself, e.g. "sg:@{probe:0123abcd}"; returns its length, 0 when
  * the room is too small. */
 size_t store_probe_channel(const struct store *s, struct slice gw, char *out, size_t size);
-/* The root of the calls, "sg:@{calls}", borrowed for the life of the store. */
-struct slice store_calls_root(const struct store *s);
+/* The channel of the calls, "sg:@{calls}" or "sg:@{calls}@3", borrowed for the life of the store. */
+struct slice store_calls_channel(const struct store *s);
 
 /* --- variables --- */
 struct store_var {
@@ -68,7 +77,7 @@ void store_list_read(struct store *s, struct slice name, const struct store_rang
                      const struct slice *ids, size_t nids, store_list_fn *cb, void *arg);
 
 struct store_state {
-    int64_t var_rev, list_rev;
+    int64_t var_rev, list_rev; /* -1: damaged */
     bool var_exists, list_exists;
 };
 typedef void store_state_fn(void *arg, const struct store_result *r, const struct store_state *st);

@@ -131,7 +131,7 @@ static void answer_call(const char *gw)
     answer(ASK_CALL, &result_ok, 0, &x);
 }
 
-struct slice store_calls_root(const struct store *s)
+struct slice store_calls_channel(const struct store *s)
 {
     (void)s;
     return SLICE_LIT("sg:@{calls}");

@@ -62,7 +62,7 @@ static void setup(struct fixture *f)
     struct link_config c = {.unix_path = f->server.socket, .ping_interval_ms = INT32_MAX};
     f->link = link_new(f->base, &c, &events, f);
     f->hub = hub_new(f->link);
-    f->store = store_new(f->link, "t:");
+    f->store = store_new(f->link, "t:", 0);
     link_start(f->link);
     CU_ASSERT_TRUE_FATAL(loop_until(f->base, &f->ups, 1));
 }
@@ -188,12 +188,12 @@ static void await_broken(struct fixture *f, struct got *g, const char *what)
 
 static void test_channels_and_roots(void)
 {
-    struct store *s = store_new(NULL, "acme:");
+    struct store *s = store_new(NULL, "acme:", 0);
     char out[600], small[8];
     size_t len = store_channel(s, TEXT("price"), out, sizeof out);
     CU_ASSERT_TRUE(slice_eq(slice_of(out, len), TEXT("acme:{price}")));
     CU_ASSERT_EQUAL(store_channel(s, TEXT("price"), small, sizeof small), 0);
-    CU_ASSERT_TRUE(slice_eq(store_calls_root(s), TEXT("acme:@{calls}")));
+    CU_ASSERT_TRUE(slice_eq(store_calls_channel(s), TEXT("acme:@{calls}")));
     store_free(s);
 }
 
@@ -405,7 +405,7 @@ static void test_catalogue(void)
     struct got g = {0};
     struct mailbox catalogue = mailbox();
     setup(&f);
-    hub_join(f.hub, store_calls_root(f.store), &catalogue.member);
+    hub_join(f.hub, store_calls_channel(f.store), &catalogue.member);
     store_fn_serve(f.store, TEXT("gw1"), TEXT("x1"), TEXT("add"), 60000, on_write, &g);
     await_number(&f, &g, 1);
     CU_ASSERT_STRING_EQUAL(catalogue.last, "f+ 1 add");
