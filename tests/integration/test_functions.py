@@ -150,7 +150,7 @@ def listen(server):
 
 
 def test_version_and_flags(sg):
-    assert sg.client.execute_command("FCALL_RO", "sg_version", 0) == 2
+    assert sg.client.execute_command("FCALL_RO", "sg_version", 0) == 3
     (library,) = sg.client.execute_command("FUNCTION", "LIST", "LIBRARYNAME", "syncgate")
     library = dict(zip(library[::2], library[1::2]))
     flags = {}

@@ -54,5 +54,19 @@ static void test_prefixes(void)
     CU_ASSERT_FALSE(keys_prefix_valid(prefix));
 }
 
-UNIT_MAIN("redis/keys", UNIT(test_roots), UNIT(test_longest_name), UNIT(test_names_that_do_not_fit),
+static void test_channels(void)
+{
+    char out[32] = "sg:{price}";
+    struct slice root = slice_str("sg:{price}"), in_place = slice_of(out, root.len);
+    CU_ASSERT_EQUAL(keys_channel(root, 0, out, root.len), root.len);
+    CU_ASSERT_TRUE(slice_eq(in_place, root));
+    CU_ASSERT_EQUAL(keys_channel(in_place, 3, out, sizeof out), root.len + 2);
+    CU_ASSERT_TRUE(slice_eq(slice_of(out, root.len + 2), SLICE_LIT("sg:{price}@3")));
+    CU_ASSERT_EQUAL(keys_channel(root, INT32_MAX, out, sizeof out), root.len + KEYS_DB_MAX - 1);
+    CU_ASSERT_TRUE(slice_eq(slice_of(out, root.len + KEYS_DB_MAX - 1), SLICE_LIT("sg:{price}@2147483647")));
+    CU_ASSERT_EQUAL(keys_channel(root, 3, out, root.len + 1), 0);
+    CU_ASSERT_EQUAL(keys_channel(slice_of(out, 0), 3, out, sizeof out), 0);
+}
+
+UNIT_MAIN("redis/keys", UNIT(test_roots), UNIT(test_channels), UNIT(test_longest_name), UNIT(test_names_that_do_not_fit),
           UNIT(test_prefixes))

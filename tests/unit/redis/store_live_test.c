@@ -194,6 +194,18 @@ static void test_channels_and_roots(void)
     CU_ASSERT_TRUE(slice_eq(slice_of(out, len), TEXT("acme:{price}")));
     CU_ASSERT_EQUAL(store_channel(s, TEXT("price"), small, sizeof small), 0);
     CU_ASSERT_TRUE(slice_eq(store_calls_channel(s), TEXT("acme:@{calls}")));
+    len = store_probe_channel(s, TEXT("g"), out, sizeof out);
+    CU_ASSERT_TRUE(slice_eq(slice_of(out, len), TEXT("acme:@{probe:g}")));
+    store_free(s);
+    s = store_new(NULL, "acme:", 15);
+    len = store_channel(s, TEXT("price"), out, sizeof out);
+    CU_ASSERT_TRUE(slice_eq(slice_of(out, len), TEXT("acme:{price}@15")));
+    CU_ASSERT_EQUAL(store_channel(s, TEXT("price"), out, len - 1), 0);
+    CU_ASSERT_EQUAL(store_channel(s, TEXT("a{b"), out, sizeof out), 0);
+    CU_ASSERT_TRUE(slice_eq(store_calls_channel(s), TEXT("acme:@{calls}@15")));
+    len = store_probe_channel(s, TEXT("g"), out, sizeof out);
+    CU_ASSERT_TRUE(slice_eq(slice_of(out, len), TEXT("acme:@{probe:g}@15")));
+    CU_ASSERT_EQUAL(store_probe_channel(s, TEXT("g"), out, len - 1), 0);
     store_free(s);
 }
 
@@ -262,6 +274,35 @@ static void test_refusals(void)
     store_fn_call(f.store, TEXT("nobody"), TEXT("c1"), TEXT("g1"), 1000, SLICE_NONE, on_executor, &g);
     await_refusal(&f, &g, REFUSAL_NAME);
     CU_ASSERT_STRING_EQUAL(g.executor, "/");
+    teardown(&f);
+}
+
+/* Keys that are not what the functions left there. */
+static void test_damaged_data(void)
+{
+    struct fixture f;
+    struct got g = {0};
+    struct store_range all = {0, 10};
+    setup(&f);
+    link_command(f.link, NULL, NULL, 3, (struct slice[]){TEXT("SET"), TEXT("t:{x}:v"), TEXT("1")});
+    link_command(f.link, NULL, NULL, 3, (struct slice[]){TEXT("SET"), TEXT("t:{x}:h"), TEXT("1")});
+    store_var_read(f.store, TEXT("x"), on_var, &g);
+    await_refusal(&f, &g, REFUSAL_DATA);
+    CU_ASSERT_NSTRING_EQUAL(g.text, "SGDATA ", 7);
+    store_list_read(f.store, TEXT("x"), &all, 1, NULL, 0, on_list, &g);
+    await_refusal(&f, &g, REFUSAL_DATA);
+    store_list_insert(f.store, TEXT("x"), 0, TEXT("1"), TEXT("1"), on_write, &g);
+    await_refusal(&f, &g, REFUSAL_DATA);
+    store_state(f.store, TEXT("x"), on_state, &g);
+    await(&f, &g);
+    CU_ASSERT_EQUAL(g.status, STORE_OK);
+    CU_ASSERT_EQUAL(g.state.var_rev, -1);
+    CU_ASSERT_EQUAL(g.state.list_rev, -1);
+    CU_ASSERT_FALSE(g.state.var_exists || g.state.list_exists);
+    store_list_set_all(f.store, TEXT("x"), TEXT("[]"), on_write, &g);
+    await_number(&f, &g, 1);
+    store_var_set(f.store, TEXT("x"), TEXT("2"), on_write, &g);
+    await_number(&f, &g, 1);
     teardown(&f);
 }
 
@@ -586,6 +627,6 @@ static void test_other_errors_are_broken(void)
 }
 
 UNIT_MAIN("redis/store_live", UNIT(test_channels_and_roots), UNIT(test_variables), UNIT(test_state),
-          UNIT(test_refusals), UNIT(test_names_that_do_not_fit), UNIT(test_list_writes), UNIT(test_list_snapshots),
+          UNIT(test_refusals), UNIT(test_damaged_data), UNIT(test_names_that_do_not_fit), UNIT(test_list_writes), UNIT(test_list_snapshots),
           UNIT(test_long_lists), UNIT(test_catalogue), UNIT(test_calls), UNIT(test_away), UNIT(test_nonsense_is_broken),
           UNIT(test_nonsense_of_calls_is_broken), UNIT(test_other_errors_are_broken))
