@@ -106,7 +106,7 @@ static void on_message(struct hub_member *m, struct slice payload)
         return;
     }
     if (change_is_var(&e) != (i->kind == KIND_VAR))
-        return; /* a variable and a list of one name share the channel */
+        return;       /* a variable and a list of one name share the channel */
     if (i->damaged) { /* perhaps this mended it */
         i->retry_ms = 0;
         item_want_read(i);

@@ -169,8 +169,8 @@ struct item_kind {
     void (*apply)(struct item *i, const struct change *e); /* READY, and e->rev is newer */
     void (*subscribe)(struct conn *c, struct item *i, const struct slice *id);
     void (*get)(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size);
-    void (*sub_gone)(struct sub *s);              /* unlink from its target */
-    void (*request_gone)(struct request *q);      /* drop what it held */
+    void (*sub_gone)(struct sub *s);                               /* unlink from its target */
+    void (*request_gone)(struct request *q);                       /* drop what it held */
     void (*each_sub)(struct item *i, void (*each)(struct sub *s)); /* those that are answered */
     void (*lose_sub)(struct sub *s);              /* what it was told last may never arrive: the next flush tells all */
     void (*flush_sub)(struct sub *s);             /* the newest state to a connection that can take it again */

@@ -125,7 +125,8 @@ static void name_socket(struct embedded *e)
 static void become_server(const struct embedded *e, pid_t parent, int failed_fd)
 {
     const char *program = getenv("SYNCGATE_REDIS_SERVER");
-    /* Persistence by the append-only file alone; a gateway may fall behind further than Redis' own limit for subscribers. */
+    /* Persistence by the append-only file alone; a gateway may fall behind further than Redis' own limit for subscribers. With one
+     * database the functions need not ask which one they are in. */
     const char *argv[] = {program && *program ? program : "redis-server",
                           "--port",
                           "0",
@@ -135,6 +136,8 @@ static void become_server(const struct embedded *e, pid_t parent, int failed_fd)
                           socket_name,
                           "--unixsocketperm",
                           "700",
+                          "--databases",
+                          "1",
                           "--daemonize",
                           "no",
                           "--appendonly",

@@ -7,7 +7,7 @@
 #include "protocol/base/slice.h"
 
 enum {
-    KEYS_NAME_MAX = 512,  /* bytes of a name */
+    KEYS_NAME_MAX = 512,   /* bytes of a name */
     KEYS_PREFIX_MAX = 128, /* bytes of a prefix */
     KEYS_DB_MAX = 12       /* bytes that a channel may be longer than the root */
 };

@@ -46,7 +46,7 @@ struct store {
     struct slice prefix;
     int db;
     struct slice calls_root, calls_channel; /* the former begins the latter */
-    char *key; /* the root of the name of the command that is being built */
+    char *key;                              /* the root of the name of the command that is being built */
     struct list spare;
     void *scratch;
     size_t scratch_size;

@@ -68,5 +68,5 @@ static void test_channels(void)
     CU_ASSERT_EQUAL(keys_channel(slice_of(out, 0), 3, out, sizeof out), 0);
 }
 
-UNIT_MAIN("redis/keys", UNIT(test_roots), UNIT(test_channels), UNIT(test_longest_name), UNIT(test_names_that_do_not_fit),
-          UNIT(test_prefixes))
+UNIT_MAIN("redis/keys", UNIT(test_roots), UNIT(test_channels), UNIT(test_longest_name),
+          UNIT(test_names_that_do_not_fit), UNIT(test_prefixes))

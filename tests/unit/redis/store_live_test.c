@@ -627,6 +627,6 @@ static void test_other_errors_are_broken(void)
 }
 
 UNIT_MAIN("redis/store_live", UNIT(test_channels_and_roots), UNIT(test_variables), UNIT(test_state),
-          UNIT(test_refusals), UNIT(test_damaged_data), UNIT(test_names_that_do_not_fit), UNIT(test_list_writes), UNIT(test_list_snapshots),
-          UNIT(test_long_lists), UNIT(test_catalogue), UNIT(test_calls), UNIT(test_away), UNIT(test_nonsense_is_broken),
-          UNIT(test_nonsense_of_calls_is_broken), UNIT(test_other_errors_are_broken))
+          UNIT(test_refusals), UNIT(test_damaged_data), UNIT(test_names_that_do_not_fit), UNIT(test_list_writes),
+          UNIT(test_list_snapshots), UNIT(test_long_lists), UNIT(test_catalogue), UNIT(test_calls), UNIT(test_away),
+          UNIT(test_nonsense_is_broken), UNIT(test_nonsense_of_calls_is_broken), UNIT(test_other_errors_are_broken))
