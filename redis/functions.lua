@@ -288,10 +288,10 @@ end
 -- Channels: the root, and behind it the number of the database when that is not 0, as in sg:{price}@3
 
 -- Pub/sub knows no databases, and no command tells a function which one it runs in. COPY does in passing: it refuses to
--- copy a key onto itself, before it looks for the key, and R:d is never there. Nothing of this may be remembered with the
--- data: that can be moved to another database.
+-- copy a key onto itself, before it looks for the key, and R:d is never there. As Redis counts each refusal among its errors,
+-- the answer is noted for a moment under <prefix>@{db}; not for longer, because SWAPDB would move the note along.
 local SAME = 'source and destination objects are the same'
-local database = 0 -- where the last change happened, so that one question is enough when there is one database in use
+local NOTE_S = 10
 local databases -- false: the server has only one
 
 local function in_database(probe, number)
@@ -310,24 +310,37 @@ end
 
 local function database_find(probe)
   if databases == nil then
-    local second = in_database(probe, 1)
-    databases = second ~= nil
-    database = second and 1 or 0
+    databases = in_database(probe, 1) ~= nil
   end
-  if databases and not in_database(probe, database) then
-    local number = 0
-    while not in_database(probe, number) do
-      number = number + 1
-    end
-    database = number
+  local number = 0
+  while databases and not in_database(probe, number) do
+    number = number + 1
   end
-  return database
+  return number
+end
+
+local function database_of(root)
+  if databases == false then
+    return 0
+  end
+  local note = match(root, '^([^{]-)@?{') .. '@{db}'
+  local noted = try('HGET', note, 'n')
+  if type(noted) == 'string' and find(noted, '^%d+$') then
+    return tonumber(noted)
+  end
+  local number = database_find(root .. ':d')
+  -- Who may not look there, or finds something else, asks each time.
+  if noted == false and databases then
+    try('HSET', note, 'n', number)
+    try('EXPIRE', note, NOTE_S)
+  end
+  return number
 end
 
 -- The channel for what happens to the keys of `root`. Asked for before anything is written: a user who may not COPY is
 -- refused here.
 local function channel_of(root)
-  local number = database_find(root .. ':d')
+  local number = database_of(root)
   return number == 0 and root or root .. '@' .. number
 end
 

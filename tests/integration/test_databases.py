@@ -75,13 +75,14 @@ def test_the_channel_has_the_number_of_the_database(sg, number):
     heard = {other: channel.take() for other, channel in channels.items()}
     assert [event.split()[0] for event in heard.pop(number)] == [b"vs", b"li", b"ls", b"la", b"lz", b"vd"]
     assert not any(heard.values()), heard
-    assert set(there.client.keys("*")) == {b"sg:{n}:v", b"sg:{n}:m"}, "asking for the database left something behind"
+    assert set(there.client.keys("*")) == {b"sg:{n}:v", b"sg:{n}:m", b"sg:@{db}"}
+    assert 0 < there.client.ttl("sg:@{db}") <= 10, "the note of the database must not outlive a SWAPDB for long"
     for channel in channels.values():
         channel.close()
 
 
 def test_data_that_moves_is_told_where_it_is(sg):
-    """Nothing is remembered with the data."""
+    """Nothing is remembered with the data, and what is noted beside it is noted for a moment only."""
     zero, three = client(sg, 0), client(sg, 3)
     zero("sg_var_set", "n", "1")
     zero.client.execute_command("COPY", "sg:{n}:v", "sg:{n}:v", "DB", 3)
@@ -89,6 +90,8 @@ def test_data_that_moves_is_told_where_it_is(sg):
     three("sg_var_set", "n", "2")
     assert [channel.take() for channel in channels] == [[], [b"vs 2 2"]]
     zero.client.execute_command("SWAPDB", 0, 3)
+    for moved in (zero, three):
+        moved.client.delete("sg:@{db}")  # its time is over
     three("sg_var_set", "n", "3")
     zero("sg_var_set", "n", "3")
     assert [channel.take() for channel in channels] == [[b"vs 3 3"], [b"vs 2 3"]]
@@ -120,6 +123,34 @@ def test_few_databases(args):
             channel.close()
 
 
+def test_the_answer_is_noted(sg):
+    """Redis counts each question among its errors, and who watches those must not see one with every change."""
+    three = client(sg, 3)
+    for _ in range(10):
+        three("sg_var_set", "n", "1")
+    asked = three.client.info("commandstats")["cmdstat_copy"]
+    three("sg_var_set", "n", "1")
+    assert three.client.info("commandstats")["cmdstat_copy"] == asked
+
+
+@pytest.mark.parametrize("note", ["SET", "garbage", "forbidden"])
+def test_a_note_that_cannot_be_used_is_not(sg, note):
+    three = client(sg, 3)
+    channel = Channel(sg, "sg:{n}@3")
+    if note == "SET":
+        three.client.set("sg:@{db}", "0")
+    elif note == "garbage":
+        three.client.hset("sg:@{db}", "n", "x")
+    else:
+        rights = "on nopass resetkeys resetchannels ~sg:{n}* &sg:{n}* -@all +@connection +fcall +spublish +@hash +copy +expire +persist"
+        three.client.execute_command("ACL", "SETUSER", "narrow", *rights.split())
+        three.client.execute_command("AUTH", "narrow", "")
+    three("sg_var_set", "sg:{n}", "1")
+    three("sg_var_set", "sg:{n}", "2")
+    assert channel.take() == [b"vs 1 1", b"vs 2 2"]
+    channel.close()
+
+
 def test_with_one_database_nothing_is_asked():
     """Then the question costs a refusal once, and not with every change."""
     with RedisServer(args=("--databases", "1")) as server:
@@ -137,7 +168,7 @@ def test_who_may_not_ask_changes_nothing(sg):
     channel = Channel(sg, "sg:{n}")
     with pytest.raises(Exception, match="can't run this command|no permissions|NOPERM"):
         narrow("sg_var_set", "n", "1")
-    assert three.client.keys("*") == [] and channel.take() == []
+    assert three.keys() == set() and channel.take() == []
     channel.close()
 
 

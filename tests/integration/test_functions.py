@@ -63,7 +63,11 @@ class Library:
         return self.client.fcall(function, 1, key, *args)
 
     def contents(self):
-        return {key: self.client.dump(key) for key in self.client.keys("*")}
+        return {key: self.client.dump(key) for key in self.keys()}
+
+    def keys(self):
+        """All keys but the note of which database this is."""
+        return set(self.client.keys("*")) - {b"sg:@{db}"}
 
     def refuses(self, word, function, key, *args):
         """The call answers `word ...` and changes nothing."""
@@ -527,7 +531,7 @@ def test_drop(sg, listen):
     assert sg("sg_list_drop", "l") == 0
     assert sg("sg_list_page", "l", 0, 1) is None
     assert sg("sg_list_get", "l", "a") is None
-    assert sg.client.keys("*") == [b"sg:{l}:m"]
+    assert sg.keys() == {b"sg:{l}:m"}
     assert DAY_S - 60 < sg.client.ttl("sg:{l}:m") <= DAY_S
     assert sg("sg_list_insert", "l", 0, "a", "1") == 3
     assert sg.client.ttl("sg:{l}:m") == -1
@@ -650,9 +654,12 @@ def test_set_all_is_linear(sg):
     costs = []
     for size in (2000, 16000):
         items = ",".join(f'{{"id":{number},"value":{{"a":"{{{{{{"}}}}' for number in range(size))
-        sg.client.config_resetstat()
-        sg("sg_list_set_all", "l", f"[{items}]")
-        costs.append(sg.client.info("commandstats")["cmdstat_fcall"]["usec"])
+        tries = []
+        for _ in range(3):  # the best of them, as the machine has other things to do
+            sg.client.config_resetstat()
+            sg("sg_list_set_all", "l", f"[{items}]")
+            tries.append(sg.client.info("commandstats")["cmdstat_fcall"]["usec"])
+        costs.append(min(tries))
         assert sg("sg_list_page", "l", 0, 1)[1] == size
     assert costs[1] < 32 * costs[0], "eight times the items; 64 times the cost would be quadratic"
 
@@ -1013,7 +1020,7 @@ def test_catalogue(sg, listen):
     assert sg("sg_fn_gone", CALLS, "g1") == 6
     assert sg("sg_fn_gone", CALLS, "g2") == 8
     assert channel.take() == [b"f+ 1 add", b"f+ 2 a function", b"f- 3 add", b"f+ 4 add", b"f- 5 add", b"g- 6 g1", b"f- 7 a function", b"g- 8 g2"]
-    assert sg.client.keys("*") == [b"sg:@{calls}:r"]
+    assert sg.keys() == {b"sg:@{calls}:r"}
 
 
 def test_serve_and_leave_clean_up(sg):
@@ -1021,7 +1028,7 @@ def test_serve_and_leave_clean_up(sg):
         sg("sg_fn_serve", CALLS, "g1", "e1", name, LEASE_MS)
     for name in ("a", "b"):
         sg("sg_fn_leave", CALLS, "g1", "e1", name)
-    assert set(sg.client.keys("*")) == {b"sg:@{calls}:r", b"sg:@{calls}:g"}
+    assert sg.keys() == {b"sg:@{calls}:r", b"sg:@{calls}:g"}
 
 
 def test_call_and_result(sg, listen):
@@ -1102,7 +1109,7 @@ def test_call_passes_by_an_ended_lease(sg, listen):
         sg("sg_fn_call", CALLS, "f", "c1", "g2", 1000, "{}")
     assert one.take() == []
     assert channel.take() == [b"f+ 1 f", b"f- 2 f", b"g- 3 g1"]
-    assert sg.client.keys("*") == [b"sg:@{calls}:r"]
+    assert sg.keys() == {b"sg:@{calls}:r"}
 
 
 def test_beat_buries_the_dead(sg, listen):
