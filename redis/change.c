@@ -128,7 +128,7 @@ static bool is_result(struct slice body)
 {
     struct slice kind, code;
     int64_t number;
-    if (slice_eq(body, SLICE_LIT("n")))
+    if (slice_eq(body, SLICE_LIT("n")) || slice_eq(body, SLICE_LIT("t")))
         return true;
     if (!slice_cut(&body, ' ', &kind) || body.len == 0)
         return false;
@@ -145,6 +145,11 @@ static bool call_ended(struct slice rest, struct call_event *e)
     return true;
 }
 
+static bool call_again(struct slice rest, struct call_event *e)
+{
+    return take_word(&rest, &e->corr) && last_text(rest, &e->gw);
+}
+
 static bool catalogue_name(struct slice rest, struct call_event *e)
 {
     return take_i64(&rest, 1, &e->rev) && last_text(rest, &e->name);
@@ -155,6 +160,11 @@ static bool catalogue_gateway(struct slice rest, struct call_event *e)
     return take_i64(&rest, 1, &e->rev) && last_text(rest, &e->gw);
 }
 
+static bool gateway_back(struct slice rest, struct call_event *e)
+{
+    return last_text(rest, &e->gw);
+}
+
 static const struct {
     const char *word;
     enum call_event_op op;
@@ -162,9 +172,11 @@ static const struct {
 } call_events[] = {
     {"c", CALL_EVENT_CALL, call_made},
     {"r", CALL_EVENT_RESULT, call_ended},
+    {"a", CALL_EVENT_AGAIN, call_again},
     {"f+", CALL_EVENT_APPEARED, catalogue_name},
     {"f-", CALL_EVENT_ENDED, catalogue_name},
     {"g-", CALL_EVENT_GATEWAY_GONE, catalogue_gateway},
+    {"b", CALL_EVENT_GATEWAY_BACK, gateway_back},
 };
 
 bool call_event_parse(struct slice payload, struct call_event *out)

@@ -34,11 +34,13 @@ bool change_parse(struct slice payload, struct change *out);
 
 /* Mailbox and catalogue events of the calls. */
 enum call_event_op {
-    CALL_EVENT_CALL,        /* c: corr, gw (caller), exec, timeout_ms, name, body = args or empty */
-    CALL_EVENT_RESULT,      /* r: corr, body = "n" | "v <json>" | "e <code> <message>" */
-    CALL_EVENT_APPEARED,    /* f+: rev, name */
-    CALL_EVENT_ENDED,       /* f-: rev, name */
-    CALL_EVENT_GATEWAY_GONE /* g-: rev, gw */
+    CALL_EVENT_CALL,         /* c: corr, gw (caller), exec, timeout_ms, name, body = args or empty */
+    CALL_EVENT_RESULT,       /* r: corr, body = "n" | "v <json>" | "e <code> <message>" | "t" */
+    CALL_EVENT_AGAIN,        /* a: corr, gw (caller): did that result get lost? */
+    CALL_EVENT_APPEARED,     /* f+: rev, name */
+    CALL_EVENT_ENDED,        /* f-: rev, name */
+    CALL_EVENT_GATEWAY_GONE, /* g-: rev, gw */
+    CALL_EVENT_GATEWAY_BACK  /* b: gw; no change of the catalogue */
 };
 struct call_event {
     enum call_event_op op;

@@ -24,7 +24,7 @@ local ARGS_MAX = 1000000
 -- While a library is loaded Redis shows it nothing but redis.register_function, so everything from outside is fetched
 -- by the first call, which runs prepare().
 local call, try, byte, char, find, format, gsub, match, sub
-local floor, log, concat, remove, ipairs, tonumber, type, error, pcall, unpack
+local floor, log, concat, remove, ipairs, pairs, tonumber, type, error, pcall, unpack
 local decode
 local ESCAPE
 
@@ -32,7 +32,7 @@ local function prepare()
   byte, char, find, format = string.byte, string.char, string.find, string.format
   gsub, match, sub = string.gsub, string.match, string.sub
   floor, log, concat, remove = math.floor, math.log, table.concat, table.remove
-  ipairs, tonumber, type, unpack = _G.ipairs, _G.tonumber, _G.type, _G.unpack
+  ipairs, pairs, tonumber, type, unpack = _G.ipairs, _G.pairs, _G.tonumber, _G.type, _G.unpack
   error, pcall = _G.error, _G.pcall
   -- A decoder of our own: its settings must not change what other libraries of this Redis get from cjson.
   local json = cjson.new()
@@ -1426,15 +1426,27 @@ end)
 --
 -- C:r       revision of the catalogue
 -- C:n       sorted set (scores 0) of the names with an executor
--- C:g       sorted set of gateways, score = end of the lease (ms)
+-- C:g       sorted set of gateways, score = end of the lease by the lease clock (ms)
+-- C:k       hash, the lease clock: n what it shows (ms), w the clock of Redis when it was last moved on (ms)
 -- C:e:<gw>  hash of a gateway's executors: id -> calls in flight
 -- C:x:<gw> <exec>  set of the names that an executor serves
--- C:f:<name>       sorted set of '<gw> <exec>', score = calls in flight of that executor
--- C:t       sorted set of gateways, score = their last word about themselves (ms); gone a while after the last of them
+-- C:f:<name>       sorted set of '<gw> <exec>', scores without meaning
+-- C:s       hash: gateway -> number of the last call that it made
+-- C:t       sorted set of gateways, score = their last word about themselves by the lease clock (ms)
 -- C:i       hash: gateway -> what it said, JSON
 
 local WORD_MAX = 64
 local BURY_MAX = 16
+-- So far the lease clock goes on at once: one beat of a gateway.
+local CLOCK_STEP_MAX = 3000
+-- Executors of a function that a call compares, and those that are fetched when the first ones do not listen.
+local COMPARED_MAX = 8
+local FETCHED_MAX = 4096
+-- Executors (about) of one answer of sg_fn_held.
+local HELD_EXECUTORS = 16
+-- For who made a call and did not beat yet.
+local CALLER_LEASE = 60000
+local ASKED_AGAIN_MAX = 1000
 
 -- Ids of gateways, executors and calls travel in events between spaces.
 local function word_valid(text)
@@ -1450,9 +1462,29 @@ local function words_refusal(args, ...)
   return nil
 end
 
-local function now_ms()
+-- Leases end by a clock of their own. It follows that of Redis as long as somebody beats, but a step of that one, or a pause of
+-- Redis or of all gateways, moves it by one beat at most, and never back. Answers what it shows and the clock of Redis.
+local function clock_read(root)
   local time = call('TIME')
-  return tonumber(time[1]) * 1000 + floor(tonumber(time[2]) / 1000), tonumber(time[2])
+  local wall = tonumber(time[1]) * 1000 + floor(tonumber(time[2]) / 1000)
+  local held = call('HMGET', root .. ':k', 'n', 'w')
+  local shown, moved = tonumber(held[1] or ''), tonumber(held[2] or '')
+  if not shown or not moved then
+    return wall, wall
+  end
+  local passed = wall - moved
+  if passed < 0 then
+    passed = 0
+  elseif passed > CLOCK_STEP_MAX then
+    passed = CLOCK_STEP_MAX
+  end
+  return shown + passed, wall
+end
+
+local function clock_advance(root)
+  local now, wall = clock_read(root)
+  call('HSET', root .. ':k', 'n', decimal(now), 'w', decimal(wall))
+  return now
 end
 
 local function catalogue_revision(root)
@@ -1490,22 +1522,17 @@ local function gateway_bury(root, gateway)
     known = 1
   end
   call('DEL', key)
+  call('HDEL', root .. ':s', gateway)
   fleet_forget(root, gateway)
   if known == 1 then
     catalogue_publish(root, 'g-', gateway)
   end
 end
 
--- Set the calls in flight of an executor, in all names that it serves.
-local function executor_count(root, gateway, executor, inflight)
-  call('HSET', root .. ':e:' .. gateway, executor, inflight)
-  for _, name in ipairs(call('SMEMBERS', root .. ':x:' .. gateway .. ' ' .. executor)) do
-    call('ZADD', root .. ':f:' .. name, inflight, gateway .. ' ' .. executor)
-  end
-end
-
 local function lease_renew(root, gateway, lease_ms)
-  call('ZADD', root .. ':g', decimal(now_ms() + lease_ms), gateway)
+  local now = clock_advance(root)
+  call('ZADD', root .. ':g', decimal(now + lease_ms), gateway)
+  return now
 end
 
 local function lease_of(text)
@@ -1530,10 +1557,9 @@ register('sg_fn_serve', WRITE, 4, 4, function(root, args)
     return lease_refusal()
   end
   lease_renew(root, gateway, lease_ms)
-  local executors = root .. ':e:' .. gateway
-  call('HSETNX', executors, executor, 0)
+  call('HSETNX', root .. ':e:' .. gateway, executor, 0)
   call('SADD', root .. ':x:' .. gateway .. ' ' .. executor, name)
-  call('ZADD', root .. ':f:' .. name, 'NX', call('HGET', executors, executor), gateway .. ' ' .. executor)
+  call('ZADD', root .. ':f:' .. name, 0, gateway .. ' ' .. executor)
   if call('ZADD', root .. ':n', 0, name) == 1 then
     catalogue_publish(root, 'f+', name)
   end
@@ -1554,6 +1580,28 @@ register('sg_fn_leave', FREE, 3, 3, function(root, args)
     end
   end
   return catalogue_revision(root)
+end)
+
+-- What is registered for a gateway, in pieces, so that it can take away what is no longer true.
+register('sg_fn_held', READ, 2, 2, function(root, args)
+  local gateway = args[1]
+  local refusal = words_refusal(args, 1)
+  if refusal then
+    return refusal
+  end
+  if not find(args[2], '^%d+$') or #args[2] > 20 then
+    return refuse('SGARG', 'a place is 0, or what the answer before began with')
+  end
+  local piece = call('HSCAN', root .. ':e:' .. gateway, args[2], 'COUNT', HELD_EXECUTORS)
+  local answer = { piece[1] }
+  for place = 1, #piece[2], 2 do
+    local executor = piece[2][place]
+    for _, name in ipairs(call('SMEMBERS', root .. ':x:' .. gateway .. ' ' .. executor)) do
+      answer[#answer + 1] = executor
+      answer[#answer + 1] = name
+    end
+  end
+  return answer
 end)
 
 register('sg_fn_gone', FREE, 1, 1, function(root, args)
@@ -1583,16 +1631,16 @@ register('sg_fn_beat', FREE, 2, ARGS_MAX, function(root, args)
       return refuse('SGARG', 'calls in flight are an integer from 0')
     end
   end
-  lease_renew(root, gateway, lease_ms)
+  local now = lease_renew(root, gateway, lease_ms)
   local executors = root .. ':e:' .. gateway
   for place = 3, #args, 2 do
     local executor, inflight = args[place], integer(args[place + 1])
     local held = call('HGET', executors, executor)
     if held and tonumber(held) ~= inflight then
-      executor_count(root, gateway, executor, inflight)
+      call('HSET', executors, executor, inflight)
     end
   end
-  for _, dead in ipairs(call('ZRANGEBYSCORE', root .. ':g', '-inf', decimal(now_ms()), 'LIMIT', 0, BURY_MAX)) do
+  for _, dead in ipairs(call('ZRANGEBYSCORE', root .. ':g', '-inf', decimal(now), 'LIMIT', 0, BURY_MAX)) do
     gateway_bury(root, dead)
   end
   return catalogue_revision(root)
@@ -1608,22 +1656,101 @@ end)
 
 -- math.random of Redis repeats itself; this runs on through the life of the library, stirred by the clock.
 local stir = 1
-local function dice(sides, microseconds)
-  stir = (stir * 16807 + microseconds) % 2147483647
+local function dice(sides)
+  stir = (stir * 16807 + 1) % 2147483647
   return stir % sides
 end
 
--- Gateway and executor with the fewest calls in flight, any of them when several are equal; nil when there is none.
-local function least_busy(root, name, microseconds)
-  local key = root .. ':f:' .. name
-  local best = call('ZRANGE', key, 0, 0, 'WITHSCORES')
-  if not best[1] then
-    return nil
+-- Executors of a name in any order: all when they are few, otherwise some by chance.
+local function executors_few(key)
+  return call('ZRANDMEMBER', key, COMPARED_MAX)
+end
+
+-- As many as may be looked through, when those few do not listen.
+local function executors_many(key)
+  local rows, members = call('ZSCAN', key, 0, 'COUNT', FETCHED_MAX)[2], {}
+  for place = 1, #rows, 2 do
+    members[#members + 1] = rows[place]
   end
-  local equals = call('ZCOUNT', key, best[2], best[2])
-  local place = equals > 1 and dice(equals, microseconds) or 0
-  local chosen = place > 0 and call('ZRANGE', key, place, place)[1] or best[1]
-  return match(chosen, '^(%S+) (%S+)$')
+  return members
+end
+
+-- Of the members from a place on, the next ones to compare whose gateway is not deaf: rows of gateway, executor and calls in flight.
+-- Answers the place behind them too.
+local function executors_compared(root, name, members, place, deaf)
+  local rows = {}
+  while place <= #members and #rows < COMPARED_MAX do
+    local gateway, executor = match(members[place], '^(%S+) (%S+)$')
+    if gateway and not deaf[gateway] then
+      local inflight = tonumber(call('HGET', root .. ':e:' .. gateway, executor) or '')
+      if inflight then
+        rows[#rows + 1] = { gateway, executor, inflight }
+      else
+        -- Somebody tampered with the keys.
+        name_leave(root, name, members[place])
+      end
+    end
+    place = place + 1
+  end
+  return rows, place
+end
+
+-- The row with the fewest calls in flight, any of them when several are equal; nil when all are deaf.
+local function least_busy(rows, deaf)
+  local best, equals = nil, 0
+  for _, row in ipairs(rows) do
+    if not deaf[row[1]] then
+      if not best or row[3] < best[3] then
+        best, equals = row, 1
+      elseif row[3] == best[3] then
+        equals = equals + 1
+        if dice(equals) == 0 then
+          best = row
+        end
+      end
+    end
+  end
+  return best
+end
+
+-- Hands a call to the least busy of these executors that listens. deaf: gateways that were tried, by name; their value tells whether
+-- their lease goes on.
+local function call_offer(root, name, members, deaf, now, head, tail)
+  local mailboxes, place = channel_of(root) .. ':', 1
+  while place <= #members do
+    local rows
+    rows, place = executors_compared(root, name, members, place, deaf)
+    local best = least_busy(rows, deaf)
+    while best do
+      local gateway, executor = best[1], best[2]
+      local leased = tonumber(call('ZSCORE', root .. ':g', gateway) or 0) > now
+      if leased and call('SPUBLISH', mailboxes .. gateway, concat({ head, executor, tail }, ' ')) > 0 then
+        call('HINCRBY', root .. ':e:' .. gateway, executor, 1)
+        return { gateway, executor }
+      end
+      deaf[gateway] = leased and 'away' or 'dead'
+      best = least_busy(rows, deaf)
+    end
+  end
+  return nil
+end
+
+-- Notes that this call of the gateway came. False: it said meanwhile that this one will not come any more (sg_fn_back).
+local function call_note(root, gateway, corr)
+  local number = integer(corr)
+  if not number then
+    return true
+  end
+  local held = call('HGET', root .. ':s', gateway)
+  if held and number <= tonumber(held) then
+    return false
+  end
+  call('HSET', root .. ':s', gateway, decimal(number))
+  if not held then
+    -- Who calls and never beats is buried all the same, and this number with it.
+    call('ZADD', root .. ':g', 'NX', decimal(clock_read(root) + CALLER_LEASE), gateway)
+  end
+  return true
 end
 
 register('sg_fn_call', FREE, 5, 5, function(root, args)
@@ -1639,23 +1766,28 @@ register('sg_fn_call', FREE, 5, 5, function(root, args)
   if #call_args > VALUE_MAX then
     return refuse('SGARG', 'arguments larger than 8 MiB')
   end
-  local now, microseconds = now_ms()
-  while true do
-    local gateway, executor = least_busy(root, name, microseconds)
-    if not gateway then
-      return refuse('SGNAME', 'no executor serves this function')
-    end
-    local lease_end = tonumber(call('ZSCORE', root .. ':g', gateway) or 0)
-    if lease_end > now and
-      call('SPUBLISH', channel_of(root) .. ':' .. gateway,
-        concat({ 'c', corr, caller, executor, decimal(timeout_ms), #name, name, call_args }, ' ')) > 0 then
-      executor_count(root, gateway, executor, tonumber(call('HGET', root .. ':e:' .. gateway, executor) or 0) + 1)
-      return { gateway, executor }
-    end
-    gateway_bury(root, gateway)
-    -- The burial took this away too, unless somebody tampered with the keys; then the loop must end all the same.
-    name_leave(root, name, gateway .. ' ' .. executor)
+  if not call_note(root, caller, corr) then
+    return refuse('SGARG', 'this call, or one behind it, was made before')
   end
+  local key, deaf = root .. ':f:' .. name, {}
+  local now, wall = clock_read(root)
+  stir = (stir + wall) % 2147483647
+  local head = concat({ 'c', corr, caller }, ' ')
+  local tail = concat({ decimal(timeout_ms), #name, name, call_args }, ' ')
+  local few = executors_few(key)
+  local chosen = call_offer(root, name, few, deaf, now, head, tail)
+  if not chosen and #few == COMPARED_MAX then
+    chosen = call_offer(root, name, executors_many(key), deaf, now, head, tail)
+  end
+  if chosen then
+    return chosen
+  end
+  for _, state in pairs(deaf) do
+    if state == 'away' then
+      return refuse('SGAWAY', 'nobody who serves this function listens at the moment')
+    end
+  end
+  return refuse('SGNAME', 'no executor serves this function')
 end)
 
 register('sg_fn_done', FREE, 5, 5, function(root, args)
@@ -1666,9 +1798,46 @@ register('sg_fn_done', FREE, 5, 5, function(root, args)
   end
   local inflight = tonumber(call('HGET', root .. ':e:' .. gateway, executor) or 0)
   if inflight > 0 then
-    executor_count(root, gateway, executor, inflight - 1)
+    call('HSET', root .. ':e:' .. gateway, executor, inflight - 1)
   end
   return call('SPUBLISH', channel_of(root) .. ':' .. caller, 'r ' .. corr .. ' ' .. result) > 0 and 1 or 0
+end)
+
+-- A gateway listens again, after its connection was cut: whoever waits for calls that it has may ask for them. Of its own calls none
+-- up to this number will come any more; answers the last one that came.
+register('sg_fn_back', FREE, 2, 2, function(root, args)
+  local gateway, number = args[1], integer(args[2])
+  local refusal = words_refusal(args, 1)
+  if refusal then
+    return refusal
+  end
+  if not number or number < 0 then
+    return refuse('SGARG', 'the number of a call is an integer from 0')
+  end
+  local last = tonumber(call('HGET', root .. ':s', gateway) or 0)
+  call('SPUBLISH', channel_of(root), 'b ' .. gateway)
+  if number > last then
+    call_note(root, gateway, args[2])
+  end
+  return last
+end)
+
+register('sg_fn_again', FREE, 3, ARGS_MAX, function(root, args)
+  local caller = args[1]
+  if #args % 2 ~= 1 or #args > 1 + 2 * ASKED_AGAIN_MAX then
+    return refuse('SGARG', 'expected: up to 1000 pairs of gateway and call')
+  end
+  for place = 1, #args do
+    local refusal = words_refusal(args, place)
+    if refusal then
+      return refusal
+    end
+  end
+  local mailboxes, heard = channel_of(root) .. ':', 0
+  for place = 2, #args, 2 do
+    heard = heard + (call('SPUBLISH', mailboxes .. args[place], 'a ' .. args[place + 1] .. ' ' .. caller) > 0 and 1 or 0)
+  end
+  return heard
 end)
 
 ---------------------------------------------------------------------------------------------------------
@@ -1676,6 +1845,8 @@ end)
 
 local RECORD_MAX = 4096
 local FLEET_MAX = 1000
+-- Expiry goes by the clock of Redis: far beyond what a step of it may be.
+local FLEET_S = 2 * 86400
 
 local function keep_of(text)
   local keep_ms = integer(text)
@@ -1701,15 +1872,14 @@ register('sg_fleet_beat', FREE, 3, 3, function(root, args)
   if not keep_ms then
     return keep_refusal()
   end
-  local times, records, now = root .. ':t', root .. ':i', now_ms()
+  local times, records, now = root .. ':t', root .. ':i', clock_advance(root)
   for _, silent in ipairs(call('ZRANGEBYSCORE', times, '-inf', decimal(now - keep_ms), 'LIMIT', 0, BURY_MAX)) do
     fleet_forget(root, silent)
   end
   call('ZADD', times, decimal(now), gateway)
   call('HSET', records, gateway, record)
-  local keep_s = floor(keep_ms / 1000) + 1
-  call('EXPIRE', times, keep_s)
-  call('EXPIRE', records, keep_s)
+  call('EXPIRE', times, FLEET_S)
+  call('EXPIRE', records, FLEET_S)
   return call('ZCARD', times)
 end)
 
@@ -1718,7 +1888,7 @@ register('sg_fleet_list', READ, 1, 1, function(root, args)
   if not keep_ms then
     return keep_refusal()
   end
-  local now = now_ms()
+  local now = clock_read(root)
   local answer = {}
   local rows = call('ZRANGEBYSCORE', root .. ':t', '(' .. decimal(now - keep_ms), '+inf', 'WITHSCORES', 'LIMIT', 0, FLEET_MAX)
   for place = 1, #rows, 2 do

@@ -33,6 +33,7 @@ struct op {
         store_list_fn *list;
         store_state_fn *state;
         store_write_fn *write;
+        store_fn_held_fn *held;
         store_fn_list_fn *functions;
         store_fn_call_fn *executor;
         store_fleet_fn *fleet;
@@ -147,6 +148,7 @@ static const struct {
 } refusals[] = {
     {{"SGNAME", 6}, REFUSAL_NAME}, {{"SGJSON", 6}, REFUSAL_JSON}, {{"SGID", 4}, REFUSAL_ID},
     {{"SGARG", 5}, REFUSAL_ARG},   {{"SGREV", 5}, REFUSAL_REV},   {{"SGDATA", 6}, REFUSAL_DATA},
+    {{"SGAWAY", 6}, REFUSAL_AWAY},
 };
 
 static struct store_result refused_or_broken(struct slice text)
@@ -602,6 +604,45 @@ void store_fn_beat(struct store *s, struct slice gw, int64_t lease_ms, const str
     words_send(&w, op_write(s, cb, arg));
 }
 
+static bool read_held(struct store *s, const struct reply *reply, struct store_held *h)
+{
+    if (reply->type != REPLY_ARRAY || reply->len % 2 != 1 || !read_text(reply_at(reply, 0), &h->next))
+        return false;
+    size_t len = reply->len / 2;
+    struct store_registration *all = scratch_take(s, len * sizeof *all);
+    for (size_t i = 0; i < len; i++) {
+        if (!read_text(reply_at(reply, 2 * i + 1), &all[i].exec) ||
+            !read_text(reply_at(reply, 2 * i + 2), &all[i].name))
+            return false;
+    }
+    h->len = len;
+    h->registrations = all;
+    return true;
+}
+
+static void finish_held(struct op *op, const struct store_result *r, const struct reply *reply)
+{
+    struct store_held h = {.len = 0};
+    if (reply && !read_held(op->store, reply, &h)) {
+        h = (struct store_held){.len = 0};
+        r = &broken_shape;
+    }
+    op->cb.held(op->arg, r, &h);
+}
+
+void store_fn_held(struct store *s, struct slice gw, struct slice place, store_fn_held_fn *cb, void *arg)
+{
+    struct op *op = op_new(s);
+    struct words w;
+    op->finish = finish_held;
+    op->cb.held = cb;
+    op->arg = arg;
+    words_begin(&w, READ, SLICE_LIT("sg_fn_held"), store_calls_root(s), 2);
+    word(&w, gw);
+    word(&w, place);
+    words_send(&w, op);
+}
+
 static bool read_functions(struct store *s, const struct reply *reply, struct store_functions *f)
 {
     if (reply->type != REPLY_ARRAY || reply->len < 1 || !read_count(reply_at(reply, 0), &f->rev))
@@ -679,6 +720,28 @@ void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec,
     word(&w, corr);
     word(&w, caller_gw);
     word(&w, result);
+    words_send(&w, op_write(s, cb, arg));
+}
+
+void store_fn_back(struct store *s, struct slice gw, int64_t number, store_write_fn *cb, void *arg)
+{
+    struct words w;
+    words_begin(&w, WRITE, SLICE_LIT("sg_fn_back"), store_calls_root(s), 2);
+    word(&w, gw);
+    word_i64(&w, number);
+    words_send(&w, op_write(s, cb, arg));
+}
+
+void store_fn_again(struct store *s, struct slice caller_gw, const struct store_again *calls, size_t ncalls,
+                    store_write_fn *cb, void *arg)
+{
+    struct words w;
+    words_begin(&w, WRITE, SLICE_LIT("sg_fn_again"), store_calls_root(s), 1 + 2 * ncalls);
+    word(&w, caller_gw);
+    for (size_t i = 0; i < ncalls; i++) {
+        word(&w, calls[i].gw);
+        word(&w, calls[i].corr);
+    }
     words_send(&w, op_write(s, cb, arg));
 }
 

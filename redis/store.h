@@ -22,7 +22,8 @@ enum store_refusal {
     REFUSAL_ID,
     REFUSAL_ARG,
     REFUSAL_REV,
-    REFUSAL_DATA /* what Redis holds under this name is not what the functions left there */
+    REFUSAL_DATA, /* what Redis holds under this name is not what the functions left there */
+    REFUSAL_AWAY  /* who serves the function does not listen at the moment */
 };
 
 struct store_result {
@@ -105,6 +106,17 @@ struct store_busy {
 };
 void store_fn_beat(struct store *s, struct slice gw, int64_t lease_ms, const struct store_busy *busy, size_t nbusy,
                    store_write_fn *cb, void *arg);
+/* What Redis holds of a gateway, piece by piece: begin at "0"; `next` is "0" behind the last one. The same may come twice. */
+struct store_registration {
+    struct slice exec, name;
+};
+struct store_held {
+    struct slice next;
+    size_t len;
+    const struct store_registration *registrations;
+};
+typedef void store_fn_held_fn(void *arg, const struct store_result *r, const struct store_held *h);
+void store_fn_held(struct store *s, struct slice gw, struct slice place, store_fn_held_fn *cb, void *arg);
 struct store_functions {
     int64_t rev;
     size_t len;
@@ -121,6 +133,16 @@ void store_fn_call(struct store *s, struct slice name, struct slice corr, struct
                    struct slice args, store_fn_call_fn *cb, void *arg);
 void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec, struct slice corr,
                    struct slice caller_gw, struct slice result, store_write_fn *cb, void *arg);
+
+/* The gateway is back, and none of its calls up to this number will come any more. n: the last one that came. */
+void store_fn_back(struct store *s, struct slice gw, int64_t number, store_write_fn *cb, void *arg);
+/* Asks gateways for the results of calls, or whether they know them; at most STORE_AGAIN_MAX. */
+struct store_again {
+    struct slice gw, corr;
+};
+enum { STORE_AGAIN_MAX = 1000 };
+void store_fn_again(struct store *s, struct slice caller_gw, const struct store_again *calls, size_t ncalls,
+                    store_write_fn *cb, void *arg);
 
 /* --- the fleet (sg_fleet_*): what each gateway says of itself --- */
 void store_fleet_beat(struct store *s, struct slice gw, struct slice record, int64_t keep_ms, store_write_fn *cb,

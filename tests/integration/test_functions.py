@@ -1,6 +1,7 @@
 """The Redis function library against a real Redis: answers, refusals, events byte for byte, and lists against a model."""
 
 import bisect
+import itertools
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import time
 
 import pytest
 import redis
@@ -998,7 +1000,8 @@ def expire_lease(sg, gateway):
 
 
 def busy(sg, name):
-    return {member.decode(): int(score) for member, score in sg.client.zrange(f"{CALLS}:f:{name}", 0, -1, withscores=True)}
+    members = [member.decode() for member in sg.client.zrange(f"{CALLS}:f:{name}", 0, -1)]
+    return {member: int(sg.client.hget(f"{CALLS}:e:{member.split()[0]}", member.split()[1])) for member in members}
 
 
 def test_catalogue(sg, listen):
@@ -1020,7 +1023,7 @@ def test_catalogue(sg, listen):
     assert sg("sg_fn_gone", CALLS, "g1") == 6
     assert sg("sg_fn_gone", CALLS, "g2") == 8
     assert channel.take() == [b"f+ 1 add", b"f+ 2 a function", b"f- 3 add", b"f+ 4 add", b"f- 5 add", b"g- 6 g1", b"f- 7 a function", b"g- 8 g2"]
-    assert sg.keys() == {b"sg:@{calls}:r"}
+    assert sg.keys() == {b"sg:@{calls}:r", b"sg:@{calls}:k"}
 
 
 def test_serve_and_leave_clean_up(sg):
@@ -1028,7 +1031,7 @@ def test_serve_and_leave_clean_up(sg):
         sg("sg_fn_serve", CALLS, "g1", "e1", name, LEASE_MS)
     for name in ("a", "b"):
         sg("sg_fn_leave", CALLS, "g1", "e1", name)
-    assert sg.keys() == {b"sg:@{calls}:r", b"sg:@{calls}:g"}
+    assert sg.keys() == {b"sg:@{calls}:r", b"sg:@{calls}:g", b"sg:@{calls}:k"}
 
 
 def test_call_and_result(sg, listen):
@@ -1086,30 +1089,102 @@ def test_call_of_nobody(sg):
     sg.refuses("SGNAME", "sg_fn_call", CALLS, "f", "c", "g1", 1000, "")
 
 
-def test_call_buries_a_gateway_without_ears(sg, listen):
-    """A gateway that no longer listens is found out by the first call; the call goes to one that does."""
+def test_call_passes_by_a_gateway_without_ears(sg, listen):
+    """A gateway whose link is cut has its lease to come back: calls go to those that listen, or learn that nobody does."""
     channel, mailbox = listen(CALLS), listen(CALLS + ":g2")
-    sg("sg_fn_serve", CALLS, "g1", "e1", "f", LEASE_MS)
+    for executor in range(30):
+        sg("sg_fn_serve", CALLS, "g1", f"e{executor}", "f", LEASE_MS)
     sg("sg_fn_serve", CALLS, "g1", "e1", "only here", LEASE_MS)
-    sg("sg_fn_beat", CALLS, "g2", LEASE_MS)
     sg("sg_fn_serve", CALLS, "g2", "e2", "f", LEASE_MS)
     sg("sg_fn_beat", CALLS, "g2", LEASE_MS, "e2", 5)
-    assert sg("sg_fn_call", CALLS, "f", "c1", "g2", 1000, "{}") == [b"g2", b"e2"]
-    assert mailbox.take() == [b"c c1 g2 e2 1000 1 f {}"]
-    assert channel.take() == [b"f+ 1 f", b"f+ 2 only here", b"f- 3 only here", b"g- 4 g1"]
-    with pytest.raises(redis.exceptions.ResponseError, match="^SGNAME "):
-        sg("sg_fn_call", CALLS, "only here", "c2", "g2", 1000, "{}")
+    for number in range(50):  # whichever it compares first
+        assert sg("sg_fn_call", CALLS, "f", f"c{number}", "g2", 1000, "{}") == [b"g2", b"e2"]
+    assert len(mailbox.take()) == 50
+    sg.refuses("SGAWAY", "sg_fn_call", CALLS, "only here", "c2", "g2", 1000, "{}")
+    assert channel.take() == [b"f+ 1 f", b"f+ 2 only here"]
+    back = listen(CALLS + ":g1")
+    assert sg("sg_fn_call", CALLS, "only here", "c3", "g2", 1000, "{}") == [b"g1", b"e1"]
+    assert back.take() == [b"c c3 g2 e1 1000 9 only here {}"]
 
 
 def test_call_passes_by_an_ended_lease(sg, listen):
+    """Who may not live any more is not asked, even when it listens; the next beat of anybody buries it."""
     channel, one = listen(CALLS), listen(CALLS + ":g1")
     sg("sg_fn_serve", CALLS, "g1", "e1", "f", LEASE_MS)
     expire_lease(sg, "g1")
-    with pytest.raises(redis.exceptions.ResponseError, match="^SGNAME "):
-        sg("sg_fn_call", CALLS, "f", "c1", "g2", 1000, "{}")
+    sg.refuses("SGNAME", "sg_fn_call", CALLS, "f", "c1", "g2", 1000, "{}")
     assert one.take() == []
+    assert sg("sg_fn_beat", CALLS, "g2", LEASE_MS) == 3
     assert channel.take() == [b"f+ 1 f", b"f- 2 f", b"g- 3 g1"]
-    assert sg.keys() == {b"sg:@{calls}:r"}
+
+
+def commands_of(sg, *calls):
+    """How many commands the functions gave to Redis, by its own account."""
+    sg.client.config_resetstat()
+    sg.pipeline(calls)
+    return sum(row["calls"] for name, row in sg.client.info("commandstats").items() if name not in ("cmdstat_fcall", "cmdstat_config|resetstat"))
+
+
+def test_a_call_costs_the_same_however_much_its_executor_serves(sg, listen):
+    listen(CALLS + ":g1")
+    counts = []
+    for served in (1, 10, 1000):
+        sg.pipeline([("sg_fn_serve", CALLS, "g1", "e1", f"f{number}", LEASE_MS) for number in range(served)])
+        counts.append(commands_of(sg, ("sg_fn_call", CALLS, "f0", "c", "g2", 1000, ""), ("sg_fn_done", CALLS, "g1", "e1", "c", "g2", "n"),
+                                  ("sg_fn_beat", CALLS, "g1", LEASE_MS, "e1", served)))
+    assert counts[0] == counts[1] == counts[2]
+
+
+def test_a_call_of_many_executors_costs_no_more(sg, listen):
+    """It compares eight of them and takes the least busy of those."""
+    listen(CALLS + ":g1")
+    for executor in range(1000):
+        sg("sg_fn_serve", CALLS, "g1", f"e{executor}", "f", LEASE_MS)
+    counts = {commands_of(sg, ("sg_fn_call", CALLS, "f", "c", "g2", 1000, "")) for _ in range(20)}
+    assert max(counts) <= 8 + 8
+    assert sg("sg_fn_list", CALLS) == [1, b"f"]
+
+
+def test_held_tells_everything_in_pieces(sg):
+    wanted = set()
+    for executor in range(700):
+        for name in ("f", f"only {executor}"):
+            sg("sg_fn_serve", CALLS, "g1", f"e{executor}", name, LEASE_MS)
+            wanted.add((f"e{executor}".encode(), name.encode()))
+    sg("sg_fn_serve", CALLS, "g2", "e1", "f", LEASE_MS)
+    place, told, pieces = b"0", set(), 0
+    while pieces == 0 or place != b"0":
+        place, *rows = sg("sg_fn_held", CALLS, "g1", place)
+        told.update(zip(rows[::2], rows[1::2]))
+        pieces += 1
+    assert told == wanted and pieces > 1
+    assert sg("sg_fn_held", CALLS, "nobody", 0) == [b"0"]
+
+
+def test_a_gateway_that_is_back(sg, listen):
+    """It says so, learns which of its calls came, and none of the others comes after that."""
+    channel, one = listen(CALLS), listen(CALLS + ":g1")
+    sg("sg_fn_serve", CALLS, "g1", "e1", "f", LEASE_MS)
+    assert sg("sg_fn_back", CALLS, "g2", 0) == 0
+    with pytest.raises(redis.exceptions.ResponseError, match="^SGNAME "):
+        sg("sg_fn_call", CALLS, "g", "1", "g2", 1000, "")
+    assert sg("sg_fn_call", CALLS, "f", "2", "g2", 1000, "") == [b"g1", b"e1"]
+    assert sg("sg_fn_back", CALLS, "g2", 4) == 2
+    for late in (2, 3, 4):
+        sg.refuses("SGARG", "sg_fn_call", CALLS, "f", late, "g2", 1000, "")
+    assert sg("sg_fn_call", CALLS, "f", "5", "g2", 1000, "") == [b"g1", b"e1"]
+    assert sg("sg_fn_call", CALLS, "f", "3", "g3", 1000, "") == [b"g1", b"e1"], "each counts for itself"
+    assert [payload.split()[1] for payload in one.take()] == [b"2", b"5", b"3"]
+    assert channel.take() == [b"f+ 1 f", b"b g2", b"b g2"]
+    for gateway in ("g1", "g2", "g3"):
+        sg("sg_fn_gone", CALLS, gateway)
+    assert sg.keys() == {b"sg:@{calls}:r", b"sg:@{calls}:k"}
+
+
+def test_asking_again(sg, listen):
+    one, two = listen(CALLS + ":g1"), listen(CALLS + ":g2")
+    assert sg("sg_fn_again", CALLS, "g3", "g1", "7", "g2", "8", "away", "9") == 2
+    assert one.take() == [b"a 7 g3"] and two.take() == [b"a 8 g3"]
 
 
 def test_beat_buries_the_dead(sg, listen):
@@ -1125,6 +1200,37 @@ def test_beat_buries_the_dead(sg, listen):
     assert sg("sg_fn_beat", CALLS, "g2", LEASE_MS) == 3, "who beats lives"
     assert sg("sg_fn_list", CALLS) == [3, b"f"]
     assert busy(sg, "f") == {"g2 e1": 0}
+
+
+def step_clock(sg, seconds):
+    """As if the clock of Redis had been set: what the lease clock compares it with lies that much further back."""
+    sg.client.hincrby(CALLS + ":k", "w", -1000 * seconds)
+
+
+def test_no_step_of_the_clock_ends_or_prolongs_a_lease(sg):
+    """Two hours ahead, an hour back: it counts as one beat at most, and time goes on from there."""
+    beats = itertools.count()
+
+    def shown():
+        sg("sg_fn_beat", CALLS, f"other{next(beats)}", 86400000)
+        return int(sg.client.hget(CALLS + ":k", "n"))
+    sg("sg_fn_serve", CALLS, "g1", "e1", "f", 9000)
+    sg("sg_fleet_beat", CALLS, "g1", "{}", 15000)
+    began, started = shown(), time.monotonic()
+    step_clock(sg, 7200)
+    assert sg("sg_fleet_list", CALLS, 15000)[::3] == [b"g1"]
+    ahead = shown()
+    assert 3000 <= ahead - began <= 3000 + 1000 * (time.monotonic() - started + 1)
+    assert sg("sg_fn_list", CALLS) == [1, b"f"], "nobody is buried"
+    step_clock(sg, -3600)
+    back = shown()
+    assert back >= ahead, "never back"
+    assert sg("sg_fleet_beat", CALLS, "g2", "{}", 15000) == 2
+    assert all(0 <= age <= 15000 for age in sg("sg_fleet_list", CALLS, 15000)[1::3])
+    for _ in range(9):  # of a lease that nobody renews no hour is left
+        step_clock(sg, 1)
+        shown()
+    assert sg("sg_fn_list", CALLS)[1:] == []
 
 
 def test_lease_runs_out_by_the_clock_of_redis(sg, listen):
@@ -1156,6 +1262,13 @@ def test_call_functions_refuse(sg):
         sg.refuses("SGNAME", "sg_fn_serve", CALLS, "g", "e", name, 1000)
     for timeout in ("", "0", "-1", "x"):
         sg.refuses("SGARG", "sg_fn_call", CALLS, "f", "c", "g", timeout, "")
+        sg.refuses("SGARG", "sg_fn_back", CALLS, "g", timeout) if timeout != "0" else None
+    for place in ("", "-1", "x", "1" * 21):
+        sg.refuses("SGARG", "sg_fn_held", CALLS, "g", place)
+    sg.refuses("SGARG", "sg_fn_held", CALLS, "a b", 0)
+    sg.refuses("SGARG", "sg_fn_back", CALLS, "a b", 0)
+    for words in (["a b", "g", "c"], ["g", "a b", "c"], ["g", "g", "a b"], ["g", "g", "c", "g"], ["g"] * 2003):
+        sg.refuses("SGARG", "sg_fn_again", CALLS, *words)
     sg.refuses("SGARG", "sg_fn_beat", CALLS, "g", 1000, "e")
     sg.refuses("SGARG", "sg_fn_beat", CALLS, "g", 1000, "e", "-1")
     sg.refuses("SGARG", "sg_fn_beat", CALLS, "g", 1000, "e", "x")
@@ -1221,10 +1334,21 @@ def test_rights(server, sg):
             client.execute_command("FUNCTION", "LOAD", "REPLACE", source.read())
         gateway("sg_fn_serve", CALLS, "g", "e", "f", 1000)
         gateway("sg_fn_beat", CALLS, "g", 1000, "e", 1)
-        with pytest.raises(redis.exceptions.ResponseError, match="^SGNAME "):
+        with pytest.raises(redis.exceptions.ResponseError, match="^SGAWAY "):
             gateway("sg_fn_call", CALLS, "f", "c", "g", 1000, "")
         gateway("sg_fn_serve", CALLS, "g", "e", "f", 1000)
         gateway("sg_fn_done", CALLS, "g", "e", "c", "g", "n")
+        with pytest.raises(redis.exceptions.ResponseError, match="^SGAWAY "):
+            gateway("sg_fn_call", CALLS, "f", "1", "g", 1000, "")
+        for executor in range(20):
+            gateway("sg_fn_serve", CALLS, "g", f"e{executor}", "f", 1000)
+        with pytest.raises(redis.exceptions.ResponseError, match="^SGAWAY "):
+            gateway("sg_fn_call", CALLS, "f", "2", "g", 1000, "")
+        gateway("sg_fn_held", CALLS, "g", 0)
+        gateway("sg_fn_back", CALLS, "g", 2)
+        gateway("sg_fn_again", CALLS, "g", "g", "c")
+        gateway("sg_fleet_beat", CALLS, "g", "{}", 15000)
+        gateway("sg_fleet_list", CALLS, 15000)
         gateway("sg_fn_leave", CALLS, "g", "e", "f")
         gateway("sg_fn_gone", CALLS, "g")
         gateway("sg_fn_list", CALLS)

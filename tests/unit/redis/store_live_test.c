@@ -145,6 +145,16 @@ static void on_functions(void *arg, const struct store_result *r, const struct s
     }
 }
 
+static void on_held(void *arg, const struct store_result *r, const struct store_held *h)
+{
+    struct got *g = arg;
+    note(g, r);
+    int len = snprintf(g->names, sizeof g->names, "%.*s:", (int)h->next.len, h->next.ptr ? h->next.ptr : "");
+    for (size_t i = 0; i < h->len; i++)
+        len += snprintf(g->names + len, sizeof g->names - (size_t)len, "%.*s/%.*s ", (int)h->registrations[i].exec.len,
+                        h->registrations[i].exec.ptr, (int)h->registrations[i].name.len, h->registrations[i].name.ptr);
+}
+
 static void on_executor(void *arg, const struct store_result *r, const struct store_executor *x)
 {
     struct got *g = arg;
@@ -491,7 +501,18 @@ static void test_calls(void)
     store_fn_done(f.store, TEXT("gw1"), TEXT("x1"), TEXT("c1"), TEXT("gw2"), TEXT("v 3"), on_write, &g);
     await_number(&f, &g, 1);
     CU_ASSERT_STRING_EQUAL(caller.last, "r c1 v 3");
+    store_fn_held(f.store, TEXT("gw1"), TEXT("0"), on_held, &g);
+    await(&f, &g);
+    CU_ASSERT_STRING_EQUAL(g.names, "0:x1/add ");
+    store_fn_again(f.store, TEXT("gw2"), &(struct store_again){TEXT("gw1"), TEXT("c1")}, 1, on_write, &g);
+    await_number(&f, &g, 1);
+    CU_ASSERT_STRING_EQUAL(executor.last, "a c1 gw2");
     hub_leave(f.hub, &executor.member);
+    store_fn_call(f.store, TEXT("add"), TEXT("7"), TEXT("gw2"), 1500, SLICE_NONE, on_executor, &g);
+    await(&f, &g);
+    CU_ASSERT_EQUAL(g.refusal, REFUSAL_AWAY);
+    store_fn_back(f.store, TEXT("gw2"), 9, on_write, &g);
+    await_number(&f, &g, 7);
     hub_leave(f.hub, &caller.member);
     teardown(&f);
 }
@@ -525,8 +546,8 @@ static void test_away(void)
 /* A library that answers nonsense: `code` is what every function returns. */
 static void load_nonsense(struct fixture *f, const char *code)
 {
-    static const char *const names[] = {"sg_var_read", "sg_list_read", "sg_state",
-                                        "sg_fn_list",  "sg_fn_call",   "sg_var_set"};
+    static const char *const names[] = {"sg_var_read", "sg_list_read", "sg_state",  "sg_fn_list",
+                                        "sg_fn_call",  "sg_var_set",   "sg_fn_held"};
     char body[2048] = "#!lua name=syncgate\nlocal function f() return ", request[3072], answer[128];
     size_t len = strlen(body);
     len += (size_t)snprintf(body + len, sizeof body - len, "%s end\n", code);
@@ -593,6 +614,7 @@ static void test_nonsense_is_broken(void)
 static void test_nonsense_of_calls_is_broken(void)
 {
     static const char *const lists[] = {"1", "{}", "{'x'}", "{-1}", "{1, 'x', 2}", "{1, {}}", "false"};
+    static const char *const pieces[] = {"1", "{}", "{1}", "{'0', 'x'}", "{'0', 1, 'x'}", "{'0', 'x', {}}", "false"};
     static const char *const calls[] = {"1", "{}", "{'x'}", "{1, 'x'}", "{'x', 1}", "{'x', 'y', 'z'}", "false"};
     struct fixture f;
     struct got g = {0};
@@ -602,6 +624,12 @@ static void test_nonsense_of_calls_is_broken(void)
         store_fn_list(f.store, on_functions, &g);
         await_broken(&f, &g, lists[i]);
         CU_ASSERT_STRING_EQUAL(g.names, "");
+    }
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+        load_nonsense(&f, pieces[i]);
+        store_fn_held(f.store, TEXT("g"), TEXT("0"), on_held, &g);
+        await_broken(&f, &g, pieces[i]);
+        CU_ASSERT_STRING_EQUAL(g.names, ":");
     }
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         load_nonsense(&f, calls[i]);
