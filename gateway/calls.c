@@ -3,8 +3,10 @@
  * channels, and the beat, which keep the catalogue (catalogue.c) and the executors in step with Redis.
  *
  * What ends a call: its result, a refusal by Redis, the burial of the executor's gateway, its deadline, or its caller's end.
- * Whichever comes first takes the call out of the maps, so everything later finds nothing and is silent. A result that
- * finds Redis away is lost, and its caller ends by the deadline. */
+ * Whichever comes first takes the call out of the maps, so everything later finds nothing and is silent.
+ *
+ * A link that is cut ends no call by itself. Results that met no listener are kept by the gateway of the executor (results.c).
+ * Whoever comes back says so (sg_fn_back), and each caller asks the gateways of its calls for what may have got lost. */
 #include "gateway/calls.h"
 
 #include <assert.h>
@@ -20,12 +22,16 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/outcome.h"
+#include "gateway/results.h"
 #include "gateway/timer.h"
 #include "gateway/turn.h"
 #include "protocol/base/alloc.h"
 #include "redis/change.h"
 
-enum { WORD_MAX = 64 }; /* ids of gateways and calls in events */
+enum {
+    WORD_MAX = RESULT_WORD_MAX, /* ids of gateways and calls in events */
+    AGAIN_BATCH = 256           /* results asked for by one command */
+};
 
 struct calls {
     struct gateway *gw;
@@ -38,6 +44,8 @@ struct calls {
     struct asks asks;
     struct map by_corr; /* struct call */
     uint64_t corrs;     /* last one given */
+    bool choosing;      /* Redis is being asked to choose: an answer that comes meanwhile means that it was not */
+    bool back;          /* the mailbox had no subscriber for a while: messages may be lost */
 };
 
 /* A call that a local client made. */
@@ -47,7 +55,9 @@ struct call {
     struct conn *conn; /* its close forgets the call before it goes */
     struct event deadline;
     int64_t began_us;
+    uint64_t number;
     struct decimal corr;
+    bool unsure;                /* the link was cut when Redis was asked: it may or may not have chosen */
     char executor_gw[WORD_MAX]; /* known after Redis answered */
     size_t executor_gw_len;
     struct slice name;
@@ -74,7 +84,8 @@ static struct call *call_new(struct conn *c, struct slice name, struct slice id)
     call->id = slice_put(&at, id);
     call->conn = c;
     call->began_us = turn_now_us();
-    call->corr = decimal_of(++k->corrs);
+    call->number = ++k->corrs;
+    call->corr = decimal_of(call->number);
     call->by_corr.key = decimal_slice(&call->corr);
     map_insert(&k->by_corr, &call->by_corr);
     list_append(&c->calls, &call->node);
@@ -151,6 +162,8 @@ static void call_refused(struct call *call, const struct store_result *r)
         call_fail(call, ERROR_NAME, SLICE_LIT("unknown name"), METRIC_CALLS_ERROR);
     } else if (r->status == STORE_AWAY) {
         call_fail(call, ERROR_OTHER, SLICE_LIT("redis away"), METRIC_CALLS_ERROR);
+    } else if (r->status == STORE_REFUSED && r->refusal == REFUSAL_AWAY) {
+        call_fail(call, ERROR_OTHER, SLICE_LIT("executor away"), METRIC_CALLS_ERROR);
     } else {
         log_limited(LOG_FAILED, LOG_LEVEL_WARN, "redis refused a call error=%s", log_value(r->text));
         call_fail(call, ERROR_OTHER, SLICE_LIT("call refused"), METRIC_CALLS_ERROR);
@@ -175,6 +188,8 @@ static void on_chosen(void *arg, const struct store_result *r, const struct stor
     free(choice);
     if (call && r->status == STORE_OK)
         call_chosen(call, x);
+    else if (call && r->status == STORE_AWAY && !k->choosing)
+        call->unsure = true; /* the answer to sg_fn_back tells, or its result comes */
     else if (call)
         call_refused(call, r);
 }
@@ -185,8 +200,10 @@ static void call_send(struct calls *k, struct decimal corr, const struct action 
     struct choice *choice = sg_malloc(sizeof *choice);
     choice->corr = corr;
     ask_begin(&choice->ask, &k->asks);
+    k->choosing = true;
     store_fn_call(k->gw->store, a->name, decimal_slice(&corr), slice_str(k->gw->id), k->gw->opt->call_timeout_ms,
                   a->has_value ? a->value : SLICE_NONE, on_chosen, choice);
+    k->choosing = false;
 }
 
 /* By walking: there are at most calls-per-connection, and a table would cost every connection memory. */
@@ -223,7 +240,7 @@ static void on_result(struct calls *k, const struct call_event *e)
         garbage_dropped("result");
         call_fail(call, ERROR_OTHER, SLICE_LIT("bad result"), METRIC_CALLS_ERROR);
     } else if (o.failed) {
-        call_fail(call, o.code, o.rest, METRIC_CALLS_ERROR);
+        call_fail(call, o.code, o.rest, o.timed_out ? METRIC_CALLS_TIMEOUT : METRIC_CALLS_ERROR);
     } else {
         call_succeed(call, o.rest);
     }
@@ -257,12 +274,84 @@ size_t calls_in_flight(const struct calls *k)
     return k->by_corr.count;
 }
 
+/* --- after a link was cut ------------------------------------------------------------------------------------------ */
+
+/* The calls that a gateway has (all do: ptr NULL) may have lost their results, or never have come there. It is asked. */
+static void calls_ask_again(struct calls *k, struct slice gw)
+{
+    struct store_again asked[AGAIN_BATCH];
+    struct slice here = slice_str(k->gw->id);
+    size_t len = 0;
+    for (struct map_node *n = map_next(&k->by_corr, NULL); n; n = map_next(&k->by_corr, n)) {
+        struct call *call = container_of(n, struct call, by_corr);
+        struct slice executor = slice_of(call->executor_gw, call->executor_gw_len);
+        if (executor.len == 0 || (gw.ptr && !slice_eq(gw, executor)))
+            continue;
+        asked[len++] = (struct store_again){executor, decimal_slice(&call->corr)};
+        if (len < AGAIN_BATCH)
+            continue;
+        store_fn_again(k->gw->store, here, asked, len, NULL, NULL);
+        len = 0;
+    }
+    if (len > 0)
+        store_fn_again(k->gw->store, here, asked, len, NULL, NULL);
+}
+
+/* What was told of the calls up to number `told` of this gateway: the last one that came. */
+struct comeback {
+    struct ask ask;
+    uint64_t told;
+};
+
+/* Those behind the last one never ran and never will; those up to it came, and end by their result or their deadline. */
+static void calls_settle(struct calls *k, uint64_t told, uint64_t last)
+{
+    struct map *m = &k->by_corr;
+    for (struct map_node *n = map_next(m, NULL), *next; n; n = next) {
+        next = map_next(m, n); /* stays, as in calls_bury */
+        struct call *call = container_of(n, struct call, by_corr);
+        if (!call->unsure || call->number > told)
+            continue;
+        call->unsure = false;
+        if (call->number > last)
+            call_fail(call, ERROR_OTHER, SLICE_LIT("redis away"), METRIC_CALLS_ERROR);
+    }
+}
+
+static void on_back(void *arg, const struct store_result *r, int64_t n)
+{
+    struct comeback *b = arg;
+    struct calls *k = ask_end(&b->ask);
+    if (k && r->status == STORE_OK)
+        calls_settle(k, b->told, n > 0 ? (uint64_t)n : 0);
+    else if (k)
+        k->back = true;
+    free(b);
+}
+
+/* Whoever never called nor served has missed nothing. */
+static void come_back(struct calls *k)
+{
+    if (!k->back)
+        return;
+    k->back = false;
+    if (k->corrs + executors_services(k->executors) + executors_jobs(k->executors) == 0)
+        return;
+    struct comeback *b = sg_malloc(sizeof *b);
+    b->told = k->corrs;
+    ask_begin(&b->ask, &k->asks);
+    store_fn_back(k->gw->store, slice_str(k->gw->id), (int64_t)k->corrs, on_back, b);
+    calls_ask_again(k, SLICE_NONE);
+    executors_resend(k->executors);
+}
+
 /* --- in step with Redis ------------------------------------------------------------------------------------------- */
 
-/* resync makes Redis and this gateway agree: leaves first, then registrations, then the list, which so holds them all. */
+/* resync makes Redis and this gateway agree: first registrations, then the list, which so holds them all. */
 static void resync(struct calls *k)
 {
     event_del(&k->resync);
+    come_back(k);
     executors_register(k->executors);
     catalogue_read(k->catalogue);
 }
@@ -280,6 +369,7 @@ static void resync_soon(struct calls *k)
 
 void calls_on_up(struct calls *k)
 {
+    k->back = true;
     resync(k);
 }
 
@@ -305,14 +395,15 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct calls *k = arg;
-    bool involved = beats(k);
-    if (!k->gw->redis_up || (!involved && !executors_leaving(k->executors)))
+    bool involved = beats(k), unsettled = executors_unsettled(k->executors) || k->back;
+    if (!k->gw->redis_up || (!involved && !unsettled))
         return;
     bool gap = catalogue_gap(k->catalogue);
     if (gap)
         metric_add(METRIC_GAPS, 1);
-    if (gap || executors_unsettled(k->executors))
+    if (gap || unsettled)
         resync(k);
+    executors_resend(k->executors);
     if (involved)
         executors_beat(k->executors, &k->asks, on_beaten);
 }
@@ -326,12 +417,27 @@ static void on_gateway_gone(struct calls *k, struct slice gw)
     calls_bury(k, gw);
 }
 
+static void on_gateway_back(struct calls *k, struct slice gw)
+{
+    if (!slice_eq(gw, slice_str(k->gw->id))) /* we know */
+        calls_ask_again(k, gw);
+}
+
+static bool is_mailbox_event(const struct call_event *e)
+{
+    return e->op == CALL_EVENT_CALL || e->op == CALL_EVENT_RESULT || e->op == CALL_EVENT_AGAIN;
+}
+
 static void on_catalogue_message(struct hub_member *m, struct slice payload)
 {
     struct calls *k = container_of(m, struct calls, catalogue_member);
     struct call_event e;
-    if (!call_event_parse(payload, &e) || e.op == CALL_EVENT_CALL || e.op == CALL_EVENT_RESULT) {
+    if (!call_event_parse(payload, &e) || is_mailbox_event(&e)) {
         garbage_dropped("catalogue event");
+        return;
+    }
+    if (e.op == CALL_EVENT_GATEWAY_BACK) {
+        on_gateway_back(k, e.gw);
         return;
     }
     catalogue_follow(k->catalogue, &e);
@@ -344,8 +450,11 @@ static void on_mailbox_message(struct hub_member *m, struct slice payload)
     struct calls *k = container_of(m, struct calls, mailbox_member);
     struct call_event e;
     bool good = call_event_parse(payload, &e);
-    if (good && e.op == CALL_EVENT_CALL && e.corr.len <= WORD_MAX && e.gw.len <= WORD_MAX && e.timeout_ms > 0)
+    good = good && e.corr.len <= WORD_MAX && e.gw.len <= WORD_MAX;
+    if (good && e.op == CALL_EVENT_CALL && e.timeout_ms > 0)
         executors_accept(k->executors, &e);
+    else if (good && e.op == CALL_EVENT_AGAIN)
+        executors_again(k->executors, &e);
     else if (good && e.op == CALL_EVENT_RESULT)
         on_result(k, &e);
     else
@@ -360,7 +469,9 @@ static void on_catalogue_resync(struct hub_member *m)
 
 static void on_mailbox_resync(struct hub_member *m)
 {
-    resync_soon(container_of(m, struct calls, mailbox_member));
+    struct calls *k = container_of(m, struct calls, mailbox_member);
+    k->back = true;
+    resync_soon(k);
 }
 
 static void join(struct calls *k)

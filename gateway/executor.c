@@ -13,7 +13,9 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/outcome.h"
+#include "gateway/results.h"
 #include "gateway/timer.h"
+#include "gateway/turn.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 
@@ -32,11 +34,13 @@ enum {
 struct executors {
     struct gateway *gw;
     struct asks asks;
-    struct map by_id;    /* struct executor */
-    struct list leaves;  /* struct leave that found Redis away */
+    struct map by_id;   /* struct executor */
+    struct map by_call; /* struct job: all of them */
+    struct results *results;
     size_t serving;      /* services that are open to new calls */
     size_t running;      /* jobs within their deadline */
     bool register_again; /* a registration failed */
+    bool stale;          /* the end of one failed: Redis may hold what is not true any more */
     bool retired;        /* nothing is registered any more */
     struct buf text;     /* a result on its way to Redis; never kept across a call */
 };
@@ -68,21 +72,14 @@ struct service {
 struct job {
     struct list_node node; /* executor->running or executor->late */
     struct map_node by_id;
+    struct map_node by_call;
     struct service *service;
     struct event timer; /* the deadline, then the end of being late */
+    int64_t deadline_us;
     bool late;
     char id[32]; /* "s-<n>", canonical JSON text */
-    struct slice corr;
-    struct slice caller_gw;
-    char bytes[];
-};
-
-/* Redis is to forget a registration. */
-struct leave {
-    struct ask ask;        /* while Redis is asked … */
-    struct list_node node; /* … executors->leaves otherwise */
-    struct slice exec;
-    struct slice name;
+    struct result_call call;
+    struct result_key key;
     char bytes[];
 };
 
@@ -157,33 +154,14 @@ static void service_register(struct service *s)
 static void on_left(void *arg, const struct store_result *r, int64_t n)
 {
     (void)n;
-    struct leave *l = arg;
-    struct executors *xs = ask_end(&l->ask);
-    if (xs && r->status == STORE_AWAY) /* the registration may live on: leave again when Redis is back */
-        list_append(&xs->leaves, &l->node);
-    else
-        free(l);
-}
-
-static void leave_send(struct executors *xs, struct leave *l)
-{
-    ask_begin(&l->ask, &xs->asks);
-    store_fn_leave(xs->gw->store, slice_str(xs->gw->id), l->exec, l->name, on_left, l);
+    struct executors *xs = ask_take(arg);
+    if (xs && r->status != STORE_OK) /* the registration may live on */
+        xs->stale = true;
 }
 
 static void leave(struct executors *xs, struct slice exec, struct slice name)
 {
-    struct leave *l = sg_calloc(1, sizeof *l + exec.len + name.len);
-    char *at = l->bytes;
-    l->exec = slice_put(&at, exec);
-    l->name = slice_put(&at, name);
-    leave_send(xs, l);
-}
-
-static void leaves_send_again(struct executors *xs)
-{
-    for (size_t n = xs->leaves.count; n > 0; n--) /* one pass: those that find Redis away again come back */
-        leave_send(xs, container_of(list_pop(&xs->leaves), struct leave, node));
+    store_fn_leave(xs->gw->store, slice_str(xs->gw->id), exec, name, on_left, ask_new(&xs->asks));
 }
 
 /* service_withdraw: Redis chooses it no more. */
@@ -204,22 +182,55 @@ static void executor_register(const struct executor *x)
     }
 }
 
-void executors_register(struct executors *xs)
+static struct service *service_find(const struct executor *x, struct slice name)
 {
-    leaves_send_again(xs);
-    xs->register_again = false;
-    for (struct map_node *n = map_next(&xs->by_id, NULL); n; n = map_next(&xs->by_id, n))
-        executor_register(container_of(n, struct executor, node));
+    struct map_node *n = x ? map_find(&x->services, name) : NULL;
+    return n ? container_of(n, struct service, node) : NULL;
 }
 
-bool executors_leaving(const struct executors *xs)
+static bool registration_true(const struct executors *xs, const struct store_registration *held)
 {
-    return xs->leaves.count > 0;
+    const struct service *s = service_find(executor_find(xs, held->exec), held->name);
+    return s && s->serving && !xs->retired;
+}
+
+static void held_read(struct executors *xs, struct slice place);
+
+static void on_held(void *arg, const struct store_result *r, const struct store_held *h)
+{
+    struct executors *xs = ask_take(arg);
+    if (!xs)
+        return;
+    if (r->status != STORE_OK) {
+        xs->stale = true;
+        return;
+    }
+    for (size_t i = 0; i < h->len; i++)
+        if (!registration_true(xs, &h->registrations[i]))
+            leave(xs, h->registrations[i].exec, h->registrations[i].name);
+    if (!slice_eq(h->next, SLICE_LIT("0")))
+        held_read(xs, h->next);
+}
+
+/* held_read looks through what Redis holds of this gateway, a piece at a time: what nobody serves is to go. */
+static void held_read(struct executors *xs, struct slice place)
+{
+    store_fn_held(xs->gw->store, slice_str(xs->gw->id), place, on_held, ask_new(&xs->asks));
+}
+
+void executors_register(struct executors *xs)
+{
+    bool stale = xs->stale;
+    xs->register_again = xs->stale = false;
+    for (struct map_node *n = map_next(&xs->by_id, NULL); n; n = map_next(&xs->by_id, n))
+        executor_register(container_of(n, struct executor, node));
+    if (stale)
+        held_read(xs, SLICE_LIT("0"));
 }
 
 bool executors_unsettled(const struct executors *xs)
 {
-    return xs->register_again || executors_leaving(xs);
+    return xs->register_again || xs->stale;
 }
 
 void executors_retire(struct executors *xs)
@@ -255,12 +266,6 @@ void executors_beat(const struct executors *xs, struct asks *asks, store_write_f
 }
 
 /* --- services ----------------------------------------------------------------------------------------------------- */
-
-static struct service *service_find(const struct executor *x, struct slice name)
-{
-    struct map_node *n = x ? map_find(&x->services, name) : NULL;
-    return n ? container_of(n, struct service, node) : NULL;
-}
 
 static struct service *service_new(struct executor *x, struct slice name)
 {
@@ -381,16 +386,21 @@ size_t executors_services(const struct executors *xs)
 
 size_t executors_jobs(const struct executors *xs)
 {
-    return xs->running;
+    return xs->running + results_unheard(xs->results);
 }
 
 /* --- jobs --------------------------------------------------------------------------------------------------------- */
 
-/* done_send tells the gateway of the caller how a call ended. */
-static void done_send(const struct executors *xs, struct slice exec, struct slice corr, struct slice caller_gw,
-                      struct slice result)
+static struct job *job_of_call(const struct executors *xs, struct result_call call)
 {
-    store_fn_done(xs->gw->store, slice_str(xs->gw->id), exec, corr, caller_gw, result, ignore_answer, NULL);
+    struct result_key key = result_key_of(call);
+    struct map_node *n = map_find(&xs->by_call, slice_of(key.bytes, key.len));
+    return n ? container_of(n, struct job, by_call) : NULL;
+}
+
+static int64_t timeout_ms_of(const struct call_event *e)
+{
+    return e->timeout_ms < TIMEOUT_MAX_MS ? e->timeout_ms : TIMEOUT_MAX_MS;
 }
 
 static void on_job_timer(evutil_socket_t fd, short what, void *arg);
@@ -400,8 +410,11 @@ static struct job *job_new(struct service *s, const struct call_event *e)
     struct executor *x = s->executor;
     struct job *j = sg_calloc(1, sizeof *j + e->corr.len + e->gw.len);
     char *at = j->bytes;
-    j->corr = slice_put(&at, e->corr);
-    j->caller_gw = slice_put(&at, e->gw);
+    j->call.corr = slice_put(&at, e->corr);
+    j->call.caller_gw = slice_put(&at, e->gw);
+    j->key = result_key_of(j->call);
+    j->by_call.key = slice_of(j->key.bytes, j->key.len);
+    map_insert(&x->all->by_call, &j->by_call);
     struct decimal number = decimal_of(++x->job_ids);
     at = j->id;
     slice_put(&at, SLICE_LIT("\"s-"));
@@ -414,7 +427,8 @@ static struct job *job_new(struct service *s, const struct call_event *e)
     j->service = s;
     s->jobs++;
     evtimer_assign(&j->timer, x->all->gw->base, on_job_timer, j);
-    timer_start(&j->timer, e->timeout_ms < TIMEOUT_MAX_MS ? e->timeout_ms : TIMEOUT_MAX_MS);
+    timer_start(&j->timer, timeout_ms_of(e));
+    j->deadline_us = turn_now_us() + timeout_ms_of(e) * 1000;
     return j;
 }
 
@@ -432,6 +446,7 @@ static void job_free(struct job *j)
     event_del(&j->timer);
     job_leave_list(j);
     map_remove(&s->executor->jobs, &j->by_id);
+    map_remove(&s->executor->all->by_call, &j->by_call);
     free(j);
     s->jobs--;
     service_release(s);
@@ -440,7 +455,8 @@ static void job_free(struct job *j)
 static void job_report(const struct job *j, struct slice result)
 {
     const struct executor *x = j->service->executor;
-    done_send(x->all, decimal_slice(&x->id), j->corr, j->caller_gw, result);
+    int64_t left_ms = (j->deadline_us - turn_now_us()) / 1000;
+    results_put(x->all->results, j->call, decimal_slice(&x->id), left_ms, result);
 }
 
 static void job_become_late(struct job *j)
@@ -462,7 +478,8 @@ static void on_job_timer(evutil_socket_t fd, short what, void *arg)
         job_free(j);
         return;
     }
-    job_report(j, SLICE_LIT("e 8 timeout"));
+    j->deadline_us = 0; /* whoever waited has given up likewise: nothing to keep */
+    job_report(j, SLICE_LIT("t"));
     job_become_late(j);
 }
 
@@ -522,12 +539,29 @@ static struct slice job_refusal(const struct service *s, const struct call_event
     return SLICE_NONE;
 }
 
+void executors_again(struct executors *xs, const struct call_event *e)
+{
+    struct result_call call = {e->corr, e->gw};
+    if (!results_again(xs->results, call) && !job_of_call(xs, call))
+        results_put(xs->results, call, SLICE_LIT("-"), 0, SLICE_LIT("e 8 executor gone"));
+}
+
+void executors_resend(struct executors *xs)
+{
+    results_resend(xs->results);
+}
+
 void executors_accept(struct executors *xs, const struct call_event *e)
 {
+    struct result_call call = {e->corr, e->gw};
     struct service *s = service_find(executor_find(xs, e->exec), e->name);
+    if (job_of_call(xs, call)) {
+        garbage_dropped("call");
+        return;
+    }
     struct slice refusal = job_refusal(s, e);
     if (refusal.ptr) {
-        done_send(xs, e->exec, e->corr, e->gw, refusal);
+        results_put(xs->results, call, e->exec, timeout_ms_of(e), refusal);
         if (!s || !s->serving) /* a registration that outlived its executor; leaving twice does no harm */
             leave(xs, e->exec, e->name);
         return;
@@ -573,7 +607,8 @@ struct executors *executors_new(struct gateway *g)
     xs->gw = g;
     asks_init(&xs->asks, xs);
     map_init(&xs->by_id);
-    list_init(&xs->leaves);
+    map_init(&xs->by_call);
+    xs->results = results_new(g);
     buf_init(&xs->text, TEXT_MAX);
     return xs;
 }
@@ -584,8 +619,9 @@ void executors_free(struct executors *xs)
     if (xs->gw->redis_up)
         store_fn_gone(xs->gw->store, slice_str(xs->gw->id), ignore_answer, NULL);
     asks_deinit(&xs->asks);
-    list_each(&xs->leaves, n) free(container_of(n, struct leave, node));
+    results_free(xs->results);
     map_deinit(&xs->by_id);
+    map_deinit(&xs->by_call);
     buf_deinit(&xs->text);
     free(xs);
 }

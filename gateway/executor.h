@@ -36,20 +36,25 @@ bool executors_executes(const struct executors *xs, const struct conn *c, struct
 bool executors_busy(const struct executors *xs, const struct conn *c);
 /* Functions that are open to new calls, counted once per connection. */
 size_t executors_services(const struct executors *xs);
-/* Jobs within their deadline. */
+/* Jobs within their deadline, and results that nobody heard yet. */
 size_t executors_jobs(const struct executors *xs);
 
 /* --- Redis --- */
 
 /* executors_accept hands a call that came from another gateway to its executor, or reports why not. Of its fields corr and gw
- * must be bounded, and timeout_ms positive. */
+ * must be RESULT_WORD_MAX long at most, and timeout_ms positive. */
 void executors_accept(struct executors *xs, const struct call_event *e);
 
-/* executors_register tells Redis again who serves what; before that, what ended while Redis was away. */
+/* executors_again: a caller asks for the result of a call, because its link or ours was cut. It gets it, or is told that the call is
+ * not known here; nothing while it runs. The fields as above. */
+void executors_again(struct executors *xs, const struct call_event *e);
+/* executors_resend sends the results that nobody heard again. */
+void executors_resend(struct executors *xs);
+
+/* executors_register tells Redis again who serves what, and takes away what it holds of us and is not true, when the end of
+ * a service could not be told. */
 void executors_register(struct executors *xs);
-/* True when the end of a service could not be told yet. */
-bool executors_leaving(const struct executors *xs);
-/* True then, and when a registration failed: it is time for executors_register. */
+/* True when a registration, or the end of one, may not have come to Redis: it is time for executors_register. */
 bool executors_unsettled(const struct executors *xs);
 
 /* executors_beat renews the lease and tells the exact counts, in case a result was lost. Call it every EXECUTORS_BEAT_MS. It may

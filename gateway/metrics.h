@@ -89,6 +89,7 @@
     H(CALL_ERROR, 6, 20, "syncgate_call_duration_seconds", "outcome=\"error\"", "")                                    \
     H(CALL_TIMEOUT, 6, 20, "syncgate_call_duration_seconds", "outcome=\"timeout\"", "")                                \
     X(CALLS_IN_FLIGHT, "gauge", "syncgate_calls_in_flight", "", "Calls of local callers that have not ended.")         \
+    X(RESULTS_LOST, "counter", "syncgate_results_lost_total", "", "Results of calls that found no room to wait.")      \
     X(REDIS_UP, "gauge", "syncgate_redis_up", "", "1 while the Redis link is up.")                                     \
     X(REDIS_STATE_WAITING, "gauge", "syncgate_redis_link_state", "state=\"waiting\"",                                  \
       "1 at the state that the Redis link is in.")                                                                     \

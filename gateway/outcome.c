@@ -23,6 +23,10 @@ bool outcome_parse(struct slice bytes, struct outcome *out)
     *out = (struct outcome){.rest = SLICE_NONE};
     if (slice_eq(bytes, SLICE_LIT("n")))
         return true;
+    if (slice_eq(bytes, SLICE_LIT("t"))) {
+        *out = (struct outcome){.failed = true, .timed_out = true, .code = ERROR_OTHER, .rest = SLICE_LIT("timeout")};
+        return true;
+    }
     struct slice kind;
     if (!slice_cut(&bytes, ' ', &kind))
         return false;
@@ -36,6 +40,10 @@ void outcome_put(struct buf *out, const struct outcome *o)
 {
     if (!o->failed && !o->rest.ptr) {
         buf_put_char(out, 'n');
+        return;
+    }
+    if (o->timed_out) {
+        buf_put_char(out, 't');
         return;
     }
     if (o->failed) {

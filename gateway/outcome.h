@@ -1,5 +1,5 @@
-/* How a call ended, as it travels from the gateway of the executor to that of the caller: "n", "v <json>" or "e <code> <text>"
- * (docs/redis-api.md). */
+/* How a call ended, as it travels from the gateway of the executor to that of the caller: "n", "v <json>", "e <code> <text>" or
+ * "t" for a missed deadline (docs/redis-api.md). */
 #ifndef SYNCGATE_GATEWAY_OUTCOME_H
 #define SYNCGATE_GATEWAY_OUTCOME_H
 
@@ -10,6 +10,7 @@ enum { OUTCOME_DEPTH_MAX = 60 }; /* of a value; of the arguments of a call likew
 
 struct outcome {
     bool failed;
+    bool timed_out;       /* failed: by its deadline */
     enum error_code code; /* failed */
     struct slice rest;    /* value (ptr NULL: none) or text */
 };
@@ -17,7 +18,7 @@ struct outcome {
 /* outcome_code: codes beyond the protocol's become 8. */
 enum error_code outcome_code(int64_t code);
 
-/* outcome_parse: false when the bytes are none of the three. `rest` is borrowed from them. */
+/* outcome_parse: false when the bytes are none of the four. `rest` is borrowed from them. */
 bool outcome_parse(struct slice bytes, struct outcome *out);
 void outcome_put(struct buf *out, const struct outcome *o);
 

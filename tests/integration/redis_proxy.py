@@ -18,6 +18,8 @@ class RedisProxy:
         self.swallowed = 0
         self.server = None
         self.connections = set()
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def __aenter__(self):
         self.server = await asyncio.start_unix_server(self._serve, self.path)
@@ -29,9 +31,20 @@ class RedisProxy:
             task.cancel()
         await asyncio.gather(*self.connections, return_exceptions=True)
 
+    async def cut(self):
+        """Ends every connection; new ones wait for mend()."""
+        self.open.clear()
+        for task in list(self.connections):
+            task.cancel()
+        await asyncio.gather(*self.connections, return_exceptions=True)
+
+    def mend(self):
+        self.open.set()
+
     async def _serve(self, reader, writer):
         self.connections.add(asyncio.current_task())
         try:
+            await self.open.wait()
             from_redis, to_redis = await asyncio.open_unix_connection(self.redis)
             there = asyncio.create_task(self._copy(reader, to_redis))
             back = asyncio.create_task(self._filter(from_redis, writer))

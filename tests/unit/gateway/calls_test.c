@@ -12,7 +12,7 @@ enum { CONNS_MAX = 8, ASKED_MAX = 8192 };
 
 /* --- Redis, played by the test --- */
 
-enum ask_op { ASK_WRITE, ASK_LIST, ASK_CALL };
+enum ask_op { ASK_WRITE, ASK_LIST, ASK_CALL, ASK_HELD };
 
 struct asked {
     enum ask_op op;
@@ -81,6 +81,9 @@ static void asked_answer(const struct asked *a, const struct store_result *r, in
     case ASK_CALL:
         ((store_fn_call_fn *)a->cb)(a->arg, r, body);
         break;
+    case ASK_HELD:
+        ((store_fn_held_fn *)a->cb)(a->arg, r, body);
+        break;
     }
 }
 
@@ -112,6 +115,19 @@ static void answer_all(const struct store_result *r)
 {
     while (w.pending_len > 0)
         answer(w.pending[0].op, r, 0, NULL);
+}
+
+/* answer_writes: likewise those that are answered by a number. */
+static void answer_writes(const struct store_result *r)
+{
+    for (size_t n = w.pending_len, i = 0; i < n; i++) {
+        struct asked a = w.pending[0];
+        memmove(&w.pending[0], &w.pending[1], --w.pending_len * sizeof a);
+        if (a.op == ASK_WRITE)
+            asked_answer(&a, r, 0, NULL);
+        else
+            w.pending[w.pending_len++] = a;
+    }
 }
 
 static void answer_list(int64_t rev, const char *one, const char *two)
@@ -196,6 +212,30 @@ void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec,
     (void)s, (void)executor_gw;
     words(&w.asks, "done", exec, corr, caller_gw, result, SLICE_NONE);
     ask(ASK_WRITE, (void (*)(void))cb, arg);
+}
+
+void store_fn_held(struct store *s, struct slice gw, struct slice place, store_fn_held_fn *cb, void *arg)
+{
+    (void)s, (void)gw;
+    words(&w.asks, "held", place, SLICE_NONE);
+    ask(ASK_HELD, (void (*)(void))cb, arg);
+}
+
+void store_fn_back(struct store *s, struct slice gw, int64_t number, store_write_fn *cb, void *arg)
+{
+    (void)s, (void)gw;
+    text_add(&w.asks, "back ");
+    buf_put_i64(&w.asks, number);
+    text_add(&w.asks, "; ");
+    ask(ASK_WRITE, (void (*)(void))cb, arg);
+}
+
+void store_fn_again(struct store *s, struct slice caller_gw, const struct store_again *calls, size_t ncalls,
+                    store_write_fn *cb, void *arg)
+{
+    (void)s, (void)caller_gw, (void)cb, (void)arg;
+    for (size_t i = 0; i < ncalls; i++)
+        words(&w.asks, "again", calls[i].gw, calls[i].corr, SLICE_NONE);
 }
 
 void hub_join(struct hub *h, struct slice channel, struct hub_member *m)
@@ -529,7 +569,7 @@ static void test_reconnect_does_the_work_once(void)
     w.mailbox->on_resync(w.mailbox);
     calls_on_up(w.g.calls);
     turn_ends();
-    CU_ASSERT_STRING_EQUAL(asked(), "serve 1 mul; list; ");
+    CU_ASSERT_STRING_EQUAL(asked(), "back 0; serve 1 mul; list; ");
     close_world();
 }
 
@@ -604,6 +644,7 @@ static void test_results_are_checked(void)
     } cases[] = {
         {"n", "return add 1; ", false},
         {"v null", "return add 1 null; ", false},
+        {"t", "error 8 timeout add 1; ", false},
         {"e 6 b is missing", "error 6 b is missing add 1; ", false},
         {"e 8 ", "error 8  add 1; ", false},
         {"e 9 x", "error 8 x add 1; ", false},
@@ -635,7 +676,6 @@ static void test_refused_calls(void)
         const char *told;
     } cases[] = {
         {&result_unknown, "error 3 unknown name add 1; "},
-        {&result_away, "error 8 redis away add 1; "},
         {&result_broken, "error 8 call refused add 1; "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -888,8 +928,8 @@ static void test_job_misses_its_deadline(void)
     told(c);
     deadlines_pass();
     const char *text = asked();
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "done 1 9 there e 8 timeout; "));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "done 1 10 there e 8 timeout; "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "done 1 9 there t; "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "done 1 10 there t; "));
     CU_ASSERT(calls_executes(c, SLICE_LIT("mul")));
     ret(c, "mul", "\"s-1\"", "1"); /* late: silence */
     CU_ASSERT_STRING_EQUAL(told(c), "");
@@ -906,8 +946,11 @@ static void test_jobs_and_late_jobs_are_bounded(void)
 {
     enum { MOST = 4096 };
     struct conn *c = executor();
-    for (int i = 1; i < MOST; i++)
-        mailbox_event("c 10 there 1 5000 3 mul ");
+    for (int i = 1; i < MOST; i++) {
+        char event[64];
+        snprintf(event, sizeof event, "c x%d there 1 5000 3 mul ", i);
+        mailbox_event(event);
+    }
     CU_ASSERT_STRING_EQUAL(asked(), "");
     mailbox_event("c 11 there 1 5000 3 mul ");
     CU_ASSERT_STRING_EQUAL(asked(), "done 1 11 there e 8 executor overloaded; ");
@@ -915,7 +958,7 @@ static void test_jobs_and_late_jobs_are_bounded(void)
     mailbox_event("c 12 there 1 1 3 mul ");
     answer_all(&result_away);
     told(c), asked();
-    while (!strstr(asked(), "done 1 12 there e 8 timeout; ")) /* its millisecond passes; nothing else is due */
+    while (!strstr(asked(), "done 1 12 there t; ")) /* its millisecond passes; nothing else is due */
         event_base_loop(w.base, EVLOOP_ONCE);
     ret(c, "mul", "\"s-1\"", NULL); /* the oldest had to go */
     CU_ASSERT_STRING_EQUAL(told(c), "error 4 no such call mul \"s-1\"; ");
@@ -998,13 +1041,22 @@ static void test_mailbox_garbage_is_counted(void)
 
 /* --- Redis comes and goes --- */
 
-static void test_leave_that_found_redis_away_is_sent_again(void)
+static void answer_held(const char *next, const char *exec, const char *name)
+{
+    struct store_registration one = {slice_str(exec ? exec : ""), slice_str(name ? name : "")};
+    struct store_held h = {.next = slice_str(next), .len = exec ? 1 : 0, .registrations = &one};
+    answer(ASK_HELD, &result_ok, 0, &h);
+}
+
+/* Whatever Redis holds and is not true is taken away, be it in the second piece. */
+static void test_leave_that_found_redis_away_is_made_good(void)
 {
     open_world();
     struct conn *c = client(&everything), *d = client(&everything);
     serve(c, "mul");
     serve(d, "mul");
     asked();
+    answer_writes(&result_ok);
     w.away = true;
     w.g.redis_up = false;
     client_leaves(c);
@@ -1014,17 +1066,185 @@ static void test_leave_that_found_redis_away_is_sent_again(void)
     client_leaves(e);
     CU_ASSERT_STRING_EQUAL(asked(), "");
     calls_on_up(w.g.calls); /* for a moment only */
-    CU_ASSERT_STRING_EQUAL(asked(), "leave 1 mul; serve 2 mul; list; ");
+    CU_ASSERT_STRING_EQUAL(asked(), "back 0; serve 2 mul; held 0; list; ");
     w.away = false;
     w.g.redis_up = true;
     calls_on_up(w.g.calls);
-    CU_ASSERT_STRING_EQUAL(asked(), "leave 1 mul; serve 2 mul; list; ");
-    answer_all(&result_away); /* answered, but in vain */
+    CU_ASSERT_STRING_EQUAL(asked(), "back 0; serve 2 mul; held 0; list; ");
+    answer_held("17", "2", "mul");
+    CU_ASSERT_STRING_EQUAL(asked(), "held 17; ");
+    answer_held("0", "1", "mul");
+    CU_ASSERT_STRING_EQUAL(asked(), "leave 1 mul; ");
+    answer_writes(&result_ok);
     calls_on_up(w.g.calls);
-    CU_ASSERT_STRING_EQUAL(asked(), "leave 1 mul; serve 2 mul; list; ");
-    answer(ASK_WRITE, &result_ok, 8, NULL); /* the one of d before the link was lost */
+    CU_ASSERT_STRING_EQUAL(asked(), "back 0; serve 2 mul; "); /* the list is on its way */
+    close_world();
+}
+
+/* Redis that refuses to write refuses an end too: it is tried again by every beat until it is true. */
+static void test_refused_leave_is_made_good(void)
+{
+    open_world();
+    struct conn *c = client(&everything);
+    serve(c, "mul");
+    answer_writes(&result_ok);
+    client_leaves(c);
+    asked();
+    answer(ASK_WRITE, &result_broken, 0, NULL);
+    beat_passes();
+    CU_ASSERT_STRING_EQUAL(asked(), "held 0; list; beat; ");
+    answer_held("0", "1", "mul");
+    CU_ASSERT_STRING_EQUAL(asked(), "leave 1 mul; ");
+    answer(ASK_WRITE, &result_ok, 7, NULL);     /* the beat */
+    answer(ASK_WRITE, &result_broken, 0, NULL); /* still */
+    answer_list(7, "add", "sub");
+    beat_passes();
+    CU_ASSERT_STRING_EQUAL(asked(), "held 0; list; beat; ");
+    answer_held("0", "1", "mul");
+    answer_writes(&result_ok);
+    asked();
+    beat_passes();
+    CU_ASSERT_STRING_EQUAL(asked(), "beat; ");
+    close_world();
+}
+
+/* --- a link is cut under calls --- */
+
+static void test_result_that_nobody_heard_is_sent_again(void)
+{
+    struct conn *c = executor();
+    told(c);
+    answer_writes(&result_ok);
+    w.away = true;
+    w.g.redis_up = false;
+    ret(c, "mul", "\"s-1\"", "1");
+    CU_ASSERT_STRING_EQUAL(asked(), "done 1 9 there v 1; ");
+    w.away = false;
+    w.g.redis_up = true;
     calls_on_up(w.g.calls);
-    CU_ASSERT_STRING_EQUAL(asked(), "serve 2 mul; ");
+    CU_ASSERT_STRING_EQUAL(asked(), "back 0; done - 9 there v 1; serve 1 mul; list; "); /* counted once */
+    answer(ASK_WRITE, &result_ok, 0, NULL);                                             /* back */
+    answer(ASK_WRITE, &result_ok, 0, NULL);                                             /* nobody listened */
+    beat_passes();
+    CU_ASSERT_STRING_EQUAL(asked(), "done - 9 there v 1; beat 1=0; ");
+    answer(ASK_WRITE, &result_ok, 1, NULL); /* serve */
+    answer(ASK_WRITE, &result_ok, 1, NULL); /* somebody did */
+    beat_passes();
+    CU_ASSERT_STRING_EQUAL(asked(), "beat 1=0; ");
+    mailbox_event("a 9 there"); /* but did not get it */
+    CU_ASSERT_STRING_EQUAL(asked(), "done - 9 there v 1; ");
+    close_world();
+}
+
+static void test_caller_asks_for_a_call_that_is_not_known(void)
+{
+    struct conn *c = executor();
+    mailbox_event("a 10 there");
+    CU_ASSERT_STRING_EQUAL(asked(), "done - 10 there e 8 executor gone; ");
+    mailbox_event("a 9 there"); /* runs */
+    mailbox_event("c 9 there 1 5000 3 mul {}");
+    CU_ASSERT_STRING_EQUAL(asked(), "");
+    CU_ASSERT_PTR_NULL(strstr(told(c), "s-2")); /* at most once */
+    CU_ASSERT_EQUAL(metrics[METRIC_BAD_CHANGES], 1);
+    close_world();
+}
+
+static void test_comeback_asks_for_results(void)
+{
+    open_world();
+    struct conn *c = client(&everything);
+    told(c);
+    call(c, "add", "1", NULL);
+    call(c, "add", "2", NULL);
+    answer_call("there");
+    answer_call("yonder");
+    asked();
+    catalogue_event("b there");
+    CU_ASSERT_STRING_EQUAL(asked(), "again there 1; ");
+    catalogue_event("b here");
+    CU_ASSERT_STRING_EQUAL(asked(), "");
+    calls_on_up(w.g.calls);
+    const char *text = asked();
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "back 2; "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "again there 1; "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "again yonder 2; "));
+    mailbox_event("r 1 n");
+    mailbox_event("r 1 n");
+    CU_ASSERT_STRING_EQUAL(told(c), "return add 1; ");
+    close_world();
+}
+
+/* The link went with the question in it: Redis tells afterwards what it got. */
+static void test_call_in_a_cut_link(void)
+{
+    open_world();
+    w.opt.calls_per_connection = 3;
+    struct conn *c = client(&everything);
+    told(c);
+    call(c, "add", "1", NULL);
+    call(c, "add", "2", NULL);
+    call(c, "add", "3", NULL);
+    for (int i = 0; i < 3; i++)
+        answer(ASK_CALL, &result_away, 0, NULL);
+    CU_ASSERT_STRING_EQUAL(told(c), "");
+    CU_ASSERT_EQUAL(calls_in_flight(w.g.calls), 3);
+    asked();
+    calls_on_up(w.g.calls);
+    CU_ASSERT_STRING_EQUAL(asked(), "back 3; list; ");
+    answer(ASK_WRITE, &result_broken, 0, NULL);
+    CU_ASSERT_STRING_EQUAL(told(c), "");
+    beat_passes();
+    CU_ASSERT_STRING_EQUAL(asked(), "back 3; beat; ");
+    answer(ASK_WRITE, &result_ok, 2, NULL);
+    CU_ASSERT_STRING_EQUAL(told(c), "error 8 redis away add 3; ");
+    mailbox_event("r 1 v 5");
+    CU_ASSERT_STRING_EQUAL(told(c), "return add 1 5; ");
+    deadlines_pass();
+    CU_ASSERT_STRING_EQUAL(told(c), "error 8 timeout add 2; ");
+    close_world();
+}
+
+static void test_executor_that_is_away(void)
+{
+    static const struct store_result away = {.status = STORE_REFUSED, .refusal = REFUSAL_AWAY};
+    open_world();
+    struct conn *c = client(&everything);
+    told(c);
+    call(c, "add", "1", NULL);
+    answer(ASK_CALL, &away, 0, NULL);
+    CU_ASSERT_STRING_EQUAL(told(c), "error 8 executor away add 1; ");
+    close_world();
+}
+
+static void test_timeout_that_the_executor_saw_first(void)
+{
+    open_world();
+    struct conn *c = client(&everything);
+    told(c);
+    call(c, "add", "1", NULL);
+    mailbox_event("r 1 t");
+    CU_ASSERT_STRING_EQUAL(told(c), "error 8 timeout add 1; ");
+    CU_ASSERT_EQUAL(metrics[METRIC_CALLS_TIMEOUT], 1);
+    CU_ASSERT_EQUAL(metrics[METRIC_CALLS_ERROR], 0);
+    close_world();
+}
+
+static void test_kept_results_are_bounded(void)
+{
+    enum { MOST = 8192 };
+    struct conn *c = executor();
+    told(c);
+    answer_writes(&result_ok);
+    w.away = true;
+    for (int i = 0; i <= MOST; i++) {
+        char event[64];
+        snprintf(event, sizeof event, "c x%d there 9 5000 3 mul ", i); /* nobody has it: a result at once */
+        mailbox_event(event);
+    }
+    CU_ASSERT_EQUAL(metrics[METRIC_RESULTS_LOST], 1);
+    asked();
+    mailbox_event("a x0 there");
+    CU_ASSERT_STRING_EQUAL(asked(), "done - x0 there e 8 executor gone; ");
     close_world();
 }
 
@@ -1159,6 +1379,10 @@ UNIT_MAIN("gateway/calls", UNIT(test_new_client_is_told_what_it_may_call),
           UNIT(test_executor_that_left_fails_its_jobs),
           UNIT(test_call_for_nobody_is_refused_and_the_registration_ended),
           UNIT(test_malformed_calls_are_not_handed_over), UNIT(test_mailbox_garbage_is_counted),
-          UNIT(test_leave_that_found_redis_away_is_sent_again), UNIT(test_beat_tells_the_exact_counts),
-          UNIT(test_beat_finds_a_silent_loss), UNIT(test_beat_finds_a_redis_that_went_back),
-          UNIT(test_failed_registration_is_repeated), UNIT(test_buried_gateway_rises), UNIT(test_end_leaves_the_fleet))
+          UNIT(test_leave_that_found_redis_away_is_made_good), UNIT(test_refused_leave_is_made_good),
+          UNIT(test_result_that_nobody_heard_is_sent_again), UNIT(test_caller_asks_for_a_call_that_is_not_known),
+          UNIT(test_comeback_asks_for_results), UNIT(test_call_in_a_cut_link), UNIT(test_executor_that_is_away),
+          UNIT(test_timeout_that_the_executor_saw_first), UNIT(test_kept_results_are_bounded),
+          UNIT(test_beat_tells_the_exact_counts), UNIT(test_beat_finds_a_silent_loss),
+          UNIT(test_beat_finds_a_redis_that_went_back), UNIT(test_failed_registration_is_repeated),
+          UNIT(test_buried_gateway_rises), UNIT(test_end_leaves_the_fleet))

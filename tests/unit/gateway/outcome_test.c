@@ -1,4 +1,4 @@
-/* How a call ended: the three forms, read and written, and what is none of them. */
+/* How a call ended: the four forms, read and written, and what is none of them. */
 #include "gateway/outcome.h"
 
 #include "tests/unit/unit.h"
@@ -12,6 +12,8 @@ static const struct {
     {"v {\"a\": 1.0}", {.rest = {"{\"a\": 1.0}", 10}}},
     {"e 6 b is missing", {.failed = true, .code = 6, .rest = {"b is missing", 12}}},
     {"e 8 ", {.failed = true, .code = 8, .rest = {"", 0}}},
+    {"t", {.failed = true, .timed_out = true, .code = 8, .rest = {"timeout", 7}}},
+    {"e 8 timeout", {.failed = true, .code = 8, .rest = {"timeout", 7}}},
     {"e 1  two words", {.failed = true, .code = 1, .rest = {" two words", 10}}},
 };
 
@@ -23,6 +25,7 @@ static void test_forms(void)
         buf_init(&out, 100);
         CU_ASSERT_TRUE_FATAL(outcome_parse(slice_str(good[i].bytes), &o));
         CU_ASSERT_EQUAL(o.failed, good[i].is.failed);
+        CU_ASSERT_EQUAL(o.timed_out, good[i].is.timed_out);
         if (o.failed)
             CU_ASSERT_EQUAL(o.code, good[i].is.code);
         CU_ASSERT_EQUAL(o.rest.ptr == NULL, good[i].is.rest.ptr == NULL);
@@ -35,10 +38,17 @@ static void test_forms(void)
 
 static void test_garbage(void)
 {
-    static const char *const bytes[] = {"",      "n ",     "N",        "v",          "v ",
-                                        "v NaN", "v {}x",  "e",        "e ",         "e 8",
-                                        "e x y", "e 08 x", "e 8 \xff", "x 1",        "vv 1",
-                                        " v 1",  "v \xff", "[1]",      "e 1.0 text", "e 99999999999999999999 x"};
+    static const char *const bytes[] = {"",           "n ",
+                                        "N",          "v",
+                                        "v ",         "v NaN",
+                                        "v {}x",      "e",
+                                        "e ",         "e 8",
+                                        "e x y",      "e 08 x",
+                                        "e 8 \xff",   "x 1",
+                                        "vv 1",       " v 1",
+                                        "t ",         "tt",
+                                        "v \xff",     "[1]",
+                                        "e 1.0 text", "e 99999999999999999999 x"};
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
         struct outcome o;
         bool wrong = outcome_parse(slice_str(bytes[i]), &o);
