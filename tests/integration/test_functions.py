@@ -163,8 +163,9 @@ def test_version_and_flags(sg):
     for function in library[b"functions"]:
         row = dict(zip(function[::2], function[1::2]))
         flags[row[b"name"].decode()] = {flag.decode() for flag in row[b"flags"]}
-    reads = {"sg_version", "sg_var_get", "sg_var_read", "sg_list_get", "sg_list_page", "sg_list_read", "sg_state", "sg_fn_list", "sg_fleet_list"}
+    reads = {"sg_version", "sg_var_get", "sg_var_read", "sg_list_get", "sg_list_page", "sg_list_read", "sg_state", "sg_fn_list", "sg_fn_held", "sg_fleet_list"}
     frees = {"sg_var_delete", "sg_list_delete", "sg_list_drop", "sg_fn_leave", "sg_fn_gone", "sg_fn_beat", "sg_fn_call", "sg_fn_done",
+             "sg_fn_back", "sg_fn_again",
              "sg_fleet_beat"}
     writes = {"sg_var_set", "sg_list_insert", "sg_list_put", "sg_list_set", "sg_list_move", "sg_list_set_all", "sg_fn_serve"}
     assert {name for name, held in flags.items() if held == {"no-writes"}} == reads
@@ -194,7 +195,7 @@ def test_no_memory_left(server, sg):
     ("sg_list_insert", ["0", "a", "1"]), ("sg_list_put", ["s", "a", "1"]), ("sg_list_set", ["a", "1"]), ("sg_list_delete", ["a"]),
     ("sg_list_move", ["a", "0"]), ("sg_list_set_all", ["[]"]), ("sg_list_get", ["a"]), ("sg_list_page", ["0", "1"]),
     ("sg_list_read", ["0", "0"]), ("sg_list_drop", []), ("sg_fn_serve", ["g", "e", "n", "1000"]), ("sg_fn_leave", ["g", "e", "n"]),
-    ("sg_fn_gone", ["g"]), ("sg_fn_beat", ["g", "1000"]), ("sg_fn_list", []), ("sg_fn_call", ["n", "1", "g", "1", ""]),
+    ("sg_fn_gone", ["g"]), ("sg_fn_held", ["g", "0"]), ("sg_fn_back", ["g", "0"]), ("sg_fn_beat", ["g", "1000"]), ("sg_fn_list", []), ("sg_fn_call", ["n", "1", "g", "1", ""]),
     ("sg_fn_done", ["g", "e", "1", "g", "n"]), ("sg_fleet_beat", ["g", "{}", "1000"]), ("sg_fleet_list", ["1000"]),
 ])
 def test_name_and_argument_count(sg, function, args):
