@@ -637,7 +637,7 @@ void store_fn_held(struct store *s, struct slice gw, struct slice place, store_f
     op->finish = finish_held;
     op->cb.held = cb;
     op->arg = arg;
-    words_begin(&w, READ, SLICE_LIT("sg_fn_held"), store_calls_root(s), 2);
+    words_begin(&w, READ, SLICE_LIT("sg_fn_held"), s->calls_root, 2);
     word(&w, gw);
     word(&w, place);
     words_send(&w, op);
@@ -726,7 +726,7 @@ void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec,
 void store_fn_back(struct store *s, struct slice gw, int64_t number, store_write_fn *cb, void *arg)
 {
     struct words w;
-    words_begin(&w, WRITE, SLICE_LIT("sg_fn_back"), store_calls_root(s), 2);
+    words_begin(&w, WRITE, SLICE_LIT("sg_fn_back"), s->calls_root, 2);
     word(&w, gw);
     word_i64(&w, number);
     words_send(&w, op_write(s, cb, arg));
@@ -736,7 +736,7 @@ void store_fn_again(struct store *s, struct slice caller_gw, const struct store_
                     store_write_fn *cb, void *arg)
 {
     struct words w;
-    words_begin(&w, WRITE, SLICE_LIT("sg_fn_again"), store_calls_root(s), 1 + 2 * ncalls);
+    words_begin(&w, WRITE, SLICE_LIT("sg_fn_again"), s->calls_root, 1 + 2 * ncalls);
     word(&w, caller_gw);
     for (size_t i = 0; i < ncalls; i++) {
         word(&w, calls[i].gw);
