@@ -491,8 +491,20 @@ register('sg_var_delete', FREE, 0, 0, function(root)
   return 1
 end)
 
-register('sg_var_read', READ, 0, 0, function(root)
-  return { var_head(root .. ':v') }
+register('sg_var_read', READ, 0, 1, function(root, args)
+  local key = root .. ':v'
+  if args[1] then
+    local room = integer(args[1])
+    if not room or room < 0 then
+      return refuse('SGARG', 'the room for the value is a number of bytes')
+    end
+    local held, there = var_mark(key)
+    local size = there and call('HSTRLEN', key, 'v') or 0
+    if size > room then
+      return { held, false, size }
+    end
+  end
+  return { var_head(key) }
 end)
 
 ---------------------------------------------------------------------------------------------------------
@@ -1382,12 +1394,73 @@ local function read_wishes(args)
   return ranges, ids
 end
 
+-- What an item takes in an answer beside its id and value.
+local ITEM_EXTRA = 32
+
+-- As `slice`, but stops before the item that does not fit into `room` bytes. Returns what room is left, and the bytes of that item.
+-- Values may be large, so few are fetched before it is known how large they are.
+local function slice_within(root, first, count, answer, room)
+  local taken, step = 0, 10
+  while taken < count do
+    local items = slice(root, first + taken, count - taken < step and count - taken or step, {})
+    local before = room
+    for at = 1, #items, 2 do
+      local size = #items[at] + #items[at + 1] + ITEM_EXTRA
+      if size > room then
+        return room, size
+      end
+      room = room - size
+      answer[#answer + 1], answer[#answer + 2] = items[at], items[at + 1]
+      taken = taken + 1
+    end
+    if #items < 2 * step then
+      break
+    end
+    step = floor(room / ((before - room) / step)) + 1
+    step = step > CHUNK and CHUNK or step
+  end
+  return room, nil
+end
+
+-- sg_list_read for a reader that has room for so many bytes: what does not fit is left out, from the first such item on.
+local function read_within(root, total, ranges, ids, room)
+  local slices, items, need = {}, {}, nil
+  for place, range in ipairs(ranges) do
+    slices[place] = {}
+    if not need and range[1] < total then
+      room, need = slice_within(root, range[1], range[2], slices[place], room)
+    end
+  end
+  for place, text in ipairs(ids) do
+    local id = not need and id_parse(text)
+    local key, stored, begin
+    if id then
+      key, stored, begin = item_find(root, id)
+    end
+    local size = key and #text + #stored + ITEM_EXTRA or 0
+    if not need and size > room then
+      need = size
+    end
+    room = need and room or room - size
+    items[place] = need and 0 or key and { item_rank(root, key, id), sub(stored, begin) } or false
+  end
+  return slices, items, need or 0
+end
+
 register('sg_list_read', READ, 2, ARGS_MAX, function(root, args)
+  local room = match(args[1], '^max=(%d+)$')
+  if room then
+    remove(args, 1)
+  end
   local ranges, ids = read_wishes(args)
   if not ranges then
     return refuse('SGARG', 'expected: range count, start and length of each, id count, ids')
   end
   local held, kind, total = list_head(root)
+  if room then
+    local slices, items, need = read_within(root, total, ranges, ids, tonumber(room))
+    return { held, kind and 1 or 0, total, slices, items, need }
+  end
   local slices, items = {}, {}
   for place, range in ipairs(ranges) do
     slices[place] = range[1] < total and slice(root, range[1], range[2], {}) or {}

@@ -29,8 +29,9 @@ enum {
     PING_TIMEOUT_MS = 5000,
     BACKOFF_FIRST_MS = 20,
     BACKOFF_MAX_MS = 500,
-    SAME_LOG_MS = 30 * 1000, /* a failure that repeats is told this often */
-    STEADY_MS = 5000         /* a link that lasted this long starts its backoff anew */
+    YOUNG_MAX_MS = 30 * 1000,
+    YOUNG_FREE = 3,         /* a Redis that restarts or fails over may do so some times in a row */
+    SAME_LOG_MS = 30 * 1000 /* a failure that repeats is told this often */
 };
 
 enum { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
@@ -77,6 +78,7 @@ struct link {
     int64_t heard_us;     /* the last bytes from Redis */
     int64_t pinged_us;    /* 0: no ping under way */
     unsigned failures;    /* in a row */
+    unsigned young;       /* losses in a row, each soon after it came up */
     bool loading_library; /* while the link is up */
     bool library_exists;  /* although sg_version is missing: the next load replaces it */
     char logged[256];     /* the last failure that was told */
@@ -210,18 +212,52 @@ static void fail_pending(struct link *l)
     l->commands_pending = 0;
 }
 
-/* Half to all of a delay that doubles with each failure: gateways that lost the same Redis do not come back in step. */
-static int64_t backoff(struct link *l)
+static int64_t doubled(int64_t delay_ms, unsigned times, int64_t max_ms)
 {
-    int64_t delay_ms = BACKOFF_FIRST_MS;
-    unsigned char random;
-    for (unsigned i = 0; i < l->failures && delay_ms < l->config.backoff_max_ms; i++)
+    for (unsigned i = 0; i < times && delay_ms < max_ms; i++)
         delay_ms *= 2;
-    if (delay_ms > l->config.backoff_max_ms)
-        delay_ms = l->config.backoff_max_ms;
+    return delay_ms < max_ms ? delay_ms : max_ms;
+}
+
+/* Half to all of a delay that doubles with each failure: gateways that lost the same Redis do not come back in step. A Redis that
+ * takes us and drops us again, perhaps because of what we ask, gets rest. */
+static int64_t backoff(struct link *l, bool young)
+{
+    unsigned char random;
+    int64_t delay_ms = young && l->young > YOUNG_FREE
+                           ? doubled(l->config.backoff_max_ms, l->young - YOUNG_FREE, l->config.young_max_ms)
+                           : doubled(BACKOFF_FIRST_MS, l->failures, l->config.backoff_max_ms);
     l->failures++;
     evutil_secure_rng_get_bytes(&random, sizeof random);
     return (delay_ms * (256 + random) + 511) / 512;
+}
+
+/* note_age looks at a link that is being lost. True: it was up, but not for long. */
+static bool note_age(struct link *l, bool was_up)
+{
+    if (!was_up)
+        return false;
+    if (now_ms() - l->up_since_ms >= LINK_STEADY_MS) {
+        l->failures = l->young = 0;
+        return false;
+    }
+    l->young++;
+    l->stats.young_losses++;
+    return true;
+}
+
+static void say_lost(struct link *l, const char *why, int64_t delay_ms)
+{
+    char text[400];
+    if (l->young > YOUNG_FREE)
+        snprintf(
+            text, sizeof text,
+            "Redis is away: %s; it was lost %u times in a row soon after the link came up, next attempt in %lld ms",
+            why, l->young, (long long)delay_ms);
+    else
+        snprintf(text, sizeof text, "Redis is away: %s", why);
+    say(l, LOG_WARN, text);
+    l->logged[0] = '\0';
 }
 
 /* lose ends the connection or the attempt and schedules the next. Callers stand between enter and leave and should return:
@@ -233,16 +269,13 @@ static void lose(struct link *l, const char *why)
     assert(l->depth > 0);
     snprintf(copy, sizeof copy, "%s", why);
     disconnect(l);
-    if (was_up && now_ms() - l->up_since_ms >= STEADY_MS)
-        l->failures = 0;
+    int64_t delay_ms = backoff(l, note_age(l, was_up));
     l->state = LINK_WAITING;
-    arm(l, backoff(l));
+    arm(l, delay_ms);
     fail_pending(l);
     if (was_up && l->state != LINK_CLOSED) {
         l->stats.losses++;
-        snprintf(text, sizeof text, "Redis is away: %s", copy);
-        say(l, LOG_WARN, text);
-        l->logged[0] = '\0';
+        say_lost(l, copy, delay_ms);
         if (l->events.on_down)
             l->events.on_down(l->arg, copy);
     } else if (l->state != LINK_CLOSED) {
@@ -809,6 +842,8 @@ static void copy_config(struct link_config *to, const struct link_config *from)
         to->ping_timeout_ms = PING_TIMEOUT_MS;
     if (!to->backoff_max_ms)
         to->backoff_max_ms = BACKOFF_MAX_MS;
+    if (!to->young_max_ms)
+        to->young_max_ms = YOUNG_MAX_MS;
     if (!to->pending_max)
         to->pending_max = PENDING_MAX;
 }

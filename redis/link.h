@@ -1,5 +1,6 @@
 /* One RESP3 connection to Redis that carries commands and pushes: connects, greets (HELLO 3, AUTH, SELECT), loads the
- * function library when it is missing or older, keeps alive by pings, and comes back with backoff and jitter for ever. */
+ * function library when it is missing or older, keeps alive by pings, and comes back with backoff and jitter for ever: quickly when
+ * Redis was away, more and more slowly when it is lost each time soon after it came up. */
 #ifndef SYNCGATE_REDIS_LINK_H
 #define SYNCGATE_REDIS_LINK_H
 
@@ -31,7 +32,9 @@ struct link_config {
     int64_t ping_interval_ms; /* 1000 when 0; a link that does not answer a ping within ping_timeout_ms is away */
     int64_t ping_timeout_ms;  /* 5000 when 0 */
     int64_t backoff_max_ms;   /* 500 when 0; first retry after ~20 ms, doubling, with jitter */
-    size_t pending_max;       /* commands in flight at most, 100 000 when 0; more are refused (callback with NULL) */
+    int64_t
+        young_max_ms; /* 30 000 when 0; after the fourth loss in a row of a link that was up for less than LINK_STEADY_MS */
+    size_t pending_max; /* commands in flight at most, 100 000 when 0; more are refused (callback with NULL) */
 };
 
 /* link_config_parse fills `out` from a URL (redis://[user:pass@]host[:port][/db], rediss://…, unix:PATH). Percent-escapes in
@@ -59,8 +62,10 @@ struct link_events {
     void (*on_log)(void *arg, int level, const char *text);
 };
 
+enum { LINK_STEADY_MS = 5000 };
+
 struct link_stats {
-    uint64_t connects, losses, commands, pushes, bytes_in, bytes_out, protocol_errors;
+    uint64_t connects, losses, young_losses, commands, pushes, bytes_in, bytes_out, protocol_errors;
     int64_t rtt_us; /* of the last ping */
 };
 

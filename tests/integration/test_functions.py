@@ -201,7 +201,7 @@ def test_no_memory_left(server, sg):
 def test_name_and_argument_count(sg, function, args):
     for name in BAD_NAMES:
         sg.refuses("SGNAME", function, name, *args)
-    takes_more = {"sg_var_set": 1, "sg_list_read": 10**6, "sg_fn_beat": 10**6}.get(function, 0)
+    takes_more = {"sg_var_set": 1, "sg_var_read": 1, "sg_list_read": 10**6, "sg_fn_beat": 10**6}.get(function, 0)
     if args:
         sg.refuses("SGARG", function, "a", *args[:-1])
     if takes_more < 2:
@@ -592,6 +592,37 @@ def test_read(sg):
     assert sg("sg_list_read", "unknown", 1, 0, 5, 1, "i1") == [0, 0, 0, [[]], [None]]
     for wrong in ([1, 0, 0], [1, 0, 5, 1], [1, 0, 5, 0, "x"], [-1, 0], ["x", 0], [0, "x"], [0, -1], [1, -1, 5, 0], [1, 0, -1, 0],
                   [1, 0, 10001, 0], [1, "x", 1, 0], [2, 0, 5, 0], [1001] + [0, 1] * 1001 + [0]):
+        sg.refuses("SGARG", "sg_list_read", "l", *wrong)
+
+
+def test_read_with_room(sg):
+    """A reader says how many bytes it has room for: it gets no more, and learns how many the next piece takes."""
+    assert sg("sg_var_read", "v", 0) == [0, None]
+    sg("sg_var_set", "v", '"12345"')
+    assert sg("sg_var_read", "v", 6) == [1, None, 7]
+    assert sg("sg_var_read", "v", 7) == sg("sg_var_read", "v", 10**9) == [1, b'"12345"']
+    sg("sg_var_delete", "v")
+    assert sg("sg_var_read", "v", 0) == [2, None]
+    for wrong in ("x", -1, "1.5", ""):
+        sg.refuses("SGARG", "sg_var_read", "v", wrong)
+    count = 500
+    sg("sg_list_set_all", "l", json.dumps([{"id": number, "value": "x" * (number * number % 3000)} for number in range(count)]))
+    whole = sg("sg_list_read", "l", 1, 0, count, 2, 5, "nobody")
+    assert sg("sg_list_read", "l", "max=100000000", 1, 0, count, 2, 5, "nobody") == [*whole, 0]
+    for room in (0, 50, 4000, 100_000):
+        pieces, at, most = [], 0, room
+        while at < count:
+            revision, exists, total, (items,), found, need = sg("sg_list_read", "l", f"max={most}", 1, at, count - at, 1, 5)
+            assert (revision, exists, total) == (1, 1, count) and sum(map(len, items)) <= most
+            assert need > 0 or at + len(items) // 2 == count
+            assert found == ([[5, whole[4][0][1]]] if need == 0 else [0])
+            most = max(room, need) if need else most
+            pieces += items
+            at += len(items) // 2
+            if at == count and need:
+                break
+        assert pieces == whole[3][0]
+    for wrong in (["max=", 0, 0], ["max=-1", 0, 0], ["max=x", 0, 0], ["max=1", 1, 0, 5, 1], ["max=1", 0]):
         sg.refuses("SGARG", "sg_list_read", "l", *wrong)
 
 

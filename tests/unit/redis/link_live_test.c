@@ -596,6 +596,33 @@ static void test_rebuild(void)
 }
 
 /* A master that became a replica refuses a write: everything pending is given up, and nothing works until a master is back. */
+/* A Redis that takes the link and drops it again gets rest; one that is only restarted some times does not have to wait. */
+static void test_lost_while_young(void)
+{
+    enum { FREE = 3, SLOW_MS = 400 };
+    struct server server;
+    char answer[64];
+    server_start(&server, NULL);
+    struct link_config config = {.unix_path = server.socket, .backoff_max_ms = 1, .young_max_ms = SLOW_MS};
+    struct seen *s = open_link(&config);
+    CU_ASSERT_TRUE(loop_until(s->base, &s->ups, 1));
+    for (int losses = 1; losses <= FREE + 10; losses++) {
+        CU_ASSERT_TRUE(server_say(&server, "CLIENT KILL SKIPME yes\r\n", answer, sizeof answer));
+        CU_ASSERT_TRUE(loop_until(s->base, &s->downs, losses));
+        CU_ASSERT_EQUAL(strstr(s->log, "times in a row soon after") != NULL, losses > FREE);
+        CU_ASSERT_TRUE(loop_until(s->base, &s->ups, losses + 1));
+    }
+    CU_ASSERT_EQUAL(link_stats(s->link)->young_losses, FREE + 10);
+    CU_ASSERT_EQUAL(link_stats(s->link)->losses, FREE + 10);
+    /* Half to all of the longest pause, as it says. */
+    const char *pause = strstr(s->log, "next attempt in ");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(pause);
+    long pause_ms = strtol(pause + strlen("next attempt in "), NULL, 10);
+    CU_ASSERT_TRUE(pause_ms >= SLOW_MS / 2 && pause_ms <= SLOW_MS);
+    close_link(s);
+    server_stop(&server);
+}
+
 static void test_replica_is_away(void)
 {
     struct server server;
@@ -940,8 +967,9 @@ UNIT_MAIN("redis/link_live", UNIT(test_greets_and_loads_the_library), UNIT(test_
           UNIT(test_wrong_password_keeps_trying), UNIT(test_commands_in_order), UNIT(test_not_up_answers_at_once),
           UNIT(test_pending_max_refuses), UNIT(test_huge_command_is_refused), UNIT(test_full_outbox_rebuilds),
           UNIT(test_pushes_in_stream_order), UNIT(test_refused_subscription_rebuilds), UNIT(test_killed_server),
-          UNIT(test_stopped_server_is_away), UNIT(test_pings_measure), UNIT(test_rebuild), UNIT(test_replica_is_away),
-          UNIT(test_free_in_reply), UNIT(test_free_in_loss), UNIT(test_free_on_up), UNIT(test_garbage_is_survived),
-          UNIT(test_silence_is_survived), UNIT(test_tcp_by_number_and_name), UNIT(test_refused_port_keeps_trying),
-          UNIT(test_unknown_name_keeps_trying), UNIT(test_tls), UNIT(test_tls_refuses_whom_it_cannot_know),
-          UNIT(test_tls_against_plain), UNIT(test_library_source_has_our_version))
+          UNIT(test_stopped_server_is_away), UNIT(test_pings_measure), UNIT(test_rebuild), UNIT(test_lost_while_young),
+          UNIT(test_replica_is_away), UNIT(test_free_in_reply), UNIT(test_free_in_loss), UNIT(test_free_on_up),
+          UNIT(test_garbage_is_survived), UNIT(test_silence_is_survived), UNIT(test_tcp_by_number_and_name),
+          UNIT(test_refused_port_keeps_trying), UNIT(test_unknown_name_keeps_trying), UNIT(test_tls),
+          UNIT(test_tls_refuses_whom_it_cannot_know), UNIT(test_tls_against_plain),
+          UNIT(test_library_source_has_our_version))
