@@ -10,20 +10,22 @@
 
 struct hub_channel {
     struct map_node node;  /* key: name */
-    struct list_node link; /* in hub.channels */
+    struct list_node link; /* in one of the lists of the hub */
+    struct list *in;
     struct list members;
     size_t leaving; /* SUNSUBSCRIBEs that are not confirmed */
     bool walking;   /* its members are being called */
-    uint64_t round; /* of hub_on_up that subscribed it, or in which it was made */
     char name[];
 };
 
 struct hub {
     struct link *link;
     struct map map;
-    struct list channels;
-    size_t joined;  /* channels with members */
-    uint64_t round; /* connections of the link so far */
+    struct list done;   /* channels that were subscribed on this connection of the link, the first joined in front */
+    struct list fresh;  /* to be subscribed: joined while the link was up, so somebody waits for them */
+    struct list again;  /* to be subscribed after those */
+    size_t joined;      /* channels with members */
+    size_t unconfirmed; /* SSUBSCRIBEs that Redis has not confirmed */
 };
 
 struct hub *hub_new(struct link *l)
@@ -31,14 +33,30 @@ struct hub *hub_new(struct link *l)
     struct hub *h = sg_calloc(1, sizeof *h);
     h->link = l;
     map_init(&h->map);
-    list_init(&h->channels);
+    list_init(&h->done);
+    list_init(&h->fresh);
+    list_init(&h->again);
     return h;
+}
+
+static void put(struct list *l, struct hub_channel *c)
+{
+    if (c->in)
+        list_remove(c->in, &c->link);
+    c->in = l;
+    list_append(l, &c->link);
+}
+
+static struct hub_channel *first(const struct list *l)
+{
+    struct list_node *n = list_first(l);
+    return n ? container_of(n, struct hub_channel, link) : NULL;
 }
 
 static void channel_free(struct hub *h, struct hub_channel *c)
 {
     map_remove(&h->map, &c->node);
-    list_remove(&h->channels, &c->link);
+    list_remove(c->in, &c->link);
     free(c);
 }
 
@@ -47,7 +65,9 @@ void hub_free(struct hub *h)
     if (!h)
         return;
     assert(h->joined == 0);
-    list_each(&h->channels, n) channel_free(h, container_of(n, struct hub_channel, link));
+    struct list *const all[] = {&h->done, &h->fresh, &h->again};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        list_each(all[i], n) channel_free(h, container_of(n, struct hub_channel, link));
     map_deinit(&h->map);
     free(h);
 }
@@ -67,24 +87,40 @@ static struct hub_channel *channel_new(struct hub *h, struct slice name)
 {
     assert(name.len > 0);
     struct hub_channel *c = sg_calloc(1, sizeof *c + name.len);
-    c->round = h->round;
     memcpy(c->name, name.ptr, name.len);
     c->node.key = slice_of(c->name, name.len);
     list_init(&c->members);
     map_insert(&h->map, &c->node);
-    list_append(&h->channels, &c->link);
+    put(&h->again, c);
     return c;
 }
 
-/* One command per channel: on a cluster, channels of several slots must not share one. */
-static void subscribe(struct hub *h, const struct hub_channel *c)
+static bool is_subscribed(const struct hub *h, const struct hub_channel *c)
 {
+    return c->in == &h->done && link_state(h->link) == LINK_UP;
+}
+
+bool hub_subscribed(const struct hub *h, const struct hub_member *m)
+{
+    return m->channel && is_subscribed(h, m->channel);
+}
+
+static bool may_subscribe(const struct hub *h)
+{
+    return link_state(h->link) == LINK_UP && h->unconfirmed < HUB_UNCONFIRMED_MAX;
+}
+
+/* One command per channel: on a cluster, channels of several slots must not share one. */
+static void subscribe(struct hub *h, struct hub_channel *c)
+{
+    put(&h->done, c);
+    h->unconfirmed++;
     link_send(h->link, 2, (struct slice[]){SLICE_LIT("SSUBSCRIBE"), c->node.key});
 }
 
 static void unsubscribe(struct hub *h, struct hub_channel *c)
 {
-    if (link_state(h->link) != LINK_UP)
+    if (!is_subscribed(h, c))
         return;
     link_send(h->link, 2, (struct slice[]){SLICE_LIT("SUNSUBSCRIBE"), c->node.key});
     c->leaving++;
@@ -109,7 +145,10 @@ void hub_join(struct hub *h, struct slice channel, struct hub_member *m)
     if (!first)
         return;
     h->joined++;
-    subscribe(h, c);
+    if (may_subscribe(h))
+        subscribe(h, c);
+    else
+        put(link_state(h->link) == LINK_UP ? &h->fresh : &h->again, c);
 }
 
 void hub_leave(struct hub *h, struct hub_member *m)
@@ -158,40 +197,41 @@ static void call_resync(struct hub_member *m, struct slice payload)
     m->on_resync(m);
 }
 
-static void resubscribe(struct hub *h, struct hub_channel *c)
+/* pump subscribes what waits for it, as far as the confirmations that are under way allow. Callbacks may add channels and take
+ * channels away. */
+static void pump(struct hub *h)
 {
-    if (c->members.count == 0)
-        return;
-    subscribe(h, c);
-    walk(h, c, call_resync, SLICE_NONE);
+    struct hub_channel *c;
+    while (may_subscribe(h) && (c = h->fresh.count ? first(&h->fresh) : first(&h->again))) {
+        if (c->members.count == 0) { /* left, and Redis has still to confirm it */
+            put(&h->done, c);
+            continue;
+        }
+        subscribe(h, c);
+        walk(h, c, call_resync, SLICE_NONE);
+    }
 }
 
-/* What the connection before had left unconfirmed will never be confirmed. */
-static void forget_leaving(struct hub *h)
+/* A new connection has no subscriptions. What the one before had left unconfirmed will never be confirmed. */
+static void begin_again(struct hub *h)
 {
-    list_each(&h->channels, n)
-    {
-        struct hub_channel *c = container_of(n, struct hub_channel, link);
+    struct hub_channel *c;
+    h->unconfirmed = 0;
+    while ((c = first(&h->fresh)))
+        put(&h->again, c);
+    while ((c = first(&h->again))) /* behind those that were earlier, so that the order stays */
+        put(&h->done, c);
+    while ((c = first(&h->done))) {
+        put(&h->again, c);
         c->leaving = 0;
         release(h, c);
     }
 }
 
-/* Callbacks may add channels, at the tail, and take channels away. Those that are done are moved to the tail, so the walk is
- * over when a channel of this round is at the front. */
 void hub_on_up(struct hub *h)
 {
-    forget_leaving(h);
-    h->round++;
-    for (struct list_node *n; (n = list_first(&h->channels));) {
-        struct hub_channel *c = container_of(n, struct hub_channel, link);
-        if (c->round == h->round)
-            return;
-        c->round = h->round;
-        list_remove(&h->channels, n);
-        list_append(&h->channels, n);
-        resubscribe(h, c);
-    }
+    begin_again(h);
+    pump(h);
 }
 
 /* --- pushes --- */
@@ -204,9 +244,17 @@ static void on_left(struct hub *h, struct slice channel)
     if (c->leaving > 0) {
         c->leaving--;
         release(h, c);
-    } else {
-        resubscribe(h, c);
+    } else if (c->in == &h->done) {
+        put(&h->again, c);
+        pump(h);
     }
+}
+
+static void on_confirmed(struct hub *h)
+{
+    if (h->unconfirmed > 0)
+        h->unconfirmed--;
+    pump(h);
 }
 
 static void on_message(struct hub *h, struct slice channel, struct slice payload)
@@ -223,7 +271,9 @@ bool hub_on_push(struct hub *h, const struct reply *push)
         on_message(h, channel, reply_at(push, 2)->text);
     else if (slice_eq(kind, SLICE_LIT("sunsubscribe")))
         on_left(h, channel);
-    else if (!slice_eq(kind, SLICE_LIT("ssubscribe")))
+    else if (slice_eq(kind, SLICE_LIT("ssubscribe")))
+        on_confirmed(h);
+    else
         return false;
     return true;
 }

@@ -18,19 +18,25 @@ struct hub_member {
 
     /* The payload is valid during the call. */
     void (*on_message)(struct hub_member *m, struct slice payload);
-    /* The link came (back) up and the channel was subscribed again just now, in the same pipeline: a read sent from here sees
-     * everything that the channel may have missed. */
+    /* The channel was subscribed just now, later than it was joined: the link came (back) up, or very many had to be before it. A
+     * read sent from here, in the same pipeline, sees everything that the channel may have missed. */
     void (*on_resync)(struct hub_member *m);
 };
 
 struct hub *hub_new(struct link *l);
 void hub_free(struct hub *h); /* members must have left; not from inside a callback */
 /* hub_join: subscribes at once when the link is up (a read command sent after this call is answered after the subscription is
- * in force); otherwise when it comes up. on_resync is called for link (re)connects only, not for the join itself. */
+ * in force), unless HUB_UNCONFIRMED_MAX subscriptions wait for Redis' word; otherwise when it comes up. on_resync is called for
+ * what did not happen at once, not for the join itself. */
 void hub_join(struct hub *h, struct slice channel, struct hub_member *m);
+/* Confirmations fill Redis' output buffer, which it bounds: no more than these are under way. */
+enum { HUB_UNCONFIRMED_MAX = 1000 };
+/* hub_subscribed: the subscription was sent on the link as it is; before that a read may miss what comes after it. */
+bool hub_subscribed(const struct hub *h, const struct hub_member *m);
 void hub_leave(struct hub *h, struct hub_member *m);
 size_t hub_channels(const struct hub *h);
-/* Called by the owner of the link's events. */
+/* Called by the owner of the link's events. The channels joined first are subscribed before it returns, the rest as Redis confirms
+ * them. */
 void hub_on_up(struct hub *h);
 /* hub_on_push: true when the push was a pub/sub one (smessage, ssubscribe, sunsubscribe) and was handled. A sunsubscribe
  * that we did not ask for (slot migration, failover) subscribes again and resyncs that channel's members. */

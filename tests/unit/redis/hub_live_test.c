@@ -320,32 +320,98 @@ static void test_other_pushes_are_not_ours(void)
     teardown(&f);
 }
 
-static void test_many_channels(void)
+enum { MANY = 2 * HUB_UNCONFIRMED_MAX + 500 };
+
+static int subscribed(const struct fixture *f, const struct listener *l)
 {
-    enum { N = 2000 };
-    static struct listener l[N];
-    struct fixture f;
+    int count = 0;
+    for (int i = 0; i < MANY; i++)
+        count += hub_subscribed(f->hub, &l[i].member);
+    return count;
+}
+
+/* join_many joins all and waits until all are subscribed. */
+static void join_many(struct fixture *f, struct listener *l)
+{
+    char name[32];
+    for (int i = 0; i < MANY; i++) {
+        l[i] = listener(f);
+        snprintf(name, sizeof name, "t:{%d}", i);
+        hub_join(f->hub, slice_str(name), &l[i].member);
+    }
+    CU_ASSERT_EQUAL(subscribed(f, l), HUB_UNCONFIRMED_MAX);
+    while (subscribed(f, l) < MANY)
+        settle(f);
+}
+
+static void publish_to_many(struct fixture *f, struct listener *l)
+{
     char name[32];
     int messages = 0;
-    setup(&f, NULL);
-    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
-    for (int i = 0; i < N; i++) {
-        l[i] = listener(&f);
+    for (int i = 0; i < MANY; i++) {
         snprintf(name, sizeof name, "t:{%d}", i);
-        hub_join(f.hub, slice_str(name), &l[i].member);
-        publish(&f, slice_str(name), name);
+        l[i].messages = 0;
+        publish(f, slice_str(name), name);
     }
-    settle(&f);
-    for (int i = 0; i < N; i++) {
+    settle(f);
+    for (int i = 0; i < MANY; i++) {
         snprintf(name, sizeof name, "t:{%d}", i);
         messages += l[i].messages == 1 && strcmp(l[i].last, name) == 0;
-        hub_leave(f.hub, &l[i].member);
     }
-    CU_ASSERT_EQUAL(messages, N);
+    CU_ASSERT_EQUAL(messages, MANY);
+}
+
+static void leave_many(struct fixture *f, struct listener *l)
+{
+    for (int i = 0; i < MANY; i++)
+        hub_leave(f->hub, &l[i].member);
+}
+
+/* Who had to wait for Redis' word is told when it is subscribed. */
+static void test_many_channels(void)
+{
+    static struct listener l[MANY];
+    struct fixture f;
+    setup(&f, NULL);
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    join_many(&f, l);
+    for (int i = 0; i < MANY; i++)
+        CU_ASSERT_EQUAL(l[i].resyncs, i < HUB_UNCONFIRMED_MAX ? 0 : 1);
+    publish_to_many(&f, l);
+    leave_many(&f, l);
+    CU_ASSERT_EQUAL(channels_of(&f), 0);
+    teardown(&f);
+}
+
+/* The first that were joined are the first again on every connection, also after one that was lost in between. */
+static void test_many_channels_come_back(void)
+{
+    static struct listener l[MANY];
+    struct fixture f;
+    setup(&f, NULL);
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    join_many(&f, l);
+    for (int times = 0; times < 2; times++) {
+        int ups = f.ups;
+        for (int i = 0; i < MANY; i++)
+            l[i].resyncs = 0;
+        link_rebuild(f.link, "as a test");
+        CU_ASSERT_TRUE(loop_until(f.base, &f.ups, ups + 1));
+        CU_ASSERT_EQUAL(subscribed(&f, l), HUB_UNCONFIRMED_MAX);
+        for (int i = 0; i < MANY; i++)
+            CU_ASSERT_EQUAL(l[i].resyncs, i < HUB_UNCONFIRMED_MAX ? 1 : 0);
+    }
+    hub_leave(f.hub, &l[MANY - 1].member); /* not subscribed yet, so there is nothing to be unsubscribed */
+    while (subscribed(&f, l) < MANY - 1)
+        settle(&f);
+    hub_join(f.hub, SLICE_LIT("t:{2499}"), &l[MANY - 1].member);
+    publish_to_many(&f, l);
+    leave_many(&f, l);
     CU_ASSERT_EQUAL(channels_of(&f), 0);
     teardown(&f);
 }
 
 UNIT_MAIN("redis/hub_live", UNIT(test_messages_reach_their_members), UNIT(test_leaving_and_joining_in_quick_succession),
           UNIT(test_leaving_inside_callbacks), UNIT(test_resync_after_return), UNIT(test_leaving_inside_resync),
-          UNIT(test_subscription_taken_away), UNIT(test_other_pushes_are_not_ours), UNIT(test_many_channels))
+          UNIT(test_subscription_taken_away), UNIT(test_other_pushes_are_not_ours), UNIT(test_many_channels),
+          UNIT(test_many_channels_come_back))
