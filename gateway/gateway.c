@@ -84,6 +84,7 @@ static void on_down(void *arg, const char *why)
     r->g.redis_up = false;
     metrics[METRIC_REDIS_UP] = 0;
     metric_add(METRIC_REDIS_LOSSES, 1);
+    items_link_down(r->g.items);
     log_warn("redis link is down: %s", why);
 }
 

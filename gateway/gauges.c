@@ -28,6 +28,7 @@ static void refresh_link(const struct gateway *g)
     metric_add(METRIC_REDIS_PUSHES, (int64_t)(now->pushes - taken.pushes));
     metric_add(METRIC_REDIS_BYTES_OUT, (int64_t)(now->bytes_out - taken.bytes_out));
     metric_add(METRIC_REDIS_BYTES_IN, (int64_t)(now->bytes_in - taken.bytes_in));
+    metric_add(METRIC_REDIS_YOUNG_LOSSES, (int64_t)(now->young_losses - taken.young_losses));
     metric_add(METRIC_REDIS_PROTOCOL_ERRORS, (int64_t)(now->protocol_errors - taken.protocol_errors));
     taken = *now;
 }

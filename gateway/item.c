@@ -15,7 +15,11 @@ enum {
     NAME_BYTES_MAX = 512,
     RETRY_MS = 1000,            /* after a read that Redis answered with something unusable */
     SUBS_PER_CONN_MAX = 100000, /* with its requests: what one peer can make us remember */
-    SWEEPS_PER_TICK_MAX = 1000
+    SWEEPS_MAX = 1000,          /* per tick, and in flight */
+    IN_VAIN_FREE = 32,
+    BARRED_LOOK_MIN_MS = 2000, /* doubling */
+    BARRED_LOOK_MAX_MS = 60 * 1000,
+    BARRED_MS = 15 * 60 * 1000 /* then it is tried whether Redis lets it through by now */
 };
 
 struct items {
@@ -26,7 +30,11 @@ struct items {
     struct list idle;      /* struct item without users, longest first */
     struct list deadlines; /* struct request, oldest first: all wait equally long */
     struct list refused;   /* struct item whose read Redis refused; tried again after a while */
-    int64_t sweep_credit;  /* items that may be swept now, times the sweep interval in ms */
+    struct reads reads;
+    bool going_on;        /* inside go_on */
+    bool link_full;       /* the link did not take a read */
+    size_t sweeping;      /* questions of the sweep in flight */
+    int64_t sweep_credit; /* items that may be swept now, times the sweep interval in ms */
 };
 
 static const struct item_kind *kind_of(const struct item *i)
@@ -46,6 +54,7 @@ struct items *items_new(struct gateway *g)
     list_init(&r->idle);
     list_init(&r->deadlines);
     list_init(&r->refused);
+    reads_init(&r->reads);
     return r;
 }
 
@@ -58,6 +67,9 @@ static void item_free(struct item *i)
         hub_leave(i->gw->hub, &i->member);
     map_remove(&r->by_key, &i->by_key);
     list_remove(&r->all, &i->all);
+    reads_done(&r->reads, &i->read);
+    metric_add(METRIC_NAMES_STALE, -(i->state != ITEM_READY));
+    metric_add(METRIC_NAMES_TOO_LARGE, -i->barred);
     if (list_linked(&i->refused))
         list_remove(&r->refused, &i->refused);
     if (list_linked(&i->idle))
@@ -111,8 +123,13 @@ static void on_message(struct hub_member *m, struct slice payload)
         i->retry_ms = 0;
         item_want_read(i);
     }
-    if (i->state != ITEM_READY || e.rev <= i->rev)
-        return; /* the read that is under way contains it, or it is old */
+    if (i->state != ITEM_READY)
+        return;            /* the read that is under way contains it */
+    if (e.rev <= i->rev) { /* one link keeps the order, so what is held is not what Redis holds any more */
+        i->back = true;
+        item_missed(i, READ_BACK);
+        return;
+    }
     metric_add(METRIC_CHANGES, 1);
     turn_change(link_heard_us(i->gw->link));
     if (i->gw->untold != i)
@@ -150,20 +167,26 @@ void item_init(struct item *i, struct gateway *g, enum kind kind, struct slice n
     list_init(&i->requests);
 }
 
+static void join(struct item *i)
+{
+    char channel[1024];
+    size_t len = store_channel(i->gw->store, i->name, channel, sizeof(channel));
+    hub_join(i->gw->hub, slice_of(channel, len), &i->member);
+}
+
 static struct item *find_or_create(struct items *r, enum kind kind, struct slice name)
 {
     struct item *i = find(r, kind, name);
     if (i)
         return i;
-    char channel[1024];
     i = (kind == KIND_VAR ? &item_var_kind : &item_list_kind)->create(r->g, name);
     map_insert(&r->by_key, &i->by_key);
     list_append(&r->all, &i->all);
     i->idle_since_ms = gateway_now_ms();
     list_append(&r->idle, &i->idle);
     metric_add(METRIC_NAMES, 1);
-    size_t len = store_channel(r->g->store, name, channel, sizeof(channel));
-    hub_join(r->g->hub, slice_of(channel, len), &i->member);
+    metric_add(METRIC_NAMES_STALE, 1);
+    join(i);
     return i;
 }
 
@@ -197,11 +220,100 @@ bool items_known(struct items *r, enum kind kind, struct slice name)
 
 /* --- reading --- */
 
+/* A name is stale while Redis may have another state that nobody told us. */
+static void set_state(struct item *i, enum item_state state)
+{
+    metric_add(METRIC_NAMES_STALE, (state != ITEM_READY) - (i->state != ITEM_READY));
+    i->state = state;
+}
+
+static void retry_at(struct item *i, int64_t when_ms)
+{
+    i->retry_ms = when_ms;
+    if (!list_linked(&i->refused))
+        list_append(&i->gw->items->refused, &i->refused);
+}
+
+void item_retry_later(struct item *i)
+{
+    retry_at(i, gateway_now_ms() + RETRY_MS);
+}
+
+/* A read must be behind the subscription, or it misses what comes between the two. Of a barred name only the size is asked for. */
+static bool may_read(const struct item *i)
+{
+    const struct gateway *g = i->gw;
+    return !i->reading && g->redis_up && link_state(g->link) == LINK_UP &&
+           (i->barred || hub_subscribed(g->hub, &i->member)) && i->retry_ms <= gateway_now_ms();
+}
+
+/* Begins the reads that fit into the window now. One that the link does not take ends it: it is full with other things. */
+static void go_on(struct items *r)
+{
+    struct read *one;
+    if (r->going_on)
+        return;
+    r->going_on = true;
+    r->link_full = false;
+    while (!r->link_full && (one = reads_next(&r->reads))) {
+        struct item *i = container_of(one, struct item, read);
+        if (may_read(i))
+            kind_of(i)->read(i);
+        if (!i->reading)
+            reads_done(&r->reads, one);
+    }
+    r->going_on = false;
+}
+
+static void fail_requests(struct item *i, const char *text)
+{
+    struct list_node *n;
+    while ((n = list_first(&i->requests)))
+        request_fail(container_of(n, struct request, in_item), ERROR_OTHER, text);
+}
+
+/* It is nobody's fault, so it does not count against the peer. */
+static void tell_void(struct sub *s, const char *text)
+{
+    struct conn *c = s->key.conn;
+    struct buf *out = &c->gw->scratch;
+    struct slice id = s->watch ? watch_id(s->watch) : SLICE_NONE;
+    buf_reset(out);
+    metric_add(METRIC_ERRORS_8, 1);
+    conn_answer_scratch(c, c->dialect->error(out, ERROR_OTHER, slice_str(text), s->item->kind, s->item->name, id));
+}
+
+static const char too_large[] = "value too large", damaged_data[] = ITEM_DAMAGED_TEXT;
+
+static void tell_too_large(struct sub *s)
+{
+    tell_void(s, too_large);
+}
+
+static void tell_damaged(struct sub *s)
+{
+    tell_void(s, damaged_data);
+}
+
+/* What Redis holds cannot be known for now: subscribers keep what they hold and are told once that it is void, whoever asks is
+ * refused. */
+static void item_void(struct item *i, void (*tell)(struct sub *s))
+{
+    items_settle(i->gw);
+    set_state(i, ITEM_LOADING);
+    i->told_void = true;
+    kind_of(i)->each_sub(i, tell);
+}
+
 void item_want_read(struct item *i)
 {
-    if (i->reading || !i->gw->redis_up || i->retry_ms > gateway_now_ms())
+    struct items *r = i->gw->items;
+    if (i->barred)
+        fail_requests(i, too_large);
+    if (!may_read(i))
         return;
-    kind_of(i)->read(i);
+    reads_want(&r->reads, &i->read, i->requests.count > 0);
+    go_on(r);
 }
 
 static enum read_reason why_read(const struct item *i)
@@ -221,11 +333,117 @@ void item_read_begins(struct item *i)
     i->reads++;
 }
 
-void item_read_ends(struct item *i, bool answered)
+size_t item_room(const struct item *i)
 {
+    return i->barred ? 0 : i->read.room;
+}
+
+/* What was in flight when the link was lost stays booked until items_link_down looks who it was. */
+static bool was_lost(const struct item *i, const struct store_result *r)
+{
+    return r->status == STORE_AWAY && link_state(i->gw->link) != LINK_UP;
+}
+
+/* Until somebody mends it. */
+static void item_damaged(struct item *i, struct slice text)
+{
+    if (!i->damaged) {
+        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "damaged data name=%s error=%s", log_value(i->name), log_value(text));
+        metric_add(METRIC_DAMAGED, 1);
+        i->damaged = true;
+        item_void(i, tell_damaged);
+    }
+    fail_requests(i, damaged_data);
+}
+
+bool item_healed(struct item *i)
+{
+    bool healed = i->told_void;
+    if (i->damaged)
+        log_info("damaged data was mended name=%s", log_value(i->name));
+    i->damaged = i->told_void = false;
+    return healed;
+}
+
+static void read_refused(struct item *i, const struct store_result *r)
+{
+    if (r->status == STORE_AWAY)
+        i->gw->items->link_full = true;
+    else if (r->status == STORE_REFUSED && r->refusal == REFUSAL_DATA)
+        item_damaged(i, r->text);
+    else
+        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "read failed name=%s error=%s", log_value(i->name), log_value(r->text));
+    item_retry_later(i);
+}
+
+static void look_later(struct item *i)
+{
+    int64_t wait_ms = 2 * i->barred_look_ms;
+    wait_ms = wait_ms < BARRED_LOOK_MAX_MS ? wait_ms : BARRED_LOOK_MAX_MS;
+    i->barred_look_ms = wait_ms > BARRED_LOOK_MIN_MS ? wait_ms : BARRED_LOOK_MIN_MS;
+    retry_at(i, gateway_now_ms() + i->barred_look_ms);
+}
+
+static void unbar(struct item *i)
+{
+    log_info("a name is read again that was too large name=%s", log_value(i->name));
+    metric_add(METRIC_NAMES_TOO_LARGE, -1);
+    i->barred = false;
+    i->retry_ms = 0;
+    join(i);
+    if (i->users) /* and the hub let it join; else on_resync does */
+        item_want_read(i);
+}
+
+/* It is smaller than what cut the link, or it is time to try whether Redis lets more through by now. */
+static void barred_looked(struct item *i, size_t bytes)
+{
+    if (bytes < i->barred_bytes || i->barred_until_ms <= gateway_now_ms())
+        unbar(i);
+    else
+        look_later(i);
+}
+
+bool item_read_ends(struct item *i, const struct store_result *r, size_t larger)
+{
+    struct items *all = i->gw->items;
     i->reading = false;
-    if (answered)
+    if (was_lost(i, r))
+        return false; /* on_resync reads again */
+    reads_done(&all->reads, &i->read);
+    bool good = r->status == STORE_OK;
+    if (!good) {
+        read_refused(i, r);
+    } else if (i->barred) {
+        barred_looked(i, larger);
+        good = false;
+    } else {
         i->reads_done = i->reads;
+        if (!larger) {
+            i->read.blame = 0;
+            i->barred_look_ms = 0;
+        }
+    }
+    go_on(all);
+    return good;
+}
+
+/* Reasons that come from what somebody published: anybody who may publish can make them up, as often as he likes. */
+static bool is_doubt(enum read_reason why)
+{
+    return why == READ_GAP || why == READ_BACK || why == READ_MALFORMED;
+}
+
+bool item_found(struct item *i, int64_t rev)
+{
+    bool back = i->back || rev < i->rev;
+    bool in_vain = i->state == ITEM_STALE && is_doubt(i->missed) && rev == i->rev;
+    i->in_vain = in_vain ? i->in_vain + 1 : 0;
+    i->doubt_ms = i->in_vain > IN_VAIN_FREE ? gateway_now_ms() + RETRY_MS : 0;
+    i->back = false;
+    i->rev = rev;
+    set_state(i, ITEM_READY);
+    return back;
 }
 
 bool item_unknown(const struct item *i)
@@ -233,67 +451,47 @@ bool item_unknown(const struct item *i)
     return !i->exists && !item_declared(i);
 }
 
-static void tell_damaged(struct sub *s)
-{
-    struct conn *c = s->key.conn;
-    struct buf *out = &c->gw->scratch;
-    struct slice id = s->watch ? watch_id(s->watch) : SLICE_NONE;
-    buf_reset(out);
-    metric_add(METRIC_ERRORS_8, 1); /* nobody's fault: not counted against the peer */
-    conn_answer_scratch(
-        c, c->dialect->error(out, ERROR_OTHER, SLICE_LIT(ITEM_DAMAGED_TEXT), s->item->kind, s->item->name, id));
-}
-
-/* Nothing true is known until somebody mends it: subscribers keep what they hold and are told once that it is void, whoever
- * asks is refused. */
-static void item_damaged(struct item *i, struct slice text)
-{
-    struct list_node *n;
-    if (!i->damaged) {
-        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "damaged data name=%s error=%s", log_value(i->name), log_value(text));
-        metric_add(METRIC_DAMAGED, 1);
-        items_settle(i->gw);
-        i->damaged = true;
-        i->state = ITEM_LOADING;
-        kind_of(i)->each_sub(i, tell_damaged);
-    }
-    while ((n = list_first(&i->requests)))
-        request_fail(container_of(n, struct request, in_item), ERROR_OTHER, ITEM_DAMAGED_TEXT);
-}
-
-bool item_healed(struct item *i)
-{
-    bool healed = i->damaged;
-    if (healed)
-        log_info("damaged data was mended name=%s", log_value(i->name));
-    i->damaged = false;
-    return healed;
-}
-
-void item_read_failed(struct item *i, const struct store_result *r)
-{
-    if (r->status == STORE_AWAY)
-        return; /* on_resync reads again */
-    if (r->status == STORE_REFUSED && r->refusal == REFUSAL_DATA)
-        item_damaged(i, r->text);
-    else
-        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "read failed name=%s error=%s", log_value(i->name), log_value(r->text));
-    item_retry_later(i);
-}
-
-void item_retry_later(struct item *i)
-{
-    i->retry_ms = gateway_now_ms() + RETRY_MS;
-    if (!list_linked(&i->refused))
-        list_append(&i->gw->items->refused, &i->refused);
-}
-
 void item_missed(struct item *i, enum read_reason why)
 {
     if (i->state == ITEM_READY)
-        i->state = ITEM_STALE;
+        set_state(i, ITEM_STALE);
     i->missed = why;
-    item_want_read(i);
+    if (is_doubt(why) && i->doubt_ms > gateway_now_ms())
+        retry_at(i, i->doubt_ms);
+    else
+        item_want_read(i);
+}
+
+/* Its answer cut the link each time, for everybody. Its changes would do the same, so they are not listened to either. */
+static void bar(struct item *i)
+{
+    i->barred = true;
+    i->barred_until_ms = gateway_now_ms() + BARRED_MS;
+    i->barred_bytes = i->read.expect;
+    i->read.expect = 0;
+    i->read.blame = READS_BLAME_MAX / 2; /* one more loss will do */
+    metric_add(METRIC_NAMES_TOO_LARGE, 1);
+    log_error("a name is too large for Redis' client-output-buffer-limit name=%s bytes=%zu", log_value(i->name),
+              i->barred_bytes);
+    i->exists = false; /* as far as anybody may know */
+    hub_leave(i->gw->hub, &i->member);
+    look_later(i);
+    item_void(i, tell_too_large);
+    fail_requests(i, too_large);
+}
+
+void items_link_down(struct items *r)
+{
+    struct read *culprit = reads_lost(&r->reads);
+    list_each(&r->all, n)
+    {
+        struct item *i = container_of(n, struct item, all);
+        if (i->state == ITEM_READY)
+            set_state(i, ITEM_STALE);
+        i->missed = READ_RECONNECT;
+    }
+    if (culprit)
+        bar(container_of(culprit, struct item, read));
 }
 
 void item_bad_change(const struct item *i, const char *what)
@@ -309,7 +507,7 @@ void item_lose_sub(struct sub *s)
 
 void item_flush_sub(struct sub *s)
 {
-    if (!s->item->damaged) /* what is true then will be told whole */
+    if (!s->item->told_void) /* what is true then will be told whole */
         kind_of(s->item)->flush_sub(s);
 }
 
@@ -545,7 +743,7 @@ static void free_idle(struct items *r, int64_t now)
     {
         struct item *i = container_of(n, struct item, idle);
         bool worth_keeping = i->exists || item_declared(i);
-        if (i->reading || i->sweeping || (worth_keeping && now - i->idle_since_ms < r->g->opt->linger_ms))
+        if (i->reading || i->sweeping || i->barred || (worth_keeping && now - i->idle_since_ms < r->g->opt->linger_ms))
             continue;
         item_free(i);
     }
@@ -555,6 +753,7 @@ static void on_swept(void *arg, const struct store_result *res, const struct sto
 {
     struct item *i = arg;
     i->sweeping = false;
+    i->gw->items->sweeping--;
     if (res->status != STORE_OK || i->state != ITEM_READY)
         return;
     int64_t rev = i->kind == KIND_VAR ? st->var_rev : st->list_rev;
@@ -572,17 +771,20 @@ static void sweep(struct items *r)
 {
     int64_t each = r->g->opt->sweep_interval_ms;
     r->sweep_credit += (int64_t)r->all.count * ITEMS_TICK_MS;
-    if (r->sweep_credit > SWEEPS_PER_TICK_MAX * each)
-        r->sweep_credit = SWEEPS_PER_TICK_MAX * each;
-    for (size_t left = r->all.count; r->sweep_credit >= each && left > 0; left--) {
+    if (r->sweep_credit > SWEEPS_MAX * each)
+        r->sweep_credit = SWEEPS_MAX * each;
+    for (size_t left = r->all.count; r->sweep_credit >= each && left > 0 && r->sweeping < SWEEPS_MAX; left--) {
         r->sweep_credit -= each;
         struct list_node *n = list_pop(&r->all);
         list_append(&r->all, n);
         struct item *i = container_of(n, struct item, all);
         if (kind_of(i)->tick)
             kind_of(i)->tick(i, gateway_now_ms());
-        if (i->state == ITEM_READY && !i->sweeping && r->g->redis_up) {
+        if (i->state != ITEM_READY) {
+            item_want_read(i); /* waits for its turn already, unless something went wrong */
+        } else if (!i->sweeping && r->g->redis_up) {
             i->sweeping = true;
+            r->sweeping++;
             store_state(r->g->store, i->name, on_swept, i);
         }
     }

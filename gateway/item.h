@@ -9,6 +9,7 @@
 #define SYNCGATE_GATEWAY_ITEM_H
 
 #include "gateway/conn.h"
+#include "gateway/reads.h"
 #include "redis/change.h"
 
 struct items; /* the registry of one gateway */
@@ -28,7 +29,8 @@ enum read_reason {
     READ_GAP,       /* a change was lost */
     READ_RECONNECT, /* changes may have been lost: the link, or its subscription, was away */
     READ_SWEEP,     /* revisions differ */
-    READ_MALFORMED  /* a change could not be applied */
+    READ_MALFORMED, /* a change could not be applied */
+    READ_BACK       /* a change that is not newer than what is held: Redis went back */
 };
 
 struct item {
@@ -39,14 +41,23 @@ struct item {
     bool exists;   /* in Redis, as of `rev` */
     bool reading;  /* a read is in flight and holds this item */
     bool sweeping; /* so does the sweep's question */
-    bool damaged;  /* so Redis said: subscribers were told, nothing is known, and the next good read tells them all */
-    bool confirm;  /* somebody asks for a name that is not there as far as we know: read before that is said */
+    bool damaged;  /* so Redis said */
+    bool
+        told_void; /* subscribers were told that what they hold is void: the next good read tells them all the whole state */
+    bool barred;  /* its answers cut the link: not subscribed to, and asked for its size alone, until it is smaller */
+    bool back;    /* Redis went back since `rev`: a revision of the next answer says nothing about what is held */
+    bool confirm; /* somebody asks for a name that is not there as far as we know: read before that is said */
     enum read_reason missed; /* STALE: why */
     uint64_t reads;          /* begun; the one in flight has this number */
     uint64_t reads_done;     /* number of the last one that was answered */
     int64_t rev;
     int64_t retry_ms; /* when a read that Redis refused may be tried again; 0: now */
-    size_t users;     /* subscriptions and requests */
+    int64_t doubt_ms; /* until then a change is no reason to read at once: too many were not; 0: no such time */
+    unsigned in_vain; /* reads in a row over a change that found nothing new */
+    struct read read;
+    size_t barred_bytes;                     /* which cut the link */
+    int64_t barred_until_ms, barred_look_ms; /* the next try at all; how long it waits between two looks at its size */
+    size_t users;                            /* subscriptions and requests */
     int64_t idle_since_ms;
     struct hub_member member;
     struct list requests;     /* struct request, in order of arrival */
@@ -99,6 +110,8 @@ void items_free(struct items *r);
 /* items_tick: deadlines, lingering, the sweep. Call every ITEMS_TICK_MS. */
 enum { ITEMS_TICK_MS = 100 };
 void items_tick(struct items *r);
+/* items_link_down: every name may change unheard from now on. Call it after the reads that were in flight got their answer. */
+void items_link_down(struct items *r);
 
 /* items_known: the name is known here. False: only Redis can tell, even if it did not have the name a moment ago. */
 bool items_known(struct items *r, enum kind kind, struct slice name);
@@ -122,16 +135,20 @@ void items_revoke(struct conn *c);
 void item_init(struct item *i, struct gateway *g, enum kind kind, struct slice name);
 /* item_declared: the configuration declares the name, so it is known even when Redis does not have it. */
 bool item_declared(const struct item *i);
-/* item_want_read reads from Redis again unless a read is in flight or the link is away (then its return does). */
+/* item_want_read reads from Redis again, when it is this item's turn (reads.h), unless a read is in flight or the link is away (then
+ * its return does). */
 void item_want_read(struct item *i);
-/* item_read_begins, item_read_ends: bookkeeping around a read. */
+/* item_read_begins, item_read_ends: bookkeeping around a read. The answer may take item_room bytes; larger: bytes that it had no room
+ * for, 0: none. i->read.expect is the kind's to keep. False: there is nothing in it to be used; what has to follow is done. */
 void item_read_begins(struct item *i);
-void item_read_ends(struct item *i, bool answered);
+size_t item_room(const struct item *i);
+bool item_read_ends(struct item *i, const struct store_result *r, size_t larger);
+/* item_found: what the read says is of this revision; the item is READY. True: Redis went back, so revisions that were told are of
+ * another life. */
+bool item_found(struct item *i, int64_t rev);
 /* item_unknown: not in Redis and not declared, as far as is known here. */
 bool item_unknown(const struct item *i);
-/* item_read_failed: bookkeeping for a read that got no usable answer. Damaged data is told to whoever waits or follows. */
-void item_read_failed(struct item *i, const struct store_result *r);
-/* item_healed: the state was read; true when it had been called damaged, so that all have to be told it whole. */
+/* item_healed: the state was read; true when it had been called void, so that all have to be told it whole. */
 bool item_healed(struct item *i);
 void item_retry_later(struct item *i);
 /* item_flush_sub queues the newest state for a subscription that missed something. */
@@ -141,7 +158,7 @@ void item_lose_sub(struct sub *s);
 /* items_settle tells subscribers what was held back to be told together with what else arrives in this turn. To be called
  * before anything else is queued for anybody, so that the order in which Redis told us is the order in which they are. */
 void items_settle(struct gateway *g);
-/* item_missed: a change was lost; serve the old state and read again. */
+/* item_missed: a change was lost; serve the old state and read again: at once, unless that was in vain very often. */
 void item_missed(struct item *i, enum read_reason why);
 /* item_bad_change: bytes from Redis were not what they should be. */
 void item_bad_change(const struct item *i, const char *what);
@@ -165,7 +182,7 @@ void item_error(struct conn *c, const struct item *i, enum error_code code, cons
 struct item_kind {
     struct item *(*create)(struct gateway *g, struct slice name);
     void (*destroy)(struct item *i);
-    void (*read)(struct item *i);                          /* starts the read; sets i->reading */
+    void (*read)(struct item *i); /* starts the read, if there is anything to be read; sets i->reading */
     void (*apply)(struct item *i, const struct change *e); /* READY, and e->rev is newer */
     void (*subscribe)(struct conn *c, struct item *i, const struct slice *id);
     void (*get)(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size);

@@ -9,7 +9,7 @@
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 
-enum { RANGES_PER_READ = 64, IDS_PER_READ = 256, ID_BYTES_MAX = 256 };
+enum { RANGES_PER_READ = 64, IDS_PER_READ = 256, ID_BYTES_MAX = 256, ROOM_MAX = READS_WINDOW_MAX / 4 };
 
 static struct paged *paged_of(const struct item *i)
 {
@@ -61,14 +61,21 @@ static void serve(struct item *i)
     }
 }
 
+/* Most changes leave nothing to be read. */
+static void want(struct paged *p)
+{
+    struct item *i = &p->base;
+    if (i->state != ITEM_READY || i->confirm || views_incomplete(&p->views) || watches_incomplete(&p->watches))
+        item_want_read(i);
+}
+
 /* After anything changed. */
 static void settle(struct paged *p)
 {
     views_settle(&p->views);
     watches_settle(&p->watches);
     serve(&p->base);
-    if (p->base.state == ITEM_READY)
-        item_want_read(&p->base);
+    want(p);
 }
 
 /* --- changes --- */
@@ -183,10 +190,8 @@ static void make_plan(struct plan *plan, struct paged *p)
 static void adopt(struct paged *p, const struct store_list *read)
 {
     /* A list that went back has lower revisions than its readers were told: begin again with everybody. */
-    bool back = read->rev < p->base.rev;
-    p->base.rev = read->rev;
+    bool back = item_found(&p->base, read->rev);
     p->base.exists = read->exists;
-    p->base.state = ITEM_READY;
     if (back)
         p->replaced_rev = 0;
     views_rewind(&p->views, read->rev);
@@ -229,20 +234,32 @@ static void fill(struct paged *p, const struct list_read *asked, const struct st
             item_retry_later(&p->base);
         }
     for (size_t k = 0; k < read->nids && k < asked->plan.nids; k++)
-        watch_fill(p, asked->plan.ids[k], &read->ids[k]);
-    views_read_ends(&p->views);
+        if (read->ids[k].index != STORE_NOT_READ)
+            watch_fill(p, asked->plan.ids[k], &read->ids[k]);
+    views_read_ends(&p->views, read->larger > 0);
+}
+
+/* The rest of an answer that was cut comes with the next reads, each a part of it. A single item may need more. */
+static void make_room(struct read *r, size_t larger)
+{
+    size_t more = 4 * r->room < ROOM_MAX ? 4 * r->room : ROOM_MAX;
+    if (!larger)
+        return;
+    if (more > r->expect)
+        r->expect = more;
+    if (larger > r->expect)
+        r->expect = larger;
 }
 
 static void on_read(void *arg, const struct store_result *r, const struct store_list *read)
 {
     struct list_read *asked = arg;
     struct paged *p = asked->list;
-    item_read_ends(&p->base, r->status == STORE_OK);
-    if (r->status != STORE_OK) {
-        item_read_failed(&p->base, r);
+    if (!item_read_ends(&p->base, r, read->larger)) {
         free(asked);
         return;
     }
+    make_room(&p->base.read, read->larger);
     /* Replies and changes come in one order: a reply at another revision than ours means that changes were lost. */
     if (p->base.state != ITEM_READY || read->rev != p->base.rev)
         adopt(p, read);
@@ -271,8 +288,8 @@ static void read(struct item *i)
         at += plan.ids[k].len;
     }
     item_read_begins(i);
-    store_list_read(i->gw->store, i->name, asked->plan.ranges, plan.nranges, asked->plan.ids, plan.nids, on_read,
-                    asked);
+    const struct store_want want = {item_room(i), asked->plan.ranges, plan.nranges, asked->plan.ids, plan.nids};
+    store_list_read(i->gw->store, i->name, &want, on_read, asked);
 }
 
 /* --- subscribing --- */
@@ -291,7 +308,7 @@ static void ask(struct conn *c, struct item *i, bool subscribe, struct view *v, 
         watch_hold(w);
     request_new(i, c, subscribe, v, w);
     serve(i);
-    item_want_read(i);
+    want(paged_of(i));
     views_trim_crowd(&paged_of(i)->views);
 }
 

@@ -180,6 +180,7 @@ static void apply(struct item *i, const struct change *e)
     i->rev = e->rev;
     i->exists = e->op == CHANGE_VAR_SET;
     hold(v, i->exists ? e->value : SLICE_NONE);
+    i->read.expect = v->value_len;
     tell(v);
 }
 
@@ -195,18 +196,20 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
 {
     struct item *i = arg;
     struct var *v = var_of(i);
-    item_read_ends(i, r->status == STORE_OK);
-    if (r->status != STORE_OK) {
-        item_read_failed(i, r);
+    if (!item_read_ends(i, r, read->larger))
+        return;
+    if (read->larger) {
+        i->read.expect = read->larger;
+        item_want_read(i);
         return;
     }
     /* Whatever Redis holds is the truth, also when it went back (a restore, a failover that lost writes). */
     struct slice value = read->exists && value_is_valid(i, read->value) ? read->value : SLICE_NONE;
     items_settle(i->gw);
     bool healed = item_healed(i);
-    i->rev = read->rev;
+    (void)item_found(i, read->rev); /* whoever was told the old value is told the new one, if it is another */
     i->exists = read->exists;
-    i->state = ITEM_READY;
+    i->read.expect = value.len;
     if (differs(v, value) || healed) {
         hold(v, value);
         tell(v);
@@ -219,7 +222,7 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
 static void read(struct item *i)
 {
     item_read_begins(i);
-    store_var_read(i->gw->store, i->name, on_read, i);
+    store_var_read(i->gw->store, i->name, item_room(i), on_read, i);
 }
 
 /* --- subscribers --- */

@@ -43,6 +43,10 @@
     X(CLOSES_PEER_OTHER, "counter", "syncgate_closes_total", "by=\"peer\",code=\"other\"", "")                         \
     X(SUBSCRIPTIONS, "gauge", "syncgate_subscriptions", "", "Subscriptions of connected clients.")                     \
     X(NAMES, "gauge", "syncgate_names", "", "Names held in the cache.")                                                \
+    X(NAMES_STALE, "gauge", "syncgate_names_stale", "",                                                                \
+      "Of them, those that are not read yet or have to be read again: Redis may have a newer state.")                  \
+    X(NAMES_TOO_LARGE, "gauge", "syncgate_names_too_large", "",                                                        \
+      "Of them, those that are not read because their answers made Redis cut the link.")                               \
     X(MESSAGES_IN, "counter", "syncgate_messages_received_total", "", "Messages received from clients.")               \
     X(BYTES_IN, "counter", "syncgate_received_bytes_total", "", "Payload bytes received from clients.")                \
     X(MESSAGES_OUT, "counter", "syncgate_messages_sent_total", "", "Messages sent to clients.")                        \
@@ -73,6 +77,7 @@
     X(READS_RECONNECT, "counter", "syncgate_redis_reads_total", "reason=\"reconnect\"", "")                            \
     X(READS_SWEEP, "counter", "syncgate_redis_reads_total", "reason=\"sweep\"", "")                                    \
     X(READS_MALFORMED, "counter", "syncgate_redis_reads_total", "reason=\"malformed\"", "")                            \
+    X(READS_BACK, "counter", "syncgate_redis_reads_total", "reason=\"back\"", "")                                      \
     X(CONFLATED, "counter", "syncgate_conflated_total", "", "Updates that a slow reader got merged into a newer one.") \
     X(DIRTY, "gauge", "syncgate_dirty_subscriptions", "", "Subscriptions that wait for their reader.")                 \
     X(QUEUED_BYTES, "gauge", "syncgate_queued_bytes", "", "Bytes that wait in outgoing queues.")                       \
@@ -98,6 +103,8 @@
     X(REDIS_STATE_UP, "gauge", "syncgate_redis_link_state", "state=\"up\"", "")                                        \
     X(REDIS_CONNECTS, "counter", "syncgate_redis_link_connects_total", "", "Times the Redis link came up.")            \
     X(REDIS_LOSSES, "counter", "syncgate_redis_link_losses_total", "", "Times the Redis link was lost.")               \
+    X(REDIS_YOUNG_LOSSES, "counter", "syncgate_redis_link_young_losses_total", "",                                     \
+      "Times the Redis link was lost within 5 s of coming up.")                                                        \
     X(REDIS_DEAF, "counter", "syncgate_redis_link_deaf_total", "",                                                     \
       "Times the Redis link was rebuilt because it answered but heard nothing.")                                       \
     X(REDIS_PROTOCOL_ERRORS, "counter", "syncgate_redis_protocol_errors_total", "",                                    \

@@ -395,6 +395,17 @@ static bool want(const struct view *v, bool whole, struct store_range *range)
     return true;
 }
 
+bool views_incomplete(const struct views *vs)
+{
+    list_each(&vs->_all, n)
+    {
+        const struct view *v = in_all(n);
+        if (v->users && v->window.holes)
+            return true;
+    }
+    return false;
+}
+
 size_t views_want(struct views *vs, bool whole, struct store_range *ranges, size_t max)
 {
     size_t count = 0;
@@ -457,12 +468,12 @@ void views_fill(struct views *vs, int64_t start, struct entry *const *entries, s
     }
 }
 
-void views_read_ends(struct views *vs)
+void views_read_ends(struct views *vs, bool cut)
 {
     list_each(&vs->_all, n)
     {
         struct view *v = in_all(n);
-        v->greedy = v->asked && v->users && v->window.holes;
+        v->greedy = !cut && v->asked && v->users && v->window.holes;
         v->asked = false;
     }
 }

@@ -55,8 +55,10 @@ void views_settle(struct views *vs);
 size_t views_want(struct views *vs, bool whole, struct store_range *ranges, size_t max);
 /* views_fill: these entries stand at start … in the list. */
 void views_fill(struct views *vs, int64_t start, struct entry *const *entries, size_t count);
-/* views_read_ends: everything that views_want wanted was filled in. */
-void views_read_ends(struct views *vs);
+/* views_read_ends: everything that views_want wanted was filled in; cut: as far as it fitted into the answer. */
+void views_read_ends(struct views *vs, bool cut);
+/* views_incomplete: views_want has something to be read. */
+bool views_incomplete(const struct views *vs);
 
 /* --- one view --- */
 

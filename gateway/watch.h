@@ -53,6 +53,11 @@ void watches_settle(struct watches *ws);
 
 /* --- reads --- */
 
+/* watches_incomplete: watches_want has something to be read. */
+static inline bool watches_incomplete(const struct watches *ws)
+{
+    return ws->_unknown > 0;
+}
 /* watches_want writes at most `max` ids to be read, borrowed: of what is not known, or all when `whole`. Returns how many. */
 size_t watches_want(const struct watches *ws, bool whole, struct slice *ids, size_t max);
 /* watch_fill: this is what Redis has of the item. */

@@ -295,14 +295,25 @@ static bool root_of(struct op *op, struct slice name, struct slice *root)
 
 /* --- variables --- */
 
+/* [rev, nil, bytes] says how large a value is for which there was no room. */
+static bool read_larger(const struct reply *reply, size_t *larger)
+{
+    int64_t bytes;
+    if (reply_at(reply, 1)->type != REPLY_NIL || !read_count(reply_at(reply, 2), &bytes) || bytes == 0)
+        return false;
+    *larger = (size_t)bytes;
+    return true;
+}
+
 static void finish_var(struct op *op, const struct store_result *r, const struct reply *reply)
 {
     struct store_var v = {.rev = 0};
     if (reply) {
         const struct reply *value = reply_at(reply, 1);
-        bool good = reply->type == REPLY_ARRAY && reply->len <= 2 && read_count(reply_at(reply, 0), &v.rev);
-        v.exists = value->type != REPLY_NIL;
-        good = good && (!v.exists || (read_text(value, &v.value) && v.rev > 0));
+        bool good = reply->type == REPLY_ARRAY && reply->len <= 3 && read_count(reply_at(reply, 0), &v.rev);
+        v.exists = value->type != REPLY_NIL || reply->len == 3;
+        good = good && (!v.exists ||
+                        ((reply->len == 3 ? read_larger(reply, &v.larger) : read_text(value, &v.value)) && v.rev > 0));
         if (!good) {
             v = (struct store_var){.rev = 0};
             r = &broken_shape;
@@ -311,7 +322,7 @@ static void finish_var(struct op *op, const struct store_result *r, const struct
     op->cb.var(op->arg, r, &v);
 }
 
-void store_var_read(struct store *s, struct slice name, store_var_fn *cb, void *arg)
+void store_var_read(struct store *s, struct slice name, size_t room, store_var_fn *cb, void *arg)
 {
     struct op *op = op_new(s);
     struct slice root;
@@ -321,7 +332,8 @@ void store_var_read(struct store *s, struct slice name, store_var_fn *cb, void *
     op->arg = arg;
     if (!root_of(op, name, &root))
         return;
-    words_begin(&w, READ, SLICE_LIT("sg_var_read"), root, 0);
+    words_begin(&w, READ, SLICE_LIT("sg_var_read"), root, 1);
+    word_i64(&w, (int64_t)room);
     words_send(&w, op);
 }
 
@@ -376,6 +388,10 @@ static bool read_found(const struct reply *r, struct slice id, struct store_item
     *item = (struct store_item){.index = -1};
     if (is_absent(r))
         return true;
+    if (r->type == REPLY_INTEGER && r->integer == 0) {
+        item->index = STORE_NOT_READ;
+        return true;
+    }
     item->id = id;
     return is_array(r, 2) && read_count(reply_at(r, 0), &item->index) && read_text(reply_at(r, 1), &item->value);
 }
@@ -392,8 +408,10 @@ static bool read_list(struct op *op, const struct reply *reply, struct store_lis
 {
     const struct reply *ranges = reply_at(reply, 3), *ids = reply_at(reply, 4);
     struct wish *wish = op->wish;
-    bool head = is_array(reply, 5) && read_count(reply_at(reply, 0), &l->rev) &&
-                read_bool(reply_at(reply, 1), &l->exists) && read_count(reply_at(reply, 2), &l->total);
+    int64_t larger = 0;
+    bool head = is_array(reply, 6) && read_count(reply_at(reply, 5), &larger) &&
+                read_count(reply_at(reply, 0), &l->rev) && read_bool(reply_at(reply, 1), &l->exists) &&
+                read_count(reply_at(reply, 2), &l->total);
     if (!head || !is_array(ranges, wish->nranges) || !is_array(ids, wish->nids))
         return false;
     size_t nitems = count_items(ranges);
@@ -408,6 +426,7 @@ static bool read_list(struct op *op, const struct reply *reply, struct store_lis
         if (!read_found(reply_at(ids, i), wish->ids[i], &found[i]))
             return false;
     }
+    l->larger = (size_t)larger;
     l->nranges = wish->nranges;
     l->ranges = wish->ranges;
     l->items = items;
@@ -426,8 +445,7 @@ static void finish_list(struct op *op, const struct store_result *r, const struc
     op->cb.list(op->arg, r, &l);
 }
 
-void store_list_read(struct store *s, struct slice name, const struct store_range *ranges, size_t nranges,
-                     const struct slice *ids, size_t nids, store_list_fn *cb, void *arg)
+void store_list_read(struct store *s, struct slice name, const struct store_want *want, store_list_fn *cb, void *arg)
 {
     struct op *op = op_new(s);
     struct slice root;
@@ -437,16 +455,19 @@ void store_list_read(struct store *s, struct slice name, const struct store_rang
     op->arg = arg;
     if (!root_of(op, name, &root))
         return;
-    words_begin(&w, READ, SLICE_LIT("sg_list_read"), root, 2 + 2 * nranges + nids);
-    op->wish = wish_new(ranges, nranges, ids, nids);
-    word_i64(&w, (int64_t)nranges);
-    for (size_t i = 0; i < nranges; i++) {
-        word_i64(&w, ranges[i].start);
-        word_i64(&w, ranges[i].count);
+    words_begin(&w, READ, SLICE_LIT("sg_list_read"), root, 3 + 2 * want->nranges + want->nids);
+    op->wish = wish_new(want->ranges, want->nranges, want->ids, want->nids);
+    char max[4 + DECIMAL_MAX];
+    int len = snprintf(max, sizeof max, "max=%zu", want->room);
+    word(&w, slice_of(max, (size_t)len));
+    word_i64(&w, (int64_t)want->nranges);
+    for (size_t i = 0; i < want->nranges; i++) {
+        word_i64(&w, want->ranges[i].start);
+        word_i64(&w, want->ranges[i].count);
     }
-    word_i64(&w, (int64_t)nids);
-    for (size_t i = 0; i < nids; i++)
-        word(&w, ids[i]);
+    word_i64(&w, (int64_t)want->nids);
+    for (size_t i = 0; i < want->nids; i++)
+        word(&w, want->ids[i]);
     words_send(&w, op);
 }
 

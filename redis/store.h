@@ -50,9 +50,11 @@ struct store_var {
     int64_t rev; /* 0: never existed (or gone for more than a day) */
     bool exists;
     struct slice value; /* when it exists; not checked yet */
+    size_t larger;      /* the value has so many bytes, more than there was room for, and is not here; 0: it is */
 };
 typedef void store_var_fn(void *arg, const struct store_result *r, const struct store_var *v);
-void store_var_read(struct store *s, struct slice name, store_var_fn *cb, void *arg);
+/* room: bytes that the value may take in the answer. */
+void store_var_read(struct store *s, struct slice name, size_t room, store_var_fn *cb, void *arg);
 
 /* --- lists --- */
 struct store_range {
@@ -60,22 +62,31 @@ struct store_range {
 };
 struct store_item {
     struct slice id, value; /* not checked yet; id.ptr NULL = no such item */
-    int64_t index;          /* absolute; -1 = no such item */
+    int64_t index;          /* absolute; -1 = no such item, STORE_NOT_READ = there was no room for it */
 };
+enum { STORE_NOT_READ = -2 };
 struct store_list {
     int64_t rev;
     bool exists;
     int64_t total;
     size_t nranges;
-    const struct store_range *ranges; /* as asked, counts cut to what there was */
+    const struct store_range *ranges; /* as asked, counts cut to what there was, and was room for */
     const struct store_item *items;   /* of all ranges, one after the other */
     size_t nids;
     const struct store_item *ids; /* one per asked id, in order */
+    size_t larger; /* bytes of the first item that there was no room left for, the others behind it; 0: all is here */
 };
 typedef void store_list_fn(void *arg, const struct store_result *r, const struct store_list *l);
-/* One snapshot of any number of ranges and ids (canonical JSON text) of one list. */
-void store_list_read(struct store *s, struct slice name, const struct store_range *ranges, size_t nranges,
-                     const struct slice *ids, size_t nids, store_list_fn *cb, void *arg);
+/* What is wanted of a list: any number of ranges and ids (canonical JSON text), as far as they fit into `room` bytes. */
+struct store_want {
+    size_t room;
+    const struct store_range *ranges;
+    size_t nranges;
+    const struct slice *ids;
+    size_t nids;
+};
+/* One snapshot. `want` is needed during the call only. */
+void store_list_read(struct store *s, struct slice name, const struct store_want *want, store_list_fn *cb, void *arg);
 
 struct store_state {
     int64_t var_rev, list_rev; /* -1: damaged */

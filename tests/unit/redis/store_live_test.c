@@ -7,6 +7,8 @@
 #include "tests/unit/redis/server.h"
 #include "tests/unit/unit.h"
 
+enum { ROOM = 1000 * 1000 };
+
 struct fixture {
     struct server server;
     struct event_base *base;
@@ -104,7 +106,7 @@ static void put_item(char *out, size_t size, const struct store_item *item)
 {
     size_t len = strlen(out);
     if (!item->id.ptr)
-        snprintf(out + len, size - len, "- ");
+        snprintf(out + len, size - len, item->index == STORE_NOT_READ ? "? " : "- ");
     else
         snprintf(out + len, size - len, "%lld:%.*s=%.*s ", (long long)item->index, (int)item->id.len, item->id.ptr,
                  (int)item->value.len, item->value.ptr);
@@ -224,7 +226,7 @@ static void test_variables(void)
     struct fixture f;
     struct got g = {0};
     setup(&f);
-    store_var_read(f.store, TEXT("price"), on_var, &g);
+    store_var_read(f.store, TEXT("price"), ROOM, on_var, &g);
     await(&f, &g);
     CU_ASSERT_EQUAL(g.status, STORE_OK);
     CU_ASSERT_EQUAL(g.var.rev, 0);
@@ -233,13 +235,13 @@ static void test_variables(void)
     await_number(&f, &g, 1);
     store_var_set(f.store, TEXT("price"), TEXT("{\"usd\":6}"), on_write, &g);
     await_number(&f, &g, 2);
-    store_var_read(f.store, TEXT("price"), on_var, &g);
+    store_var_read(f.store, TEXT("price"), ROOM, on_var, &g);
     await(&f, &g);
     CU_ASSERT_TRUE(g.var.exists);
     CU_ASSERT_EQUAL(g.var.rev, 2);
     CU_ASSERT_STRING_EQUAL(g.value, "{\"usd\":6}");
     store_var_set(f.store, TEXT("price"), TEXT("7"), NULL, NULL); /* nobody wants to know */
-    store_var_read(f.store, TEXT("price"), on_var, &g);
+    store_var_read(f.store, TEXT("price"), ROOM, on_var, &g);
     await(&f, &g);
     CU_ASSERT_STRING_EQUAL(g.value, "7");
     teardown(&f);
@@ -296,10 +298,10 @@ static void test_damaged_data(void)
     setup(&f);
     link_command(f.link, NULL, NULL, 3, (struct slice[]){TEXT("SET"), TEXT("t:{x}:v"), TEXT("1")});
     link_command(f.link, NULL, NULL, 3, (struct slice[]){TEXT("SET"), TEXT("t:{x}:h"), TEXT("1")});
-    store_var_read(f.store, TEXT("x"), on_var, &g);
+    store_var_read(f.store, TEXT("x"), ROOM, on_var, &g);
     await_refusal(&f, &g, REFUSAL_DATA);
     CU_ASSERT_NSTRING_EQUAL(g.text, "SGDATA ", 7);
-    store_list_read(f.store, TEXT("x"), &all, 1, NULL, 0, on_list, &g);
+    store_list_read(f.store, TEXT("x"), &(struct store_want){ROOM, &all, 1, NULL, 0}, on_list, &g);
     await_refusal(&f, &g, REFUSAL_DATA);
     store_list_insert(f.store, TEXT("x"), 0, TEXT("1"), TEXT("1"), on_write, &g);
     await_refusal(&f, &g, REFUSAL_DATA);
@@ -327,9 +329,9 @@ static void test_names_that_do_not_fit(void)
     uint64_t commands = link_stats(f.link)->commands;
     store_var_set(f.store, slice_of(name, sizeof name), TEXT("1"), on_write, &g);
     await_refusal(&f, &g, REFUSAL_NAME);
-    store_var_read(f.store, TEXT("a{b"), on_var, &g);
+    store_var_read(f.store, TEXT("a{b"), ROOM, on_var, &g);
     await_refusal(&f, &g, REFUSAL_NAME);
-    store_list_read(f.store, TEXT(""), NULL, 0, NULL, 0, on_list, &g);
+    store_list_read(f.store, TEXT(""), &(struct store_want){ROOM, NULL, 0, NULL, 0}, on_list, &g);
     await_refusal(&f, &g, REFUSAL_NAME);
     store_state(f.store, TEXT("}"), on_state, &g);
     await_refusal(&f, &g, REFUSAL_NAME);
@@ -352,12 +354,14 @@ static void test_list_writes(void)
     await_number(&f, &g, 3);
     store_list_delete(f.store, TEXT("l"), TEXT("\"a\""), on_write, &g);
     await_number(&f, &g, 4);
-    store_list_read(f.store, TEXT("l"), &(struct store_range){0, 9}, 1, NULL, 0, on_list, &g);
+    store_list_read(f.store, TEXT("l"), &(struct store_want){ROOM, &(struct store_range){0, 9}, 1, NULL, 0}, on_list,
+                    &g);
     await(&f, &g);
     CU_ASSERT_STRING_EQUAL(g.items, "0:2=7 | ");
     store_list_set_all(f.store, TEXT("l"), TEXT("[{\"id\":\"z\",\"value\":1}]"), on_write, &g);
     await_number(&f, &g, 5);
-    store_list_read(f.store, TEXT("l"), &(struct store_range){0, 9}, 1, NULL, 0, on_list, &g);
+    store_list_read(f.store, TEXT("l"), &(struct store_want){ROOM, &(struct store_range){0, 9}, 1, NULL, 0}, on_list,
+                    &g);
     await(&f, &g);
     CU_ASSERT_EQUAL(g.list.total, 1);
     CU_ASSERT_STRING_EQUAL(g.items, "0:\"z\"=1 | ");
@@ -371,7 +375,7 @@ static void test_list_snapshots(void)
     struct fixture f;
     struct got g = {0};
     setup(&f);
-    store_list_read(f.store, TEXT("l"), ranges, 3, ids, 3, on_list, &g);
+    store_list_read(f.store, TEXT("l"), &(struct store_want){ROOM, ranges, 3, ids, 3}, on_list, &g);
     await(&f, &g);
     CU_ASSERT_EQUAL(g.status, STORE_OK);
     CU_ASSERT_EQUAL(g.list.rev, 0);
@@ -381,17 +385,62 @@ static void test_list_snapshots(void)
     store_list_insert(f.store, TEXT("l"), 0, TEXT("\"a\""), TEXT("\"A\""), NULL, NULL);
     store_list_insert(f.store, TEXT("l"), 1, TEXT("\"b\""), TEXT("null"), NULL, NULL);
     store_list_insert(f.store, TEXT("l"), 2, TEXT("2"), TEXT("{\"n\": 2}"), NULL, NULL);
-    store_list_read(f.store, TEXT("l"), ranges, 3, ids, 3, on_list, &g);
+    store_list_read(f.store, TEXT("l"), &(struct store_want){ROOM, ranges, 3, ids, 3}, on_list, &g);
     await(&f, &g);
     CU_ASSERT_EQUAL(g.list.rev, 3);
     CU_ASSERT_TRUE(g.list.exists);
     CU_ASSERT_EQUAL(g.list.total, 3);
     CU_ASSERT_STRING_EQUAL(g.items, "0:\"a\"=\"A\" 1:\"b\"=null | 1:\"b\"=null 2:2={\"n\": 2} | | ");
     CU_ASSERT_STRING_EQUAL(g.found, "1:\"b\"=null - 2:2={\"n\": 2} ");
-    store_list_read(f.store, TEXT("l"), NULL, 0, NULL, 0, on_list, &g);
+    store_list_read(f.store, TEXT("l"), &(struct store_want){ROOM, NULL, 0, NULL, 0}, on_list, &g);
     await(&f, &g);
     CU_ASSERT_EQUAL(g.status, STORE_OK);
     CU_ASSERT_EQUAL(g.list.total, 3);
+    teardown(&f);
+}
+
+/* What there is no room for is left out, and said how large it is. */
+static void test_room(void)
+{
+    const struct store_range ranges[] = {{0, 2}, {2, 10}};
+    const struct slice ids[] = {TEXT("0"), TEXT("3")};
+    struct fixture f;
+    struct got g = {0};
+    setup(&f);
+    store_var_set(f.store, TEXT("v"), TEXT("12345"), NULL, NULL);
+    store_var_read(f.store, TEXT("v"), 4, on_var, &g);
+    await(&f, &g);
+    CU_ASSERT_EQUAL(g.status, STORE_OK);
+    CU_ASSERT_TRUE(g.var.exists);
+    CU_ASSERT_EQUAL(g.var.rev, 1);
+    CU_ASSERT_EQUAL(g.var.larger, 5);
+    store_var_read(f.store, TEXT("v"), 5, on_var, &g);
+    await(&f, &g);
+    CU_ASSERT_EQUAL(g.var.larger, 0);
+    CU_ASSERT_STRING_EQUAL(g.value, "12345");
+    store_list_set_all(f.store, TEXT("l"),
+                       TEXT("[{\"id\":0,\"value\":0},{\"id\":1,\"value\":1},{\"id\":2,\"value\":22},"
+                            "{\"id\":3,\"value\":3}]"),
+                       NULL, NULL);
+    store_list_read(f.store, TEXT("l"), &(struct store_want){100, ranges, 2, ids, 2}, on_list, &g);
+    await(&f, &g);
+    CU_ASSERT_EQUAL(g.status, STORE_OK);
+    CU_ASSERT_EQUAL(g.list.total, 4);
+    CU_ASSERT_STRING_EQUAL(g.items, "0:0=0 1:1=1 | | ");
+    CU_ASSERT_STRING_EQUAL(g.found, "? ? ");
+    CU_ASSERT_TRUE(g.list.larger > 3 && g.list.larger <= 100);
+    store_list_read(f.store, TEXT("l"), &(struct store_want){180, ranges, 2, ids, 2}, on_list, &g);
+    await(&f, &g);
+    CU_ASSERT_STRING_EQUAL(g.items, "0:0=0 1:1=1 | 2:2=22 3:3=3 | ");
+    CU_ASSERT_STRING_EQUAL(g.found, "0:0=0 ? ");
+    store_list_read(f.store, TEXT("l"), &(struct store_want){ROOM, ranges, 2, ids, 2}, on_list, &g);
+    await(&f, &g);
+    CU_ASSERT_STRING_EQUAL(g.found, "0:0=0 3:3=3 ");
+    CU_ASSERT_EQUAL(g.list.larger, 0);
+    store_list_read(f.store, TEXT("l"), &(struct store_want){0, ranges, 2, ids, 2}, on_list, &g);
+    await(&f, &g);
+    CU_ASSERT_STRING_EQUAL(g.items, "| | ");
+    CU_ASSERT_TRUE(g.list.larger > 0);
     teardown(&f);
 }
 
@@ -411,7 +460,7 @@ static void test_long_lists(void)
     }
     for (int i = 0; i < 500; i++)
         ranges[i] = (struct store_range){(int64_t)i * 6, 100};
-    store_list_read(f.store, TEXT("l"), ranges, 500, ids, N, on_list, &g);
+    store_list_read(f.store, TEXT("l"), &(struct store_want){ROOM, ranges, 500, ids, N}, on_list, &g);
     await(&f, &g);
     CU_ASSERT_EQUAL(g.status, STORE_OK);
     CU_ASSERT_EQUAL(g.list.rev, N);
@@ -533,8 +582,9 @@ static void test_away(void)
     CU_ASSERT_EQUAL(g.status, STORE_AWAY);
     /* From inside the call. */
     g.answers = 0;
-    store_var_read(f.store, TEXT("x"), on_var, &g);
-    store_list_read(f.store, TEXT("x"), &(struct store_range){0, 1}, 1, NULL, 0, on_list, &g);
+    store_var_read(f.store, TEXT("x"), ROOM, on_var, &g);
+    store_list_read(f.store, TEXT("x"), &(struct store_want){ROOM, &(struct store_range){0, 1}, 1, NULL, 0}, on_list,
+                    &g);
     store_state(f.store, TEXT("x"), on_state, &g);
     store_fn_list(f.store, on_functions, &g);
     store_fn_call(f.store, TEXT("f"), TEXT("c"), TEXT("g"), 1, SLICE_NONE, on_executor, &g);
@@ -566,12 +616,13 @@ static void check_nonsense(struct fixture *f, const char *code)
     struct got g = {0};
     const struct slice id = TEXT("1");
     load_nonsense(f, code);
-    store_list_read(f->store, TEXT("x"), &(struct store_range){0, 1}, 1, &id, 1, on_list, &g);
+    store_list_read(f->store, TEXT("x"), &(struct store_want){ROOM, &(struct store_range){0, 1}, 1, &id, 1}, on_list,
+                    &g);
     await_broken(f, &g, code);
     CU_ASSERT_EQUAL(g.list.nranges + g.list.nids, 0);
     store_state(f->store, TEXT("x"), on_state, &g);
     await_broken(f, &g, code);
-    store_var_read(f->store, TEXT("x"), on_var, &g);
+    store_var_read(f->store, TEXT("x"), ROOM, on_var, &g);
     await_broken(f, &g, code);
     CU_ASSERT_FALSE(g.var.exists);
     store_var_set(f->store, TEXT("x"), TEXT("1"), on_write, &g); /* what a write answers is not looked into */
@@ -656,5 +707,6 @@ static void test_other_errors_are_broken(void)
 
 UNIT_MAIN("redis/store_live", UNIT(test_channels_and_roots), UNIT(test_variables), UNIT(test_state),
           UNIT(test_refusals), UNIT(test_damaged_data), UNIT(test_names_that_do_not_fit), UNIT(test_list_writes),
-          UNIT(test_list_snapshots), UNIT(test_long_lists), UNIT(test_catalogue), UNIT(test_calls), UNIT(test_away),
-          UNIT(test_nonsense_is_broken), UNIT(test_nonsense_of_calls_is_broken), UNIT(test_other_errors_are_broken))
+          UNIT(test_list_snapshots), UNIT(test_room), UNIT(test_long_lists), UNIT(test_catalogue), UNIT(test_calls),
+          UNIT(test_away), UNIT(test_nonsense_is_broken), UNIT(test_nonsense_of_calls_is_broken),
+          UNIT(test_other_errors_are_broken))
