@@ -545,6 +545,11 @@ void calls_unserve_all(struct conn *c)
     executors_unserve_all(c->gw->calls->executors, c);
 }
 
+void calls_deliver(struct conn *c, size_t limit)
+{
+    executors_deliver(c->gw->calls->executors, c, limit);
+}
+
 void calls_return(struct conn *c, const struct action *a)
 {
     executors_return(c->gw->calls->executors, c, a);

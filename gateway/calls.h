@@ -45,6 +45,9 @@ void calls_call(struct conn *c, const struct action *a);
 void calls_return(struct conn *c, const struct action *a);
 void calls_failed(struct conn *c, const struct action *a);
 
+/* The connection has room: it is handed the calls that waited for that, until its queue holds `limit` bytes. */
+void calls_deliver(struct conn *c, size_t limit);
+
 /* Calls of local callers that have not ended (for the drain). */
 size_t calls_in_flight(const struct calls *k);
 

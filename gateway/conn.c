@@ -5,9 +5,11 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "gateway/calls.h"
 #include "gateway/deflate.h"
 #include "gateway/fanout.h"
 #include "gateway/item.h"
+#include "gateway/kernel.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/refusal.h"
@@ -19,6 +21,8 @@
 enum {
     GATHER_BYTES = 64 * 1024, /* what one write may leave behind in a full socket */
     WRITES_PER_TURN = 16,     /* then others get their turn */
+    PIECES_PER_TURN_BYTES = 16 * 1024 * 1024, /* of long messages, to all together */
+    WAITING_MAX_BUDGETS = 128,
     CLOSE_WAIT_MS = 5000,     /* for the peer's close frame */
     MISSED_PONGS_MAX = 2,
     CLOSE_REASON_BYTES = 123, /* RFC 6455 section 5.5: control frames carry at most 125 bytes */
@@ -40,6 +44,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     list_init(&c->subs);
     list_init(&c->dirty);
     list_init(&c->requests);
+    list_init(&c->held);
     list_init(&c->calls);
     c->by_id.key = slice_of((const char *)&c->id, sizeof(c->id));
     map_insert(&g->conns_by_id, &c->by_id);
@@ -77,6 +82,14 @@ static void drop_queue(struct conn *c)
 {
     metric_add(METRIC_QUEUED_BYTES, -(int64_t)c->out.bytes);
     outq_deinit(&c->out);
+}
+
+/* What was begun stays, or the close frame would land in the middle of it. */
+static void drop_unsent(struct conn *c)
+{
+    size_t bytes = c->out.bytes;
+    outq_clear(&c->out);
+    metric_add(METRIC_QUEUED_BYTES, (int64_t)c->out.bytes - (int64_t)bytes);
 }
 
 static void rx_forget(struct conn *c)
@@ -164,7 +177,7 @@ void conn_dead(struct conn *c, int library_code)
     c->state = CONN_DEAD;
     detach(c);
     if (list_linked(&c->closing))
-        list_remove(&g->closing, &c->closing);
+        list_remove(was_open ? &g->watched : &g->closing, &c->closing);
     list_remove(&g->wheel[c->wheel_slot], &c->wheel);
     list_remove(&g->conns, &c->node);
     map_remove(&g->conns_by_id, &c->by_id);
@@ -178,6 +191,7 @@ void conn_dead(struct conn *c, int library_code)
 
 void conn_end_turn(struct gateway *g)
 {
+    g->pieces_bytes = 0;
     list_each(&g->closing, n) detach(container_of(n, struct conn, closing));
 }
 
@@ -323,22 +337,24 @@ static void count_written(struct conn *c, uint32_t messages, size_t bytes)
     metric_add(METRIC_QUEUED_BYTES, -(int64_t)bytes);
 }
 
-/* One write: a single frame as it lies, several gathered into one buffer. */
-static enum ws_write_result write_once(struct conn *c)
+/* One piece: of a frame as it lies, or of several gathered into one buffer. */
+static enum ws_write_result write_once(struct conn *c, size_t piece_max)
 {
     static char gather[GATHER_BYTES];
     struct frame *f = outq_peek(&c->out);
-    if (c->out.len == 1 || f->len >= sizeof(gather)) {
-        enum ws_write_result r = ws_write(c, f->bytes, f->len);
-        count_written(c, f->messages, f->len);
-        outq_pop(&c->out);
+    size_t rest = f->len - c->out.sent;
+    if (c->out.len == 1 || rest >= piece_max) {
+        size_t len = rest < piece_max ? rest : piece_max;
+        enum ws_write_result r = ws_write(c, f->bytes + c->out.sent, len);
+        count_written(c, len == rest ? f->messages : 0, len);
+        outq_wrote(&c->out, len);
         return r;
     }
     size_t len = 0;
     uint32_t messages = 0;
-    while ((f = outq_peek(&c->out)) && f->len <= sizeof(gather) - len) {
-        memcpy(gather + len, f->bytes, f->len);
-        len += f->len;
+    while ((f = outq_peek(&c->out)) && (rest = f->len - c->out.sent) <= piece_max - len) {
+        memcpy(gather + len, f->bytes + c->out.sent, rest);
+        len += rest;
         messages += f->messages;
         outq_pop(&c->out);
     }
@@ -346,78 +362,127 @@ static enum ws_write_result write_once(struct conn *c)
     return ws_write(c, gather, len);
 }
 
-bool conn_write(struct conn *c)
+static void become_congested(struct conn *c)
 {
-    items_settle(c->gw);
-    c->congested = ws_buffered(c);
-    for (int writes = 0; !c->congested; writes++) {
-        if (!c->out.len && c->state == CONN_OPEN)
-            fanout_flush(c);
-        if (!c->out.len)
-            break;
-        if (writes == WRITES_PER_TURN) {
-            ws_want_write(c);
-            break;
-        }
-        switch (write_once(c)) {
-        case WS_WRITE_FAILED:
-            return false;
-        case WS_WRITE_PARTIAL:
-            metric_add(METRIC_PARTIAL_WRITES, 1);
-            c->congested = true;
-            c->congested_since_ms = (uint32_t)gateway_now_ms();
-            if (c->out.bytes > GATHER_BYTES)
-                fanout_shed(c);
-            break;
-        case WS_WRITE_ALL:
-            break;
-        }
-    }
-    if (!c->out.len)
-        c->answer_bytes = 0;
-    return !(c->state == CONN_CLOSING && c->peer_closed && !c->out.len && !c->congested);
+    c->congested = true;
+    c->congested_since_ms = (uint32_t)gateway_now_ms();
+    const struct frame *begun = c->out.sent ? outq_peek(&c->out) : NULL;
+    if (c->out.bytes - (begun ? begun->len - c->out.sent : 0) > GATHER_BYTES)
+        fanout_shed(c);
 }
 
-/* state: may be thrown away again, because the newest state will do as well (fanout_shed). */
-static void queue(struct conn *c, struct frame *f, bool state)
+/* Whatever waited for room. Each kind may go one write beyond the one before, so that none of them waits for another. */
+static void refill(struct conn *c)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    calls_deliver(c, GATHER_BYTES);
+    items_answer_held(c, 2 * (size_t)GATHER_BYTES);
+    fanout_flush(c, 3 * (size_t)GATHER_BYTES);
+}
+
+static bool is_long(const struct conn *c, size_t piece_max)
+{
+    const struct frame *f = outq_peek(&c->out);
+    return f->len - c->out.sent > piece_max;
+}
+
+/* A message that takes several writes is written a piece at a time, when the kernel says that there is room for one: so
+ * libwebsockets has nothing to copy, and others get their turn in between. */
+static bool write_queue(struct conn *c)
+{
+    size_t piece_max = ws_piece_max(c);
+    for (int writes = 0; !c->congested; writes++) {
+        if (!c->out.len && !c->mute)
+            refill(c);
+        if (!c->out.len || (c->mute && !c->out.sent))
+            return true;
+        if (writes == WRITES_PER_TURN) {
+            ws_want_write(c);
+            return true;
+        }
+        bool piece = is_long(c, piece_max);
+        if (piece && c->gw->pieces_bytes >= PIECES_PER_TURN_BYTES) {
+            become_congested(c);
+            return true;
+        }
+        enum ws_write_result r = write_once(c, piece_max);
+        if (r == WS_WRITE_FAILED)
+            return false;
+        if (piece)
+            c->gw->pieces_bytes += piece_max;
+        metric_add(METRIC_PARTIAL_WRITES, r == WS_WRITE_PARTIAL);
+        if (r == WS_WRITE_PARTIAL || piece)
+            become_congested(c);
+    }
+    return true;
+}
+
+bool conn_write(struct conn *c)
+{
+    bool alive = true, waited = c->waits_for_room;
+    items_settle(c->gw);
+    c->congested = ws_buffered(c);
+    if (!c->congested)
+        alive = write_queue(c);
+    c->waits_for_room = c->congested && c->out.len && (c->out.sent || !ws_buffered(c));
+    if (c->waits_for_room != waited)
+        ws_want_room(c, c->waits_for_room);
+    if (c->watched)
+        conn_weigh(c);
+    return alive && !(c->state == CONN_CLOSING && c->peer_closed && !c->out.len && !c->congested);
+}
+
+/* --- queueing --- */
+
+static void queue(struct conn *c, struct frame *f, enum outq_kind kind)
 {
     items_settle(c->gw);
     if (!c->out.len)
         ws_want_write(c);
-    outq_push(&c->out, f, !state);
+    outq_push(&c->out, f, kind);
     metric_add(METRIC_QUEUED_BYTES, (int64_t)f->len);
 }
 
 /* What this connection is sent for f. */
 static struct frame *wire_form(struct conn *c, struct frame *f)
 {
+    if (c->gw->taps.count)
+        tap_sent(c, f);
     return c->deflate ? deflate_twin(c->gw->deflate, f) : f;
 }
 
 void conn_push(struct conn *c, struct frame *f)
 {
-    if (c->state != CONN_OPEN)
-        return;
-    if (c->gw->taps.count)
-        tap_sent(c, f);
-    queue(c, wire_form(c, f), true);
+    if (c->state == CONN_OPEN)
+        queue(c, wire_form(c, f), OUTQ_STATE);
+}
+
+void conn_ask(struct conn *c, struct slice wire, uint32_t messages)
+{
+    struct frame *f = frame_new(wire, messages);
+    if (c->state == CONN_OPEN)
+        queue(c, wire_form(c, f), OUTQ_OTHER);
+    frame_unref(f);
+}
+
+size_t conn_waiting_max(const struct conn *c)
+{
+    return WAITING_MAX_BUDGETS * (size_t)c->gw->opt->queue_budget;
 }
 
 void conn_answer_frame(struct conn *c, struct frame *f)
 {
     if (c->state != CONN_OPEN)
         return;
-    if (c->gw->taps.count)
-        tap_sent(c, f);
     f = wire_form(c, f);
-    if (c->congested) {
-        c->answer_bytes += f->len;
-        if (c->answer_bytes > (size_t)c->gw->opt->queue_budget) {
-            conn_close(c, 1013, "queue budget exceeded");
-            return;
-        }
+    if (c->congested && c->out.answers && c->out.answers + f->len > conn_waiting_max(c)) {
+        conn_close(c, 1013, "far too many answers wait");
+        return;
     }
-    queue(c, f, false);
+    queue(c, f, OUTQ_ANSWER);
+    if (c->congested)
+        conn_weigh(c);
 }
 
 void conn_answer(struct conn *c, struct slice wire, uint32_t messages)
@@ -446,6 +511,84 @@ void conn_error(struct conn *c, enum error_code code, struct slice text, enum ki
     conn_answer(c, buf_slice(out), messages);
 }
 
+/* --- reading, or not --- */
+
+/* What the peer has asked for and not taken, beyond what is being written to it. */
+static size_t debt(const struct conn *c)
+{
+    return c->out.answers + c->held.count * sizeof(struct request);
+}
+
+/* Tells whether the peer took anything since the last time. Bytes of TLS's own make no difference: only change counts. */
+static bool took_something(struct conn *c)
+{
+    uint64_t taken = c->bytes_out - kernel_unsent(ws_descriptor(c));
+    bool something = taken != c->taken;
+    c->taken = taken;
+    return something;
+}
+
+void conn_hold_reading(struct conn *c, enum hold why, bool on)
+{
+    bool held = c->reading_held;
+    c->reading_held = (uint8_t)(on ? c->reading_held | why : c->reading_held & ~why);
+    if (held != (c->reading_held != 0))
+        ws_pause_reading(c, on);
+}
+
+static void watch(struct conn *c)
+{
+    c->watched = true;
+    took_something(c);
+    c->close_deadline_ms = gateway_now_ms() + c->gw->opt->stall_timeout_ms;
+    list_append(&c->gw->watched, &c->closing);
+}
+
+static void watch_no_more(struct conn *c)
+{
+    if (!c->watched)
+        return;
+    c->watched = false;
+    list_remove(&c->gw->watched, &c->closing);
+}
+
+void conn_weigh(struct conn *c)
+{
+    size_t budget = (size_t)c->gw->opt->queue_budget;
+    if (c->state != CONN_OPEN)
+        return;
+    bool much = debt(c) > (c->reading_held & HOLD_ANSWERS ? budget / 2 : budget);
+    conn_hold_reading(c, HOLD_ANSWERS, much);
+    if (!much && !c->calls_wait)
+        watch_no_more(c);
+    else if (!c->watched)
+        watch(c);
+}
+
+void conn_wait_for_room(struct conn *c)
+{
+    if (!c->congested)
+        ws_want_write(c);
+    conn_weigh(c);
+}
+
+void conn_tick_stalled(struct gateway *g)
+{
+    int64_t now = gateway_now_ms();
+    struct list_node *n;
+    while ((n = list_first(&g->watched))) {
+        struct conn *c = container_of(n, struct conn, closing);
+        if (c->close_deadline_ms > now)
+            return;
+        bool stalled = !took_something(c);
+        watch_no_more(c);
+        if (stalled)
+            conn_close(c, 1013, "takes nothing of what waits for it");
+        else
+            watch(c);
+    }
+}
+
 /* --- closing --- */
 
 static struct frame *close_frame(int code, const char *why)
@@ -470,8 +613,13 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
     if (c->state != CONN_OPEN)
         return;
     struct frame *f = close_frame(code, text);
-    queue(c, f, false);
+    if (code == 1013) /* it would not read the rest either */
+        drop_unsent(c);
+    queue(c, f, OUTQ_OTHER);
     frame_unref(f);
+    conn_hold_reading(c, HOLD_ANSWERS, false);
+    conn_hold_reading(c, HOLD_WRITES, false);
+    watch_no_more(c);
     c->state = CONN_CLOSING;
     metric_add(METRIC_CONNECTIONS, -1);
     metric_add(METRIC_CONNECTIONS_CLOSING, 1);
@@ -493,6 +641,7 @@ bool conn_peer_closed(struct conn *c, int code)
     if (!c)
         return true;
     c->peer_closed = true;
+    c->mute = true;
     c->peer_close_code = (uint16_t)code;
     return c->state == CONN_CLOSING && !c->out.len && !c->congested;
 }
@@ -506,10 +655,18 @@ static struct frame *ping_frame(void)
     return frame_new(slice_of(bytes, sizeof(bytes)), 0);
 }
 
+/* A peer that takes what we have for it lives, however long the pings have to wait; and whose pongs are not read cannot miss any. */
+static bool surely_lives(struct conn *c)
+{
+    return c->reading_held || (c->congested && took_something(c));
+}
+
 static void ping(struct conn *c, struct frame *f)
 {
     if (c->state != CONN_OPEN)
         return;
+    if (surely_lives(c))
+        c->missed_pongs = 0;
     if (c->missed_pongs >= MISSED_PONGS_MAX) {
         bool stuck = c->congested; /* then a close frame would never get out */
         conn_close(c, 1001, "ping timeout");
@@ -520,7 +677,7 @@ static void ping(struct conn *c, struct frame *f)
     c->missed_pongs++;
     outq_trim(&c->out);
     if (!c->congested)
-        queue(c, f, false);
+        queue(c, f, OUTQ_OTHER);
 }
 
 void conn_tick(struct gateway *g)

@@ -17,6 +17,12 @@ enum conn_state {
     CONN_DEAD     /* taken out of everything; freed by ws.c in the close callback */
 };
 
+/* Why a connection is not read from. */
+enum hold {
+    HOLD_WRITES = 1, /* Redis is slower than its writes (session.c) */
+    HOLD_ANSWERS = 2 /* it does not take what it asked for */
+};
+
 /* There are very many of them: the order leaves no holes. */
 struct conn {
     struct list_node node; /* gateway->conns */
@@ -30,17 +36,21 @@ struct conn {
     const struct grants *grants; /* held (options_hold) */
     struct dialect_peer peer;    /* session.c answers through it */
     struct outq out;
-    size_t answer_bytes; /* of the queue: answers, calls and errors that arrived while congested */
-    bool congested;      /* the socket did not take everything: state is conflated until it does */
-    bool reading_paused;
-    bool deflate; /* permessage-deflate was agreed on */
+    bool congested;       /* the socket did not take everything: state is conflated until it does */
+    bool waits_for_room;  /* conn_write is called when the kernel has some */
+    bool watched;         /* in gateway->watched */
+    bool calls_wait;      /* executor.c: for room */
+    bool mute;            /* one side said goodbye: nothing follows the message that is under way */
+    uint8_t reading_held; /* enum hold, together; 0: its requests are read */
+    bool deflate;         /* permessage-deflate was agreed on */
     uint32_t messages_out;
     struct buf *rx; /* the fragments of a message until it is whole; NULL: nothing waits */
 
     /* session.c and item.c */
     struct list subs;     /* struct sub */
     struct list dirty;    /* struct sub that missed updates while congested */
-    struct list requests; /* struct request that wait for Redis */
+    struct list requests; /* struct request that wait, for Redis or for room */
+    struct list held;     /* struct request, of them, that wait for room, oldest first */
     uint64_t held_pass;   /* item_list.c: its answers have to wait in this pass */
     uint32_t writes_in_flight;
     uint32_t write_bytes_in_flight;
@@ -55,8 +65,9 @@ struct conn {
 
     /* life */
     struct list_node wheel;      /* a slot of gateway->wheel: when to ping */
-    struct list_node closing;    /* gateway->closing while CONN_CLOSING */
-    int64_t close_deadline_ms;   /* CONN_CLOSING: the peer's time to answer */
+    struct list_node closing;    /* gateway->closing while CONN_CLOSING, gateway->watched while conn_weigh says so */
+    int64_t close_deadline_ms;   /* the peer's time to answer, or to take something */
+    uint64_t taken;              /* what the peer had taken when that was looked at last; only changes tell */
     uint16_t close_code;         /* ours; 0: we did not begin to close */
     uint16_t peer_close_code;    /* the peer's; 0: no close frame came */
     uint32_t congested_since_ms; /* the low bits of gateway_now_ms(), while congested */
@@ -106,16 +117,36 @@ void conn_end_turn(struct gateway *g);
 /* conn_tick: call WHEEL_SLOTS times per ping interval: pings, missed pongs, closes that nobody answered. */
 enum { WHEEL_SLOTS = 32 };
 void conn_tick(struct gateway *g);
+/* conn_tick_stalled closes with 1013 who has to take much and took nothing for --stall-timeout. Call it a few times in that time. */
+void conn_tick_stalled(struct gateway *g);
 
 /* --- called by everybody --- */
 
 /* conn_push queues a frame and asks for a write in this turn. The queue takes its own reference. Not for congested
  * connections: state is conflated there (fanout.c), answers go through conn_answer. */
 void conn_push(struct conn *c, struct frame *f);
-/* conn_answer queues what must not be conflated: answers, errors, calls. `wire` holds whole messages (frame_begin/end).
- * Over the queue budget of a congested connection it closes with 1013. */
+/* conn_room: may something be queued that can as well wait? What waits says so (conn_wait_for_room), and is asked for when there is
+ * room: requests by items_answer_held, calls by calls_deliver. */
+static inline bool conn_room(const struct conn *c)
+{
+    enum { ROOM_BYTES = 64 * 1024 };
+    return !c->congested && c->out.bytes < ROOM_BYTES;
+}
+/* conn_wait_for_room: something waits for room. */
+void conn_wait_for_room(struct conn *c);
+/* conn_weigh looks at what waits for this connection to read, when that became more or less. Over the queue budget its requests are
+ * not read any more until less waits, and it is watched whether it takes anything. */
+void conn_weigh(struct conn *c);
+/* conn_waiting_max: bytes that others may make wait for one connection. */
+size_t conn_waiting_max(const struct conn *c);
+/* conn_hold_reading: begins or ends one of the reasons not to read from it. */
+void conn_hold_reading(struct conn *c, enum hold why, bool on);
+/* conn_answer queues what must not be conflated: answers and errors. `wire` holds whole messages (frame_begin/end).
+ * A congested connection for which more than conn_waiting_max waits is closed with 1013. */
 void conn_answer(struct conn *c, struct slice wire, uint32_t messages);
 void conn_answer_frame(struct conn *c, struct frame *f);
+/* conn_ask likewise queues what somebody else wants of the peer: a call. Only when there is room. */
+void conn_ask(struct conn *c, struct slice wire, uint32_t messages);
 /* conn_answer_scratch answers with what gateway->scratch holds, if that is a message and the connection still open. */
 static inline void conn_answer_scratch(struct conn *c, uint32_t messages)
 {

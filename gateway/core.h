@@ -45,6 +45,8 @@ struct gateway {
     struct map conns_by_id; /* struct conn */
     uint64_t conn_ids;      /* last one given */
     struct list closing;    /* struct conn that wait for the peer's close frame */
+    struct list watched;    /* struct conn that have to take something, or are closed with 1013 */
+    size_t pieces_bytes;    /* of long messages, written in this turn */
     struct list *wheel;     /* WHEEL_SLOTS lists of struct conn */
     size_t wheel_at;
     struct item *untold; /* a variable whose subscribers are not told yet what arrived in this turn (item_var.c) */

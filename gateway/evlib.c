@@ -49,6 +49,7 @@ struct slot {
     bool optimistic;
     bool asked; /* libwebsockets wants POLLOUT: it stays so until it says stop, also across a service (after a pong) */
     bool serving; /* inside its own optimistic service */
+    bool message; /* of ours, under way: nothing of libwebsockets' may come in between (evlib_want_room) */
     bool listens;
 };
 
@@ -145,12 +146,18 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         the_evlib->on.after_read(s->wsi);
 }
 
+static void end(struct slot *s);
+
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     (void)arg;
+    struct slot *s = slot_at(the_evlib, fd);
     turn_begins();
-    serve(fd, LWS_POLLOUT);
+    if (!s->message || lws_partial_buffered(s->wsi))
+        serve(fd, LWS_POLLOUT);
+    else if (!the_evlib->on.write(s->wsi))
+        end(s);
 }
 
 static struct slot *slot_open(struct lws *wsi, bool listens)
@@ -165,7 +172,7 @@ static struct slot *slot_open(struct lws *wsi, bool listens)
     struct slot *s = slot_at(e, fd);
     assert(!s->wsi || s->wsi == wsi);
     s->wsi = wsi;
-    s->wants_read = s->wants_write = s->optimistic = s->asked = s->serving = false;
+    s->wants_read = s->wants_write = s->optimistic = s->asked = s->serving = s->message = false;
     s->listens = listens;
     event_assign(&s->reading, e->base, fd, EV_READ | EV_PERSIST, listens ? on_acceptable : on_readable, NULL);
     return s;
@@ -239,7 +246,7 @@ static void stop_write(struct slot *s)
     s->asked = false;
     if (list_linked(&s->ready))
         list_remove(&the_evlib->ready, &s->ready);
-    watch_write(s, false);
+    watch_write(s, s->message);
 }
 
 static void op_io(struct lws *wsi, unsigned int flags)
@@ -262,6 +269,7 @@ static int op_close(struct lws *wsi)
 {
     struct slot *s = slot_of(wsi);
     if (s) {
+        s->message = false;
         stop_write(s);
         watch_read(s, false);
         s->wsi = NULL;
@@ -354,6 +362,19 @@ void evlib_want_write(struct evlib *e, struct lws *wsi)
     assert(s->optimistic);
     if (!s->asked && !list_linked(&s->ready)) /* asked: it comes to the WRITEABLE callback anyway */
         list_append(&e->ready, &s->ready);
+}
+
+void evlib_want_room(struct evlib *e, struct lws *wsi, bool on)
+{
+    (void)e;
+    struct slot *s = slot_of(wsi);
+    if (!s || s->message == on)
+        return;
+    s->message = on;
+    if (on || !lws_partial_buffered(wsi))
+        watch_write(s, on);
+    if (!on && s->asked) /* what it wanted to say meanwhile */
+        want_write(s, wsi);
 }
 
 /* libwebsockets has something to send of its own, and calls back for ours. */

@@ -37,6 +37,11 @@ void evlib_set_optimistic(struct evlib *e, struct lws *wsi, bool on);
  * libwebsockets has something to say first, its WRITEABLE callback. */
 void evlib_want_write(struct evlib *e, struct lws *wsi);
 
+/* evlib_want_room: a long message of ours is under way in pieces. While this is on, `write` is called whenever the kernel has
+ * room, and libwebsockets, which may have a pong or a close frame to say, is not served between two pieces: whatever it says
+ * would land in the middle of the message. Only what it has buffered of a piece is written first. */
+void evlib_want_room(struct evlib *e, struct lws *wsi, bool on);
+
 /* evlib_end_turn serves what is ready to write and libwebsockets' own timers. Call it after each turn of the loop. */
 void evlib_end_turn(struct evlib *e);
 

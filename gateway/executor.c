@@ -39,6 +39,7 @@ struct executors {
     struct results *results;
     size_t serving;      /* services that are open to new calls */
     size_t running;      /* jobs within their deadline */
+    size_t waiting;      /* of them: not handed over yet */
     bool register_again; /* a registration failed */
     bool stale;          /* the end of one failed: Redis may hold what is not true any more */
     bool retired;        /* nothing is registered any more */
@@ -54,9 +55,11 @@ struct executor {
     struct map services; /* struct service */
     size_t serving;
     struct list running; /* struct job */
-    struct list late;    /* struct job, oldest first */
-    struct map jobs;     /* running and late ones, by the id that the client knows */
-    uint64_t job_ids;    /* last one given */
+    struct list waiting; /* struct job, of them, for which the connection has no room yet, oldest first */
+    size_t waiting_bytes;
+    struct list late; /* struct job, oldest first */
+    struct map jobs;  /* running and late ones, by the id that the client knows */
+    uint64_t job_ids; /* last one given */
 };
 
 /* One function of one connection: it serves it, or it did and still has jobs of it. */
@@ -77,7 +80,10 @@ struct job {
     struct event timer; /* the deadline, then the end of being late */
     int64_t deadline_us;
     bool late;
-    char id[32]; /* "s-<n>", canonical JSON text */
+    bool waits;                  /* its executor does not know of it yet */
+    struct list_node in_waiting; /* then */
+    struct slice args;           /* then: a copy, its own */
+    char id[32];                 /* "s-<n>", canonical JSON text */
     struct result_call call;
     struct result_key key;
     char bytes[];
@@ -113,6 +119,7 @@ static struct executor *executor_new(struct executors *xs, struct conn *c)
     map_init(&x->services);
     map_init(&x->jobs);
     list_init(&x->running);
+    list_init(&x->waiting);
     list_init(&x->late);
     x->node.key = decimal_slice(&x->id);
     map_insert(&xs->by_id, &x->node);
@@ -440,10 +447,47 @@ static void job_leave_list(struct job *j)
         x->all->running--;
 }
 
+/* job_wait keeps what the executor is to be told until there is room for it. */
+static void job_wait(struct job *j, struct slice args)
+{
+    struct executor *x = j->service->executor;
+    char *copy = args.len > 0 ? sg_malloc(args.len) : NULL;
+    if (copy)
+        memcpy(copy, args.ptr, args.len);
+    j->args = copy ? slice_of(copy, args.len) : SLICE_NONE;
+    j->waits = true;
+    list_append(&x->waiting, &j->in_waiting);
+    x->waiting_bytes += args.len;
+    x->all->waiting++;
+    x->conn->calls_wait = true;
+    conn_wait_for_room(x->conn);
+}
+
+/* job_waits_no_more returns what it was to be told, which is the caller's to free. */
+static struct slice job_waits_no_more(struct job *j)
+{
+    struct executor *x = j->service->executor;
+    if (!j->waits)
+        return SLICE_NONE;
+    j->waits = false;
+    list_remove(&x->waiting, &j->in_waiting);
+    x->waiting_bytes -= j->args.len;
+    x->all->waiting--;
+    x->conn->calls_wait = x->waiting.count > 0;
+    conn_weigh(x->conn);
+    return j->args;
+}
+
+static void args_free(struct slice args)
+{
+    free((char *)(uintptr_t)args.ptr);
+}
+
 static void job_free(struct job *j)
 {
     struct service *s = j->service;
     event_del(&j->timer);
+    args_free(job_waits_no_more(j));
     job_leave_list(j);
     map_remove(&s->executor->jobs, &j->by_id);
     map_remove(&s->executor->all->by_call, &j->by_call);
@@ -480,7 +524,10 @@ static void on_job_timer(evutil_socket_t fd, short what, void *arg)
     }
     j->deadline_us = 0; /* whoever waited has given up likewise: nothing to keep */
     job_report(j, SLICE_LIT("t"));
-    job_become_late(j);
+    if (j->waits) /* the executor never heard of it */
+        job_free(j);
+    else
+        job_become_late(j);
 }
 
 static struct job *job_find(const struct executors *xs, const struct conn *c, struct slice id)
@@ -506,7 +553,7 @@ static void job_finish(struct job *j, const struct outcome *o)
 void executors_return(struct executors *xs, struct conn *c, const struct action *a)
 {
     struct job *j = job_find(xs, c, a->id);
-    if (!j || !slice_eq(j->service->node.key, a->name)) {
+    if (!j || j->waits || !slice_eq(j->service->node.key, a->name)) {
         conn_error(c, ERROR_ID, SLICE_LIT("no such call"), KIND_FUNCTION, a->name, a->id);
         return;
     }
@@ -516,13 +563,19 @@ void executors_return(struct executors *xs, struct conn *c, const struct action 
 void executors_failed(struct executors *xs, struct conn *c, const struct action *a)
 {
     struct job *j = job_find(xs, c, a->id);
-    if (!j || (a->name.ptr && !slice_eq(j->service->node.key, a->name)))
+    if (!j || j->waits || (a->name.ptr && !slice_eq(j->service->node.key, a->name)))
         return; /* an error is never answered */
     struct slice text = SLICE_NONE;
     buf_reset(&c->gw->scratch);
     if (a->text_json.len > 0)
         (void)json_string(a->text_json, TEXT_MAX, &c->gw->scratch, &text);
     job_finish(j, &(struct outcome){.failed = true, .code = outcome_code(a->error), .rest = text});
+}
+
+/* Calls reach an executor in the order in which they came. */
+static bool has_to_wait(const struct executor *x)
+{
+    return x->waiting.count > 0 || !conn_room(x->conn);
 }
 
 /* Why a call cannot be handed to its executor, as a result; ptr NULL when it can. */
@@ -532,6 +585,8 @@ static struct slice job_refusal(const struct service *s, const struct call_event
         return SLICE_LIT("e 8 executor gone");
     if (s->executor->running.count >= RUNNING_MAX)
         return SLICE_LIT("e 8 executor overloaded");
+    if (has_to_wait(s->executor) && s->executor->waiting_bytes + e->body.len > conn_waiting_max(s->executor->conn))
+        return SLICE_LIT("e 8 busy");
     if (e->body.len > 0 && (e->body.ptr[0] != '{' || !json_valid(e->body, OUTCOME_DEPTH_MAX))) {
         garbage_dropped("arguments");
         return SLICE_LIT("e 8 bad arguments");
@@ -551,6 +606,20 @@ void executors_resend(struct executors *xs)
     results_resend(xs->results);
 }
 
+static void job_send(struct job *j, struct slice args)
+{
+    struct conn *c = j->service->executor->conn;
+    buf_reset(&c->gw->scratch);
+    uint32_t messages =
+        c->dialect->call(&c->gw->scratch, j->service->node.key, j->by_id.key, args.len > 0 ? args : SLICE_NONE);
+    if (c->gw->scratch.failed) {
+        job_report(j, SLICE_LIT("e 8 arguments too large"));
+        job_free(j);
+        return;
+    }
+    conn_ask(c, buf_slice(&c->gw->scratch), messages);
+}
+
 void executors_accept(struct executors *xs, const struct call_event *e)
 {
     struct result_call call = {e->corr, e->gw};
@@ -566,17 +635,29 @@ void executors_accept(struct executors *xs, const struct call_event *e)
             leave(xs, e->exec, e->name);
         return;
     }
-    struct conn *c = s->executor->conn;
+    bool wait = has_to_wait(s->executor);
     struct job *j = job_new(s, e);
-    buf_reset(&c->gw->scratch);
-    uint32_t messages =
-        c->dialect->call(&c->gw->scratch, s->node.key, j->by_id.key, e->body.len > 0 ? e->body : SLICE_NONE);
-    if (c->gw->scratch.failed) {
-        job_report(j, SLICE_LIT("e 8 arguments too large"));
-        job_free(j);
-        return;
+    if (wait)
+        job_wait(j, e->body);
+    else
+        job_send(j, e->body);
+}
+
+void executors_deliver(const struct executors *xs, const struct conn *c, size_t limit)
+{
+    struct executor *x = xs->waiting ? executor_of(xs, c) : NULL;
+    struct list_node *n;
+    while (x && c->out.bytes < limit && (n = list_first(&x->waiting))) {
+        struct job *j = container_of(n, struct job, in_waiting);
+        struct slice args = job_waits_no_more(j);
+        if (j->service->serving) {
+            job_send(j, args);
+        } else { /* it ended before the executor knew */
+            job_report(j, SLICE_LIT("e 8 executor gone"));
+            job_free(j);
+        }
+        args_free(args);
     }
-    conn_answer_scratch(c, messages); /* may close the connection, and end the job */
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */

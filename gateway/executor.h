@@ -51,6 +51,10 @@ void executors_again(struct executors *xs, const struct call_event *e);
 /* executors_resend sends the results that nobody heard again. */
 void executors_resend(struct executors *xs);
 
+/* executors_deliver hands over the calls that waited for room, until the queue of this connection holds `limit` bytes. Only when it
+ * is not congested. */
+void executors_deliver(const struct executors *xs, const struct conn *c, size_t limit);
+
 /* executors_register tells Redis again who serves what, and takes away what it holds of us and is not true, when the end of
  * a service could not be told. */
 void executors_register(struct executors *xs);

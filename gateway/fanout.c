@@ -12,10 +12,6 @@
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
-/* A flush stops at this many bytes and goes on after the write, so that a connection with very many dirty subscriptions does
- * not queue them all at once. */
-enum { FLUSH_BYTES = 64 * 1024 };
-
 /* How often one subscription may be told. */
 struct rate {
     int64_t interval_ms;
@@ -115,9 +111,9 @@ bool fanout_ready(struct sub *s, uint32_t changes)
 
 /* --- the newest state --- */
 
-void fanout_flush(struct conn *c)
+void fanout_flush(struct conn *c, size_t limit)
 {
-    for (size_t left = c->dirty.count; left > 0 && c->dirty.count > 0 && c->out.bytes < FLUSH_BYTES; left--) {
+    for (size_t left = c->dirty.count; left > 0 && c->dirty.count > 0 && c->out.bytes < limit; left--) {
         struct sub *s = container_of(list_first(&c->dirty), struct sub, in_dirty);
         fanout_forget(s);
         if (s->rate)
@@ -129,7 +125,10 @@ void fanout_flush(struct conn *c)
 void fanout_shed(struct conn *c)
 {
     size_t bytes = c->out.bytes;
-    metric_add(METRIC_CONFLATED, (int64_t)outq_shed(&c->out));
+    size_t dropped = outq_shed(&c->out);
+    if (!dropped)
+        return;
+    metric_add(METRIC_CONFLATED, (int64_t)dropped);
     metric_add(METRIC_QUEUED_BYTES, (int64_t)c->out.bytes - (int64_t)bytes);
     list_each(&c->subs, n)
     {

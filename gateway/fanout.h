@@ -18,8 +18,9 @@ void fanout_shed(struct conn *c);
 void fanout_missed(struct sub *s, uint32_t changes);
 /* fanout_wait: the same for a connection that could take it, but whose page has to be told first; that asks for the flush. */
 void fanout_wait(struct sub *s);
-/* fanout_flush queues the newest state of everything this connection missed. Only when it is not congested. */
-void fanout_flush(struct conn *c);
+/* fanout_flush queues the newest state of what this connection missed, until its queue holds `limit` bytes. Only when it is not
+ * congested. */
+void fanout_flush(struct conn *c, size_t limit);
 /* fanout_forget: the subscription ends. */
 void fanout_forget(struct sub *s);
 

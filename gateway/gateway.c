@@ -114,6 +114,7 @@ static void on_tick_items(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct run *r = arg;
     items_tick(r->g.items);
+    conn_tick_stalled(&r->g);
 }
 
 static void on_tick_conns(evutil_socket_t fd, short what, void *arg)
@@ -259,6 +260,7 @@ static bool start(struct run *r, const char *redis_url)
         list_init(&g->wheel[i]);
     list_init(&g->conns);
     list_init(&g->closing);
+    list_init(&g->watched);
     list_init(&g->taps);
     map_init(&g->conns_by_id);
     buf_init(&g->scratch, SCRATCH_BYTES_MAX);

@@ -83,7 +83,7 @@ static int64_t trouble(const struct conn *c)
 {
     int64_t n = (int64_t)(c->dirty.count * 100 + c->requests.count * 10 + c->out.bytes / 1024);
     n += c->congested ? 1000000000 + congested_ms(c) : 0;
-    n += c->reading_paused ? 500000000 : 0;
+    n += c->reading_held ? 500000000 : 0;
     n += c->state == CONN_OPEN ? 0 : 100000000;
     n += c->missed_pongs > 1 ? 10000000 : 0;
     return n;
@@ -115,13 +115,15 @@ static void write_why(struct jsonw *w, const struct conn *c)
     if (c->dirty.count)
         say(w, "%zu subscription%s will get the newest state when it reads again", c->dirty.count,
             many(c->dirty.count));
-    if (c->congested && c->answer_bytes)
-        say(w, "answers of %zu bytes wait, it is closed at %lld", c->answer_bytes, (long long)c->gw->opt->queue_budget);
-    if (c->reading_paused)
+    if (c->held.count)
+        say(w, "%zu request%s of it wait%s for room", c->held.count, many(c->held.count), c->held.count == 1 ? "s" : "");
+    if (c->reading_held & HOLD_ANSWERS)
+        say(w, "not read from: it has to take its answers first");
+    if (c->reading_held & HOLD_WRITES)
         say(w, "not read from: %u writes of it wait for Redis", c->writes_in_flight);
-    if (c->requests.count)
-        say(w, "%zu request%s wait%s for Redis", c->requests.count, many(c->requests.count),
-            c->requests.count == 1 ? "s" : "");
+    size_t asked = c->requests.count - c->held.count;
+    if (asked)
+        say(w, "%zu request%s wait%s for Redis", asked, many(asked), asked == 1 ? "s" : "");
     if (c->missed_pongs > 1)
         say(w, "did not answer the last ping");
     jsonw_close(w, ']');

@@ -530,12 +530,68 @@ struct request *request_new(struct item *i, struct conn *c, bool subscribe, stru
     return q;
 }
 
+bool request_hold(struct request *q)
+{
+    struct conn *c = q->conn;
+    if (c->state != CONN_OPEN || (!c->held.count && conn_room(c)))
+        return false;
+    list_remove(&q->item->requests, &q->in_item);
+    list_remove(&q->item->gw->items->deadlines, &q->in_deadlines);
+    list_append(&c->held, &q->in_item);
+    q->held = true;
+    conn_wait_for_room(c);
+    return true;
+}
+
+/* Back to those that wait for Redis. */
+static void release(struct request *q)
+{
+    struct items *r = q->item->gw->items;
+    list_remove(&q->conn->held, &q->in_item);
+    list_append(&q->item->requests, &q->in_item);
+    q->held = false;
+    q->deadline_ms = gateway_now_ms() + r->g->opt->subscribe_timeout_ms;
+    list_append(&r->deadlines, &q->in_deadlines);
+}
+
+/* Those behind one that has to wait for Redis wait with it: answers about one list stay in order. */
+static void release_behind(struct conn *c, uint64_t pass)
+{
+    list_each(&c->held, n)
+    {
+        struct request *q = container_of(n, struct request, in_item);
+        if (q->item->held_pass == pass)
+            release(q);
+    }
+}
+
+void items_answer_held(struct conn *c, size_t limit)
+{
+    static uint64_t pass;
+    struct list_node *n;
+    bool unknown = false;
+    pass++;
+    while (c->out.bytes < limit && (n = list_first(&c->held))) {
+        struct request *q = container_of(n, struct request, in_item);
+        struct item *i = q->item;
+        release(q);
+        if (i->held_pass == pass || kind_of(i)->answer(q))
+            continue;
+        i->held_pass = pass;
+        unknown = true;
+        item_want_read(i);
+    }
+    if (unknown)
+        release_behind(c, pass);
+}
+
 void request_free(struct request *q)
 {
     struct item *i = q->item;
-    list_remove(&i->requests, &q->in_item);
+    list_remove(q->held ? &q->conn->held : &i->requests, &q->in_item);
     list_remove(&q->conn->requests, &q->in_conn);
-    list_remove(&i->gw->items->deadlines, &q->in_deadlines);
+    if (!q->held)
+        list_remove(&i->gw->items->deadlines, &q->in_deadlines);
     kind_of(i)->request_gone(q);
     free(q);
     drop_user(i);
@@ -546,10 +602,9 @@ static const void *target_of(const struct request *q)
     return q->watch ? (const void *)q->watch : (const void *)q->item;
 }
 
-/* Everything this connection still waits for here ends with its pending subscription. */
-static void fail_pending(struct sub *s, enum error_code code, const char *text)
+static void fail_all(const struct list *requests, const struct sub *s, enum error_code code, const char *text)
 {
-    list_each(&s->item->requests, n)
+    list_each(requests, n)
     {
         struct request *q = container_of(n, struct request, in_item);
         if (q->conn != s->key.conn || target_of(q) != s->key.target)
@@ -557,6 +612,13 @@ static void fail_pending(struct sub *s, enum error_code code, const char *text)
         item_error(q->conn, q->item, code, text, kind_of(q->item)->request_id(q));
         request_free(q);
     }
+}
+
+/* Everything this connection still waits for here ends with its pending subscription. */
+static void fail_pending(struct sub *s, enum error_code code, const char *text)
+{
+    fail_all(&s->item->requests, s, code, text);
+    fail_all(&s->key.conn->held, s, code, text);
     sub_free(s);
 }
 
@@ -673,15 +735,21 @@ static bool ends_with(const struct request *q, const struct sub *s)
     return q->conn == s->key.conn && target_of(q) == s->key.target && (q->subscribe || !q->watch);
 }
 
-void items_unsubscribe(struct sub *s)
+static void end_all(const struct list *requests, const struct sub *s)
 {
-    struct item *i = s->item;
-    list_each(&i->requests, n)
+    list_each(requests, n)
     {
         struct request *q = container_of(n, struct request, in_item);
         if (ends_with(q, s))
             request_free(q);
     }
+}
+
+void items_unsubscribe(struct sub *s)
+{
+    struct item *i = s->item;
+    end_all(&i->requests, s);
+    end_all(&s->key.conn->held, s);
     sub_free(s);
     kind_of(i)->serve(i); /* what waited for this page to be told need not wait any more */
 }

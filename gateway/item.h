@@ -58,6 +58,7 @@ struct item {
     size_t barred_bytes;                     /* which cut the link */
     int64_t barred_until_ms, barred_look_ms; /* the next try at all; how long it waits between two looks at its size */
     size_t users;                            /* subscriptions and requests */
+    uint64_t held_pass; /* items_answer_held: a request for it cannot be answered yet in this pass */
     int64_t idle_since_ms;
     struct hub_member member;
     struct list requests;     /* struct request, in order of arrival */
@@ -86,15 +87,16 @@ struct sub {
     bool pending;        /* not answered yet: the name may turn out to be unknown */
 };
 
-/* Something a connection asked for that takes an answer from Redis first. */
+/* Something a connection asked for that takes an answer from Redis first, or room for the answer. */
 struct request {
-    struct list_node in_item;
+    struct list_node in_item; /* or in conn->held: it waits for room, and is looked at when there is some */
     struct list_node in_conn;
-    struct list_node in_deadlines; /* registry, oldest first */
+    struct list_node in_deadlines; /* registry, oldest first; not while held */
     struct item *item;
     struct conn *conn;
     uint64_t reads;      /* of the item, begun before this request */
     bool subscribe;      /* else: get */
+    bool held;           /* in conn->held */
     struct view *view;   /* list page */
     struct watch *watch; /* list item */
     int64_t deadline_ms;
@@ -127,6 +129,9 @@ void items_get(struct conn *c, enum kind kind, struct slice name, const struct s
                int64_t page_size);
 void items_unsubscribe(struct sub *s);
 void items_unsubscribe_all(struct conn *c);
+/* items_answer_held answers what waited for room, until the queue of this connection holds `limit` bytes. Only when it is not
+ * congested. */
+void items_answer_held(struct conn *c, size_t limit);
 /* items_revoke ends the subscriptions that c->grants do not cover, each with an error 3 that counts as nobody's fault. */
 void items_revoke(struct conn *c);
 
@@ -171,6 +176,10 @@ void request_fail(struct request *q, enum error_code code, const char *text);
  * the name just before asking, and that change may be on its way still. Returns false when such a read has to come first. */
 bool request_fail_unknown(struct request *q);
 
+/* request_hold: true when the connection has no room for an answer, or older requests of it wait for that: then the request costs
+ * no more than itself, and gets the newest state as its answer later. It is no longer among its item's. */
+bool request_hold(struct request *q);
+
 struct sub *sub_new(struct conn *c, struct item *i, struct watch *w); /* pending */
 struct sub *sub_find(const struct conn *c, const struct item *i, const void *target);
 void sub_free(struct sub *s);
@@ -193,6 +202,7 @@ struct item_kind {
     void (*flush_sub)(struct sub *s);             /* the newest state to a connection that can take it again */
     void (*settle)(struct item *i);               /* NULL: nothing is ever held back */
     void (*serve)(struct item *i);                /* try to answer what waits */
+    bool (*answer)(struct request *q);            /* and free; false: the state that it needs is not known yet */
     void (*tick)(struct item *i, int64_t now_ms); /* NULL: nothing to do */
     struct slice (*request_id)(const struct request *q); /* for errors; ptr NULL: none */
 };

@@ -38,6 +38,13 @@ struct entry *item_list_entry(const struct paged *p, const struct store_item *it
 
 /* --- answering --- */
 
+static bool serve_request(struct request *q)
+{
+    if (q->item->state == ITEM_LOADING)
+        return false;
+    return q->watch ? watch_serve(q) : view_serve(q);
+}
+
 static void serve(struct item *i)
 {
     static uint64_t pass;
@@ -51,7 +58,9 @@ static void serve(struct item *i)
             struct request *q = container_of(n, struct request, in_item);
             if (q->conn->held_pass == pass)
                 continue; /* answers of one connection stay in order */
-            served = q->watch ? watch_serve(q) : view_serve(q);
+            if (request_hold(q))
+                continue;
+            served = serve_request(q);
             if (served)
                 break;
             q->conn->held_pass = pass;
@@ -425,6 +434,7 @@ const struct item_kind item_list_kind = {
     .lose_sub = lose_sub,
     .flush_sub = flush_sub,
     .serve = serve,
+    .answer = serve_request,
     .tick = tick,
     .request_id = request_id,
 };

@@ -253,9 +253,11 @@ static void serve(struct item *i)
 {
     struct list_node *n;
     items_settle(i->gw); /* whoever comes now gets the newest value, and not these changes again */
-    while (i->state != ITEM_LOADING && (n = list_first(&i->requests)))
-        if (!serve_request(container_of(n, struct request, in_item)))
+    while (i->state != ITEM_LOADING && (n = list_first(&i->requests))) {
+        struct request *q = container_of(n, struct request, in_item);
+        if (!request_hold(q) && !serve_request(q))
             return;
+    }
 }
 
 static void ask(struct conn *c, struct item *i, bool subscribe)
@@ -328,5 +330,6 @@ const struct item_kind item_var_kind = {
     .flush_sub = flush_sub,
     .settle = settle,
     .serve = serve,
+    .answer = serve_request,
     .request_id = request_id,
 };

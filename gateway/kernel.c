@@ -7,6 +7,12 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+uint64_t kernel_unsent(int fd)
+{
+    int queued = 0;
+    return ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint64_t)queued : 0;
+}
+
 bool kernel_look(int fd, struct kernel_view *out)
 {
     *out = (struct kernel_view){0};

@@ -42,7 +42,8 @@ struct options {
     int64_t subscribe_timeout_ms;
     int64_t sweep_interval_ms;
     int64_t probe_interval_ms;
-    int64_t queue_budget; /* bytes per connection: answers, calls and errors that wait */
+    int64_t queue_budget; /* bytes per connection: answers and errors that wait */
+    int64_t stall_timeout_ms;
     int64_t errors_per_minute;
     int64_t max_connections; /* of one process; 0: no limit */
     int64_t memory_budget;   /* bytes resident of one process; 0: none */

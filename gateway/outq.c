@@ -52,12 +52,14 @@ static void grow(struct outq *q)
     q->head = 0;
 }
 
-void outq_push(struct outq *q, struct frame *f, bool answer)
+void outq_push(struct outq *q, struct frame *f, enum outq_kind kind)
 {
     if (q->len == (q->ring ? q->cap : 1))
         grow(q);
-    *at(q, q->len++) = (struct outq_slot){frame_ref(f), answer};
+    *at(q, q->len++) = (struct outq_slot){frame_ref(f), kind};
     q->bytes += f->len;
+    if (kind == OUTQ_ANSWER)
+        q->answers += f->len;
 }
 
 struct frame *outq_peek(const struct outq *q)
@@ -67,34 +69,69 @@ struct frame *outq_peek(const struct outq *q)
     return q->ring ? q->ring[q->head].frame : q->one.frame;
 }
 
+/* The frame no longer waits; so many bytes of it were written. */
+static void forget(struct outq *q, const struct outq_slot *slot, size_t sent)
+{
+    assert(q->bytes >= slot->frame->len - sent);
+    q->bytes -= slot->frame->len - sent;
+    if (slot->kind == OUTQ_ANSWER && !sent)
+        q->answers -= slot->frame->len;
+}
+
 void outq_pop(struct outq *q)
 {
     assert(q->len > 0);
-    struct frame *f = at(q, 0)->frame;
+    const struct outq_slot *oldest = at(q, 0);
+    struct frame *f = oldest->frame;
+    forget(q, oldest, q->sent);
+    q->sent = 0;
     if (q->ring)
         q->head = (q->head + 1) & (q->cap - 1);
     q->len--;
-    assert(q->bytes >= f->len);
-    q->bytes -= f->len;
     frame_unref(f);
     if (q->cap > RING_KEPT)
         outq_trim(q);
 }
 
-size_t outq_shed(struct outq *q)
+void outq_wrote(struct outq *q, size_t bytes)
 {
-    uint32_t kept = 0;
+    const struct outq_slot *oldest = at(q, 0);
+    assert(q->len > 0 && bytes <= oldest->frame->len - q->sent);
+    if (bytes == oldest->frame->len - q->sent) {
+        outq_pop(q);
+        return;
+    }
+    if (oldest->kind == OUTQ_ANSWER && !q->sent)
+        q->answers -= oldest->frame->len;
+    q->sent += bytes;
+    q->bytes -= bytes;
+}
+
+/* Drops what is below `kept`, in the order of the kinds, but never the rest of a frame that was begun. */
+static size_t drop(struct outq *q, enum outq_kind kept)
+{
+    uint32_t len = 0;
     size_t dropped = 0;
     for (uint32_t i = 0; i < q->len; i++) {
         struct outq_slot slot = *at(q, i);
-        if (slot.answer) {
-            *at(q, kept++) = slot;
+        if (slot.kind >= kept || (i == 0 && q->sent)) {
+            *at(q, len++) = slot;
         } else {
-            q->bytes -= slot.frame->len;
+            forget(q, &slot, 0);
             dropped += slot.frame->messages;
             frame_unref(slot.frame);
         }
     }
-    q->len = kept;
+    q->len = len;
     return dropped;
+}
+
+size_t outq_shed(struct outq *q)
+{
+    return drop(q, OUTQ_ANSWER);
+}
+
+void outq_clear(struct outq *q)
+{
+    drop(q, OUTQ_NONE);
 }

@@ -141,10 +141,8 @@ static void count_write(struct conn *c, size_t bytes, bool begin)
     bool full = c->writes_in_flight >= WRITES_IN_FLIGHT_MAX || c->write_bytes_in_flight >= WRITE_BYTES_IN_FLIGHT_MAX;
     bool low =
         c->writes_in_flight <= WRITES_IN_FLIGHT_MAX / 2 && c->write_bytes_in_flight <= WRITE_BYTES_IN_FLIGHT_MAX / 2;
-    if (c->reading_paused ? !low : !full)
-        return;
-    c->reading_paused = !c->reading_paused;
-    ws_pause_reading(c, c->reading_paused);
+    if (c->state == CONN_OPEN && (full || low))
+        conn_hold_reading(c, HOLD_WRITES, full);
 }
 
 static const struct {

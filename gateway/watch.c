@@ -14,6 +14,8 @@ struct watch {
     struct paged *list;
     struct entry *entry; /* NULL: not in the list */
     bool known;          /* entry is current */
+    struct frame *frame; /* that tells entry, for all who watch; made when first needed */
+    const struct dialect *frame_dialect;
     int64_t changed_rev;
     struct list_node in_changed, in_absent;
     struct list subs;
@@ -90,6 +92,7 @@ void watch_release(struct watch *w)
     map_remove(&ws->_by_id, &w->by_id);
     list_remove(&ws->_all, &w->in_all);
     entry_unref(w->entry);
+    frame_unref(w->frame);
     free(w);
 }
 
@@ -115,6 +118,8 @@ static void change(struct watch *w, struct entry *e)
     struct watches *ws = &w->list->watches;
     entry_unref(w->entry);
     w->entry = e ? entry_ref(e) : NULL;
+    frame_unref(w->frame);
+    w->frame = NULL;
     w->changed_rev = w->list->base.rev;
     watch_known(w, w->known);
     if (!list_linked(&w->in_changed))
@@ -214,17 +219,28 @@ void watch_fill(struct paged *p, struct slice id, const struct store_item *it)
 
 /* --- telling subscribers --- */
 
-/* counted: the page's own steps will say the total; otherwise it is said here, right behind a delete. */
-static void tell(struct watch *w, struct sub *s, bool counted)
+static struct frame *frame_of(struct watch *w, const struct dialect *d)
+{
+    if (w->frame && w->frame_dialect == d)
+        return w->frame;
+    struct buf *out = &w->list->base.gw->scratch;
+    buf_reset(out);
+    uint32_t messages = d->item_set(out, w->list->base.name, w->entry);
+    frame_unref(w->frame);
+    w->frame = frame_new(buf_slice(out), messages);
+    w->frame_dialect = d;
+    return w->frame;
+}
+
+/* counted: the page's own steps will say the total; otherwise it is said here, right behind the delete. */
+static void tell_gone(const struct watch *w, struct sub *s, bool counted)
 {
     const struct item *i = &w->list->base;
     struct conn *c = s->key.conn;
     struct buf *out = &c->gw->scratch;
     buf_reset(out);
-    s->told_rev = i->rev;
-    uint32_t messages = w->entry ? c->dialect->item_set(out, i->name, w->entry)
-                                 : c->dialect->item_delete(out, i->name, w->by_id.key, true);
-    const struct sub *page = w->entry || counted ? NULL : sub_find(c, i, i);
+    uint32_t messages = c->dialect->item_delete(out, i->name, w->by_id.key, true);
+    const struct sub *page = counted ? NULL : sub_find(c, i, i);
     if (page && page->told) {
         struct page_steps count_only = {.set_count = true};
         messages += c->dialect->steps(out, i->name, &c->gw->limits, page->told, &count_only);
@@ -232,8 +248,16 @@ static void tell(struct watch *w, struct sub *s, bool counted)
     struct frame *f = frame_new(buf_slice(out), messages);
     conn_push(c, f);
     frame_unref(f);
-    if (!w->entry)
-        sub_free(s);
+    sub_free(s);
+}
+
+static void tell(struct watch *w, struct sub *s)
+{
+    s->told_rev = w->list->base.rev;
+    if (w->entry)
+        conn_push(s->key.conn, frame_of(w, s->key.conn->dialect));
+    else
+        tell_gone(w, s, false);
 }
 
 static void flush(struct watch *w)
@@ -248,7 +272,7 @@ static void flush(struct watch *w)
         if (!view_current(c, &w->list->base))
             fanout_missed(s, 1);
         else if (fanout_ready(s, 1))
-            tell(w, s, false);
+            tell(w, s);
     }
     watch_release(w);
 }
@@ -293,7 +317,7 @@ bool watches_tell_gone(struct paged *p, struct conn *c, const struct page *from)
         struct sub *s = sub_find(c, &p->base, w);
         if (!s || s->pending || page_holds(from, w->by_id.key))
             continue;
-        tell(w, s, true);
+        tell_gone(w, s, true);
         any = true;
     }
     return any;
@@ -314,10 +338,7 @@ static void answer(struct request *q)
         fanout_forget(s);
         s->told_rev = q->item->rev;
     }
-    struct buf *out = &c->gw->scratch;
-    buf_reset(out);
-    uint32_t messages = c->dialect->item_set(out, q->item->name, w->entry);
-    conn_answer(c, buf_slice(out), messages);
+    conn_answer_frame(c, frame_of(w, c->dialect));
     request_free(q);
 }
 
@@ -351,7 +372,7 @@ void watch_flush_sub(struct sub *s)
     if (!view_current(s->key.conn, s->item))
         fanout_wait(s);
     else if (s->told_rev < s->watch->changed_rev)
-        tell(s->watch, s, false);
+        tell(s->watch, s);
 }
 
 void watch_sub_gone(struct sub *s)

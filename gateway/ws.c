@@ -311,15 +311,17 @@ static void after_read(struct lws *wsi)
 }
 
 /* After a fault that libwebsockets found by itself it sends a close frame and waits for the peer's. Nothing may follow that
- * frame; conflation keeps the rest small until the connection is gone. */
+ * frame, and before it comes only the rest of a message that is under way; conflation keeps the others small until the
+ * connection is gone. */
 static bool write_what_waits(struct lws *wsi)
 {
     struct conn *c = lws_get_opaque_user_data(wsi);
-    if (lws_get_close_length(wsi) > 0) {
-        c->congested = true;
-        return true;
-    }
-    return conn_write(c);
+    if (lws_get_close_length(wsi) <= 0)
+        return conn_write(c);
+    c->mute = true;
+    bool alive = !c->out.sent || conn_write(c);
+    c->congested = true;
+    return alive;
 }
 
 static int upgrade_or_request(struct ws *w, struct lws *wsi, const char *path)
@@ -377,6 +379,17 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 void ws_want_write(struct conn *c)
 {
     evlib_want_write(c->gw->ws->evlib, c->wsi);
+}
+
+void ws_want_room(struct conn *c, bool on)
+{
+    evlib_want_room(c->gw->ws->evlib, c->wsi, on);
+}
+
+size_t ws_piece_max(const struct conn *c)
+{
+    enum { PLAIN = 64 * 1024, TLS_RECORD = 16 * 1024 }; /* OpenSSL takes one record at a time */
+    return lws_is_ssl(c->wsi) ? TLS_RECORD : PLAIN;
 }
 
 void ws_kill(struct conn *c)

@@ -9,6 +9,7 @@
 #include "tests/unit/unit.h"
 
 enum { CONNS_MAX = 8, ASKED_MAX = 8192 };
+enum { WAITING_MAX = 20 }; /* bytes of calls that may wait for one connection */
 
 /* --- Redis, played by the test --- */
 
@@ -282,6 +283,27 @@ void conn_answer(struct conn *c, struct slice wire, uint32_t messages)
 void conn_answer_frame(struct conn *c, struct frame *f)
 {
     conn_answer(c, slice_of(f->bytes, f->len), f->messages);
+}
+
+void conn_ask(struct conn *c, struct slice wire, uint32_t messages)
+{
+    conn_answer(c, wire, messages);
+}
+
+size_t conn_waiting_max(const struct conn *c)
+{
+    (void)c;
+    return WAITING_MAX;
+}
+
+void conn_wait_for_room(struct conn *c)
+{
+    CU_ASSERT_TRUE(c->calls_wait);
+}
+
+void conn_weigh(struct conn *c)
+{
+    (void)c;
 }
 
 static uint32_t say_error(struct buf *out, enum error_code code, struct slice text, enum kind kind, struct slice name,
@@ -968,6 +990,84 @@ static void test_jobs_and_late_jobs_are_bounded(void)
     close_world();
 }
 
+static void test_calls_wait_for_room(void)
+{
+    struct conn *c = executor();
+    told(c);
+    c->congested = true;
+    mailbox_event("c 10 there 1 5000 3 mul {\"a\":3}");
+    mailbox_event("c 11 there 1 5000 3 mul ");
+    CU_ASSERT_STRING_EQUAL(told(c), "");
+    CU_ASSERT_TRUE(c->calls_wait);
+    ret(c, "mul", "\"s-2\"", "1"); /* it does not know of it */
+    CU_ASSERT_STRING_EQUAL(told(c), "error 4 no such call mul \"s-2\"; ");
+    fail(c, 8, "\"no\"", "\"s-2\"");
+    CU_ASSERT_STRING_EQUAL(asked(), "");
+    c->congested = false;
+    mailbox_event("c 12 there 1 5000 3 mul ");
+    CU_ASSERT_STRING_EQUAL(told(c), ""); /* behind the others */
+    calls_deliver(c, 1);
+    CU_ASSERT_STRING_EQUAL(told(c), "call mul \"s-2\" {\"a\":3}; call mul \"s-3\"; call mul \"s-4\"; ");
+    CU_ASSERT_FALSE(c->calls_wait);
+    mailbox_event("c 13 there 1 5000 3 mul ");
+    CU_ASSERT_STRING_EQUAL(told(c), "call mul \"s-5\"; ");
+    ret(c, "mul", "\"s-2\"", "1");
+    CU_ASSERT_STRING_EQUAL(asked(), "done 1 10 there v 1; ");
+    close_world();
+}
+
+static void test_calls_that_wait_are_bounded(void)
+{
+    struct conn *c = executor();
+    told(c);
+    c->congested = true;
+    mailbox_event("c 10 there 1 5000 3 mul {\"a\":\"123456789\"}");
+    CU_ASSERT_STRING_EQUAL(asked(), "");
+    mailbox_event("c 11 there 1 5000 3 mul {\"a\":4}");
+    CU_ASSERT_STRING_EQUAL(asked(), "done 1 11 there e 8 busy; ");
+    mailbox_event("c 12 there 1 5000 3 mul ");
+    CU_ASSERT_STRING_EQUAL(asked(), "");
+    c->congested = false;
+    calls_deliver(c, 1);
+    CU_ASSERT_STRING_EQUAL(told(c), "call mul \"s-2\" {\"a\":\"123456789\"}; call mul \"s-3\"; ");
+    close_world();
+}
+
+static void test_call_that_waited_too_long_is_never_executed(void)
+{
+    struct conn *c = executor();
+    told(c);
+    c->congested = true;
+    mailbox_event("c 10 there 1 5000 3 mul ");
+    deadlines_pass();
+    CU_ASSERT_PTR_NOT_NULL(strstr(asked(), "done 1 10 there e 8 timeout; "));
+    CU_ASSERT_FALSE(c->calls_wait);
+    c->congested = false;
+    calls_deliver(c, 1);
+    CU_ASSERT_STRING_EQUAL(told(c), "");
+    close_world();
+}
+
+static void test_calls_that_wait_end_with_their_function(void)
+{
+    struct conn *c = executor();
+    told(c);
+    c->congested = true;
+    mailbox_event("c 10 there 1 5000 3 mul {}");
+    calls_unserve(c, SLICE_LIT("mul"));
+    c->congested = false;
+    calls_deliver(c, 1);
+    CU_ASSERT_STRING_EQUAL(told(c), "");
+    CU_ASSERT_STRING_EQUAL(asked(), "leave 1 mul; done 1 10 there e 8 executor gone; ");
+    c->congested = true;
+    serve(c, "mul");
+    asked();
+    mailbox_event("c 11 there 1 5000 3 mul {}");
+    client_leaves(c);
+    CU_ASSERT_STRING_EQUAL(asked(), "leave 1 mul; done 1 9 there e 8 executor gone; done 1 11 there e 8 executor gone; ");
+    close_world();
+}
+
 static void test_job_survives_unsubscribe(void)
 {
     struct conn *c = executor();
@@ -1376,6 +1476,8 @@ UNIT_MAIN("gateway/calls", UNIT(test_new_client_is_told_what_it_may_call),
           UNIT(test_limit_of_functions), UNIT(test_job_is_handed_over_and_its_value_sent),
           UNIT(test_return_of_what_is_not_in_flight), UNIT(test_job_fails), UNIT(test_job_misses_its_deadline),
           UNIT(test_jobs_and_late_jobs_are_bounded), UNIT(test_job_survives_unsubscribe),
+          UNIT(test_calls_wait_for_room), UNIT(test_calls_that_wait_are_bounded),
+          UNIT(test_call_that_waited_too_long_is_never_executed), UNIT(test_calls_that_wait_end_with_their_function),
           UNIT(test_executor_that_left_fails_its_jobs),
           UNIT(test_call_for_nobody_is_refused_and_the_registration_ended),
           UNIT(test_malformed_calls_are_not_handed_over), UNIT(test_mailbox_garbage_is_counted),

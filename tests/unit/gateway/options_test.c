@@ -79,6 +79,7 @@ static const struct {
                 {"sweep-interval", "30s"},
                 {"probe-interval", "1s"},
                 {"queue-budget", "64KiB"},
+                {"stall-timeout", "10s"},
                 {"errors-per-minute", "100"},
                 {"max-connections", "0"},
                 {"memory-budget", "0"},

@@ -11,7 +11,7 @@ static struct frame *frame(char c)
 static void push(struct outq *q, char c, bool answer)
 {
     struct frame *f = frame(c);
-    outq_push(q, f, answer);
+    outq_push(q, f, answer ? OUTQ_ANSWER : OUTQ_STATE);
     frame_unref(f);
 }
 
@@ -81,12 +81,77 @@ static void test_shed_keeps_answers_in_order(void)
     outq_deinit(&q);
 }
 
+static struct frame *push_text(struct outq *q, const char *text, enum outq_kind kind)
+{
+    struct frame *f = frame_new(slice_str(text), 1);
+    outq_push(q, f, kind);
+    frame_unref(f);
+    return f;
+}
+
+static void test_frames_are_written_in_pieces(void)
+{
+    struct outq q = {0};
+    struct frame *f = push_text(&q, "abcdef", OUTQ_STATE);
+    push_text(&q, "xy", OUTQ_STATE);
+    outq_wrote(&q, 2);
+    CU_ASSERT_EQUAL(q.sent, 2);
+    CU_ASSERT_EQUAL(q.bytes, 6);
+    CU_ASSERT_PTR_EQUAL(outq_peek(&q), f);
+    outq_wrote(&q, 4);
+    CU_ASSERT_EQUAL(q.sent, 0);
+    CU_ASSERT_EQUAL(q.bytes, 2);
+    outq_wrote(&q, 2);
+    CU_ASSERT_EQUAL(q.len, 0);
+    CU_ASSERT_EQUAL(q.bytes, 0);
+    outq_deinit(&q);
+}
+
+static void test_what_was_begun_is_never_dropped(void)
+{
+    struct outq q = {0};
+    struct frame *f = push_text(&q, "abcdef", OUTQ_STATE);
+    push_text(&q, "state", OUTQ_STATE);
+    push_text(&q, "answer", OUTQ_ANSWER);
+    push_text(&q, "other", OUTQ_OTHER);
+    outq_wrote(&q, 1);
+    CU_ASSERT_EQUAL(outq_shed(&q), 1);
+    CU_ASSERT_EQUAL(q.len, 3);
+    CU_ASSERT_EQUAL(q.bytes, 5 + 6 + 5);
+    outq_clear(&q);
+    CU_ASSERT_EQUAL(q.len, 1);
+    CU_ASSERT_EQUAL(q.bytes, 5);
+    CU_ASSERT_EQUAL(q.answers, 0);
+    CU_ASSERT_PTR_EQUAL(outq_peek(&q), f);
+    outq_pop(&q);
+    outq_clear(&q);
+    CU_ASSERT_EQUAL(q.bytes, 0);
+    outq_deinit(&q);
+}
+
+static void test_answers_are_counted_until_begun(void)
+{
+    struct outq q = {0};
+    push_text(&q, "abc", OUTQ_ANSWER);
+    push_text(&q, "de", OUTQ_OTHER);
+    push_text(&q, "f", OUTQ_ANSWER);
+    CU_ASSERT_EQUAL(q.answers, 4);
+    outq_wrote(&q, 1);
+    CU_ASSERT_EQUAL(q.answers, 1);
+    outq_wrote(&q, 2);
+    CU_ASSERT_EQUAL(q.answers, 1);
+    outq_pop(&q);
+    outq_pop(&q);
+    CU_ASSERT_EQUAL(q.answers, 0);
+    outq_deinit(&q);
+}
+
 static void test_deinit_drops_references(void)
 {
     struct outq q = {0};
     struct frame *f = frame('a');
     for (int i = 0; i < 50; i++)
-        outq_push(&q, f, i % 2);
+        outq_push(&q, f, i % 2 ? OUTQ_ANSWER : OUTQ_STATE);
     CU_ASSERT_EQUAL(f->refs, 51);
     outq_deinit(&q);
     CU_ASSERT_EQUAL(f->refs, 1);
@@ -94,4 +159,6 @@ static void test_deinit_drops_references(void)
 }
 
 UNIT_MAIN("gateway/outq", UNIT(test_one_needs_no_ring), UNIT(test_order_over_growing_and_wrapping),
-          UNIT(test_shed_keeps_answers_in_order), UNIT(test_deinit_drops_references))
+          UNIT(test_shed_keeps_answers_in_order), UNIT(test_frames_are_written_in_pieces),
+          UNIT(test_what_was_begun_is_never_dropped), UNIT(test_answers_are_counted_until_begun),
+          UNIT(test_deinit_drops_references))
