@@ -366,6 +366,11 @@ static void become_congested(struct conn *c)
 {
     c->congested = true;
     c->congested_since_ms = (uint32_t)gateway_now_ms();
+}
+
+/* What was told in one turn may be very much. */
+static void shed(struct conn *c)
+{
     const struct frame *begun = c->out.sent ? outq_peek(&c->out) : NULL;
     if (c->out.bytes - (begun ? begun->len - c->out.sent : 0) > GATHER_BYTES)
         fanout_shed(c);
@@ -389,12 +394,14 @@ static bool is_long(const struct conn *c, size_t piece_max)
 
 /* A message that takes several writes is written a piece at a time, when the kernel says that there is room for one: so
  * libwebsockets has nothing to copy, and others get their turn in between. */
-static bool write_queue(struct conn *c)
+static bool write_queue(struct conn *c, bool *refilled)
 {
     size_t piece_max = ws_piece_max(c);
     for (int writes = 0; !c->congested; writes++) {
-        if (!c->out.len && !c->mute)
+        if (!c->out.len && !c->mute) {
             refill(c);
+            *refilled = true;
+        }
         if (!c->out.len || (c->mute && !c->out.sent))
             return true;
         if (writes == WRITES_PER_TURN) {
@@ -420,11 +427,13 @@ static bool write_queue(struct conn *c)
 
 bool conn_write(struct conn *c)
 {
-    bool alive = true, waited = c->waits_for_room;
     items_settle(c->gw);
+    bool alive = true, waited = c->waits_for_room, had_room = !c->congested, refilled = false;
     c->congested = ws_buffered(c);
     if (!c->congested)
-        alive = write_queue(c);
+        alive = write_queue(c, &refilled);
+    if (c->congested && had_room && !refilled) /* a refill brings the newest, and not too much of it */
+        shed(c);
     c->waits_for_room = c->congested && c->out.len && (c->out.sent || !ws_buffered(c));
     if (c->waits_for_room != waited)
         ws_want_room(c, c->waits_for_room);

@@ -458,6 +458,7 @@ static void job_wait(struct job *j, struct slice args)
     j->waits = true;
     list_append(&x->waiting, &j->in_waiting);
     x->waiting_bytes += args.len;
+    metric_add(METRIC_QUEUED_BYTES, (int64_t)args.len);
     x->all->waiting++;
     x->conn->calls_wait = true;
     conn_wait_for_room(x->conn);
@@ -472,6 +473,7 @@ static struct slice job_waits_no_more(struct job *j)
     j->waits = false;
     list_remove(&x->waiting, &j->in_waiting);
     x->waiting_bytes -= j->args.len;
+    metric_add(METRIC_QUEUED_BYTES, -(int64_t)j->args.len);
     x->all->waiting--;
     x->conn->calls_wait = x->waiting.count > 0;
     conn_weigh(x->conn);

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import socket
+import ssl
 import struct
 
 import websockets
@@ -293,6 +294,7 @@ class RawPeer:
     def __init__(self, sock):
         self.sock = sock
         self._data = bytearray()
+        self._tls = None
         self.status = None
         self.headers = {}
 
@@ -308,9 +310,11 @@ class RawPeer:
         return cls(sock)
 
     @classmethod
-    async def connect(cls, address, path="/ws/socksync/", receive_buffer=None, headers=None):
-        """Opens and upgrades; asserts that it worked."""
+    async def connect(cls, address, path="/ws/socksync/", receive_buffer=None, headers=None, tls=None):
+        """Opens and upgrades; asserts that it worked. `tls`: the ssl.SSLContext of a client."""
         peer = await cls.open(address, receive_buffer)
+        if tls:
+            await peer.start_tls(tls)
         key = base64.b64encode(os.urandom(16)).decode()
         await peer.upgrade(path, key, headers)
         assert peer.status == 101, f"upgrade of {path}: {peer.status} {peer.headers}"
@@ -337,12 +341,47 @@ class RawPeer:
         self.headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
         return self.status
 
+    async def start_tls(self, context):
+        self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(self._arrived, self._leaving, server_hostname="localhost")
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._send(self._leaving.read())
+                self._arrived.write(await self._recv())
+            else:
+                break
+        await self._send(self._leaving.read())
+        self._tls = tls
+
     async def write(self, data):
+        if self._tls:
+            self._tls.write(data)
+            data = self._leaving.read()
+        await self._send(data)
+
+    async def _send(self, data):
         await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(self.sock, data), PATIENCE_S)
+
+    async def _recv(self):
+        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, 65536), PATIENCE_S)
+
+    async def _recv_tls(self):
+        while True:
+            try:
+                return self._tls.read(65536)
+            except ssl.SSLWantReadError:
+                chunk = await self._recv()
+                if not chunk:
+                    return b""
+                self._arrived.write(chunk)
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
 
     async def _more(self):
         try:
-            chunk = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, 65536), PATIENCE_S)
+            chunk = await (self._recv_tls() if self._tls else self._recv())
         except asyncio.TimeoutError:
             raise AssertionError(f"nothing came within {PATIENCE_S} s; unread so far: {bytes(self._data[:200])!r}") from None
         except ConnectionResetError:
