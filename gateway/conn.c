@@ -39,6 +39,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     c->id = ++g->conn_ids;
     c->dialect = dialect;
     c->grants = options_hold(grants);
+    c->piece_max = GATHER_BYTES;
     c->opened_ms = gateway_now_ms();
     c->errors_since_ms = c->opened_ms;
     list_init(&c->subs);
@@ -338,21 +339,26 @@ static void count_written(struct conn *c, uint32_t messages, size_t bytes)
 }
 
 /* One piece: of a frame as it lies, or of several gathered into one buffer. */
-static enum ws_write_result write_once(struct conn *c, size_t piece_max)
+static enum ws_write_result write_once(struct conn *c)
 {
     static char gather[GATHER_BYTES];
     struct frame *f = outq_peek(&c->out);
     size_t rest = f->len - c->out.sent;
-    if (c->out.len == 1 || rest >= piece_max) {
-        size_t len = rest < piece_max ? rest : piece_max;
-        enum ws_write_result r = ws_write(c, f->bytes + c->out.sent, len);
-        count_written(c, len == rest ? f->messages : 0, len);
-        outq_wrote(&c->out, len);
+    if (rest > c->piece_max) {
+        enum ws_write_result r = ws_write(c, f->bytes + c->out.sent, c->piece_max);
+        count_written(c, 0, c->piece_max);
+        outq_wrote(&c->out, c->piece_max);
+        return r;
+    }
+    if (c->out.len == 1) {
+        enum ws_write_result r = ws_write(c, f->bytes + c->out.sent, rest);
+        count_written(c, f->messages, rest);
+        outq_pop(&c->out);
         return r;
     }
     size_t len = 0;
     uint32_t messages = 0;
-    while ((f = outq_peek(&c->out)) && (rest = f->len - c->out.sent) <= piece_max - len) {
+    while ((f = outq_peek(&c->out)) && (rest = f->len - c->out.sent) <= c->piece_max - len) {
         memcpy(gather + len, f->bytes + c->out.sent, rest);
         len += rest;
         messages += f->messages;
@@ -379,26 +385,30 @@ static void shed(struct conn *c)
 /* Whatever waited for room. Each kind may go one write beyond the one before, so that none of them waits for another. */
 static void refill(struct conn *c)
 {
-    if (c->state != CONN_OPEN)
-        return;
-    calls_deliver(c, GATHER_BYTES);
-    items_answer_held(c, 2 * (size_t)GATHER_BYTES);
-    fanout_flush(c, 3 * (size_t)GATHER_BYTES);
+    if (c->calls_wait)
+        calls_deliver(c, GATHER_BYTES);
+    if (c->held.count)
+        items_answer_held(c, 2 * (size_t)GATHER_BYTES);
+    if (c->dirty.count)
+        fanout_flush(c, 3 * (size_t)GATHER_BYTES);
 }
 
-static bool is_long(const struct conn *c, size_t piece_max)
+static bool waits_to_refill(const struct conn *c)
 {
-    const struct frame *f = outq_peek(&c->out);
-    return f->len - c->out.sent > piece_max;
+    return (c->dirty.count || c->held.count || c->calls_wait) && c->state == CONN_OPEN && !c->mute;
+}
+
+static bool is_long(const struct conn *c)
+{
+    return outq_peek(&c->out)->len - c->out.sent > c->piece_max;
 }
 
 /* A message that takes several writes is written a piece at a time, when the kernel says that there is room for one: so
  * libwebsockets has nothing to copy, and others get their turn in between. */
 static bool write_queue(struct conn *c, bool *refilled)
 {
-    size_t piece_max = ws_piece_max(c);
     for (int writes = 0; !c->congested; writes++) {
-        if (!c->out.len && !c->mute) {
+        if (!c->out.len && waits_to_refill(c)) {
             refill(c);
             *refilled = true;
         }
@@ -408,35 +418,44 @@ static bool write_queue(struct conn *c, bool *refilled)
             ws_want_write(c);
             return true;
         }
-        bool piece = is_long(c, piece_max);
+        bool piece = is_long(c);
         if (piece && c->gw->pieces_bytes >= PIECES_PER_TURN_BYTES) {
             become_congested(c);
             return true;
         }
-        enum ws_write_result r = write_once(c, piece_max);
+        enum ws_write_result r = write_once(c);
         if (r == WS_WRITE_FAILED)
             return false;
-        if (piece)
-            c->gw->pieces_bytes += piece_max;
+        if (r == WS_WRITE_ALL && !piece)
+            continue;
+        become_congested(c);
         metric_add(METRIC_PARTIAL_WRITES, r == WS_WRITE_PARTIAL);
-        if (r == WS_WRITE_PARTIAL || piece)
-            become_congested(c);
+        c->gw->pieces_bytes += piece ? c->piece_max : 0;
     }
     return true;
+}
+
+/* Without this libwebsockets calls back for us when it has written what it buffered. */
+static void want_room(struct conn *c)
+{
+    bool wanted = c->congested && c->out.len && (c->out.sent || !ws_buffered(c));
+    if (wanted == c->waits_for_room)
+        return;
+    c->waits_for_room = wanted;
+    ws_want_room(c, wanted);
 }
 
 bool conn_write(struct conn *c)
 {
     items_settle(c->gw);
-    bool alive = true, waited = c->waits_for_room, had_room = !c->congested, refilled = false;
+    bool alive = true, had_room = !c->congested, refilled = false;
     c->congested = ws_buffered(c);
     if (!c->congested)
         alive = write_queue(c, &refilled);
     if (c->congested && had_room && !refilled) /* a refill brings the newest, and not too much of it */
         shed(c);
-    c->waits_for_room = c->congested && c->out.len && (c->out.sent || !ws_buffered(c));
-    if (c->waits_for_room != waited)
-        ws_want_room(c, c->waits_for_room);
+    if (c->congested || c->waits_for_room)
+        want_room(c);
     if (c->watched)
         conn_weigh(c);
     return alive && !(c->state == CONN_CLOSING && c->peer_closed && !c->out.len && !c->congested);
@@ -456,22 +475,26 @@ static void queue(struct conn *c, struct frame *f, enum outq_kind kind)
 /* What this connection is sent for f. */
 static struct frame *wire_form(struct conn *c, struct frame *f)
 {
-    if (c->gw->taps.count)
-        tap_sent(c, f);
     return c->deflate ? deflate_twin(c->gw->deflate, f) : f;
 }
 
 void conn_push(struct conn *c, struct frame *f)
 {
-    if (c->state == CONN_OPEN)
-        queue(c, wire_form(c, f), OUTQ_STATE);
+    if (c->state != CONN_OPEN)
+        return;
+    if (c->gw->taps.count)
+        tap_sent(c, f);
+    queue(c, wire_form(c, f), OUTQ_STATE);
 }
 
 void conn_ask(struct conn *c, struct slice wire, uint32_t messages)
 {
+    if (c->state != CONN_OPEN)
+        return;
     struct frame *f = frame_new(wire, messages);
-    if (c->state == CONN_OPEN)
-        queue(c, wire_form(c, f), OUTQ_OTHER);
+    if (c->gw->taps.count)
+        tap_sent(c, f);
+    queue(c, wire_form(c, f), OUTQ_OTHER);
     frame_unref(f);
 }
 
@@ -484,6 +507,8 @@ void conn_answer_frame(struct conn *c, struct frame *f)
 {
     if (c->state != CONN_OPEN)
         return;
+    if (c->gw->taps.count)
+        tap_sent(c, f);
     f = wire_form(c, f);
     if (c->congested && c->out.answers && c->out.answers + f->len > conn_waiting_max(c)) {
         conn_close(c, 1013, "far too many answers wait");

@@ -44,6 +44,7 @@ struct conn {
     uint8_t reading_held; /* enum hold, together; 0: its requests are read */
     bool deflate;         /* permessage-deflate was agreed on */
     uint32_t messages_out;
+    uint32_t piece_max; /* bytes of one write; what the socket does not take of more is copied */
     struct buf *rx; /* the fragments of a message until it is whole; NULL: nothing waits */
 
     /* session.c and item.c */

@@ -35,6 +35,7 @@ enum {
 };
 
 enum { NAME_BYTES = 128 };
+enum { TLS_RECORD_BYTES = 16 * 1024 }; /* OpenSSL takes one record at a time */
 enum { RSV1 = 0x40 }; /* as it stands in the first byte of a frame */
 
 static const struct endpoint {
@@ -260,6 +261,8 @@ static void established(struct ws *w, struct lws *wsi)
 {
     struct conn *c = conn_new(w->g, wsi, w->upgrade_dialect, w->upgrade_grants);
     c->deflate = w->upgrade_deflate;
+    if (lws_is_ssl(wsi))
+        c->piece_max = TLS_RECORD_BYTES;
     w->upgrade_deflate = false;
     c->remote = w->upgrade_remote;
     lws_set_opaque_user_data(wsi, c);
@@ -384,12 +387,6 @@ void ws_want_write(struct conn *c)
 void ws_want_room(struct conn *c, bool on)
 {
     evlib_want_room(c->gw->ws->evlib, c->wsi, on);
-}
-
-size_t ws_piece_max(const struct conn *c)
-{
-    enum { PLAIN = 64 * 1024, TLS_RECORD = 16 * 1024 }; /* OpenSSL takes one record at a time */
-    return lws_is_ssl(c->wsi) ? TLS_RECORD : PLAIN;
 }
 
 void ws_kill(struct conn *c)

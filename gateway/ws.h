@@ -32,8 +32,6 @@ void ws_pause_reading(struct conn *c, bool pause);
 /* ws_want_room: a message is under way in pieces. While this is on conn_write is called whenever the socket has room, and nothing of
  * libwebsockets' own comes between the pieces. */
 void ws_want_room(struct conn *c, bool on);
-/* ws_piece_max: so much the socket takes at once, when it has room; what it does not take of a longer write is copied. */
-size_t ws_piece_max(const struct conn *c);
 
 enum ws_write_result { WS_WRITE_ALL, WS_WRITE_PARTIAL, WS_WRITE_FAILED };
 /* ws_write sends frames, whole or in pieces; what the socket does not take stays buffered there (WS_WRITE_PARTIAL) and must drain before
