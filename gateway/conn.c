@@ -19,11 +19,11 @@
 #include "protocol/base/alloc.h"
 
 enum {
-    GATHER_BYTES = 64 * 1024, /* what one write may leave behind in a full socket */
-    WRITES_PER_TURN = 16,     /* then others get their turn */
+    GATHER_BYTES = 64 * 1024,                 /* what one write may leave behind in a full socket */
+    WRITES_PER_TURN = 16,                     /* then others get their turn */
     PIECES_PER_TURN_BYTES = 16 * 1024 * 1024, /* of long messages, to all together */
     WAITING_MAX_BUDGETS = 128,
-    CLOSE_WAIT_MS = 5000,     /* for the peer's close frame */
+    CLOSE_WAIT_MS = 5000, /* for the peer's close frame */
     MISSED_PONGS_MAX = 2,
     CLOSE_REASON_BYTES = 123, /* RFC 6455 section 5.5: control frames carry at most 125 bytes */
     ERROR_WINDOW_MS = 60 * 1000
@@ -445,9 +445,28 @@ static void want_room(struct conn *c)
     ws_want_room(c, wanted);
 }
 
-bool conn_write(struct conn *c)
+/* The usual case, for which nothing is asked twice: one frame, all of which the socket takes. */
+static enum ws_write_result write_only_frame(struct conn *c)
 {
-    items_settle(c->gw);
+    struct frame *f = outq_peek(&c->out);
+    enum ws_write_result r = ws_write(c, f->bytes, f->len);
+    count_written(c, f->messages, f->len);
+    outq_pop(&c->out);
+    if (r == WS_WRITE_PARTIAL) {
+        become_congested(c);
+        metric_add(METRIC_PARTIAL_WRITES, 1);
+    }
+    return r;
+}
+
+static bool is_usual(const struct conn *c)
+{
+    return c->out.len == 1 && !c->congested && c->state == CONN_OPEN && !c->mute &&
+           outq_peek(&c->out)->len <= c->piece_max && !ws_buffered(c); /* not congested: nothing is half written */
+}
+
+__attribute__((noinline)) static bool write_all(struct conn *c)
+{
     bool alive = true, had_room = !c->congested, refilled = false;
     c->congested = ws_buffered(c);
     if (!c->congested)
@@ -459,6 +478,19 @@ bool conn_write(struct conn *c)
     if (c->watched)
         conn_weigh(c);
     return alive && !(c->state == CONN_CLOSING && c->peer_closed && !c->out.len && !c->congested);
+}
+
+bool conn_write(struct conn *c)
+{
+    items_settle(c->gw);
+    if (is_usual(c)) {
+        enum ws_write_result r = write_only_frame(c);
+        if (r == WS_WRITE_FAILED)
+            return false;
+        if (r == WS_WRITE_ALL && !c->dirty.count && !c->held.count && !c->watched)
+            return true;
+    }
+    return write_all(c);
 }
 
 /* --- queueing --- */

@@ -45,7 +45,7 @@ struct conn {
     bool deflate;         /* permessage-deflate was agreed on */
     uint32_t messages_out;
     uint32_t piece_max; /* bytes of one write; what the socket does not take of more is copied */
-    struct buf *rx; /* the fragments of a message until it is whole; NULL: nothing waits */
+    struct buf *rx;     /* the fragments of a message until it is whole; NULL: nothing waits */
 
     /* session.c and item.c */
     struct list subs;     /* struct sub */

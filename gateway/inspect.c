@@ -116,7 +116,8 @@ static void write_why(struct jsonw *w, const struct conn *c)
         say(w, "%zu subscription%s will get the newest state when it reads again", c->dirty.count,
             many(c->dirty.count));
     if (c->held.count)
-        say(w, "%zu request%s of it wait%s for room", c->held.count, many(c->held.count), c->held.count == 1 ? "s" : "");
+        say(w, "%zu request%s of it wait%s for room", c->held.count, many(c->held.count),
+            c->held.count == 1 ? "s" : "");
     if (c->reading_held & HOLD_ANSWERS)
         say(w, "not read from: it has to take its answers first");
     if (c->reading_held & HOLD_WRITES)

@@ -36,7 +36,7 @@ enum {
 
 enum { NAME_BYTES = 128 };
 enum { TLS_RECORD_BYTES = 16 * 1024 }; /* OpenSSL takes one record at a time */
-enum { RSV1 = 0x40 }; /* as it stands in the first byte of a frame */
+enum { RSV1 = 0x40 };                  /* as it stands in the first byte of a frame */
 
 static const struct endpoint {
     const char *path; /* without its trailing slash */

@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("SYNCGATE_BIN", str(ROOT / "build/release/syncgate"))
 OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "tls-cert", "tls-key", "prefix", "log-level",
            "log-format", "trusted-proxy", "max-message", "max-depth", "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
-           "sweep-interval", "probe-interval", "queue-budget", "errors-per-minute", "max-connections", "memory-budget", "drain-delay", "drain-seconds", "linger", "index-mode", "deflate",
+           "sweep-interval", "probe-interval", "queue-budget", "stall-timeout", "errors-per-minute", "max-connections", "memory-budget", "drain-delay", "drain-seconds", "linger", "index-mode", "deflate",
            "dev"]
 
 CONFIG = """\

@@ -1064,7 +1064,8 @@ static void test_calls_that_wait_end_with_their_function(void)
     asked();
     mailbox_event("c 11 there 1 5000 3 mul {}");
     client_leaves(c);
-    CU_ASSERT_STRING_EQUAL(asked(), "leave 1 mul; done 1 9 there e 8 executor gone; done 1 11 there e 8 executor gone; ");
+    CU_ASSERT_STRING_EQUAL(asked(),
+                           "leave 1 mul; done 1 9 there e 8 executor gone; done 1 11 there e 8 executor gone; ");
     close_world();
 }
 
