@@ -438,7 +438,7 @@ static bool write_queue(struct conn *c, bool *refilled)
 /* Without this libwebsockets calls back for us when it has written what it buffered. */
 static void want_room(struct conn *c)
 {
-    bool wanted = c->congested && c->out.len && (c->out.sent || !ws_buffered(c));
+    bool wanted = c->congested && (c->out.sent || !ws_buffered(c));
     if (wanted == c->waits_for_room)
         return;
     c->waits_for_room = wanted;
