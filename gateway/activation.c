@@ -85,6 +85,15 @@ bool activation_beyond_loopback(int fd)
     return a.ss_family != AF_UNIX;
 }
 
+bool activation_listens_beyond_loopback(const struct options *o)
+{
+    for (size_t i = 0; i < o->sockets_len; i++) {
+        if (activation_beyond_loopback(o->sockets[i]))
+            return true;
+    }
+    return o->sockets_len == 0 && options_listens_beyond_loopback(o);
+}
+
 void activation_name(int fd, char *out, size_t size)
 {
     struct sockaddr_storage a = address_of(fd);

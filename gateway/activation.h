@@ -3,8 +3,7 @@
 #ifndef SYNCGATE_GATEWAY_ACTIVATION_H
 #define SYNCGATE_GATEWAY_ACTIVATION_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "gateway/options.h"
 
 enum { ACTIVATION_MAX = 32 };
 
@@ -17,5 +16,8 @@ int activation_take(int fds[ACTIVATION_MAX]);
 bool activation_is_unix(int fd);
 bool activation_beyond_loopback(int fd);
 void activation_name(int fd, char *out, size_t size);
+/* activation_listens_beyond_loopback: is any address that this program listens at, passed or not, reachable from beyond this
+ * machine? */
+bool activation_listens_beyond_loopback(const struct options *o);
 
 #endif

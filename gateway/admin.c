@@ -2,33 +2,21 @@
 #include "gateway/admin.h"
 
 #include <string.h>
-#include <strings.h>
 
-/* Whether `host` is a name of this machine, with a port or without. */
-static bool is_local_name(const char *host)
-{
-    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]", "unix"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        size_t len = strlen(names[i]);
-        if (strncasecmp(host, names[i], len) != 0)
-            continue;
-        const char *port = host + len;
-        if (*port == '\0' || (*port == ':' && strspn(port + 1, "0123456789") == strlen(port + 1)))
-            return true;
-    }
-    return false;
-}
+#include "gateway/origin.h"
 
-/* Whether a page of this origin is a page of that host. */
-static bool is_same_origin(const char *origin, const char *host)
+/* What a browser says about the page behind a request that carries no Origin, such as that for a picture: only its own pages and
+ * the address bar (`none`) may ask. Other programs say nothing. */
+static bool is_of_own_page(const struct admin_request *r)
 {
-    const char *authority = strstr(origin, "://");
-    return authority && strcasecmp(authority + 3, host) == 0;
+    if (r->origin && !origin_is_of(r->origin, r->host))
+        return false;
+    return !r->fetch_site || strcmp(r->fetch_site, "same-origin") == 0 || strcmp(r->fetch_site, "none") == 0;
 }
 
 static bool is_from_here(const struct admin_request *r)
 {
-    return r->local && !r->forwarded && is_local_name(r->host) && (!r->origin || is_same_origin(r->origin, r->host));
+    return r->local && !r->forwarded && origin_is_local(r->host) && is_of_own_page(r);
 }
 
 enum admin_verdict admin_judge(const struct admin_request *r)

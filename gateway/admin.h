@@ -15,6 +15,7 @@ struct admin_request {
     bool forwarded;              /* it carries a header of proxies */
     const char *host;            /* "" when missing */
     const char *origin;          /* NULL when missing */
+    const char *fetch_site;      /* Sec-Fetch-Site, NULL when missing */
 };
 
 enum admin_verdict {
@@ -25,7 +26,7 @@ enum admin_verdict {
 
 /* admin_judge decides. A token decides alone; without one the request has to come from this machine (local, not forwarded), to
  * be addressed to it by name (Host is localhost, 127.0.0.1, [::1] or `unix`, so that a name which a stranger points at
- * 127.0.0.1 opens nothing), and a page that sends it (Origin) has to be of the same host and port. */
+ * 127.0.0.1 opens nothing), and a page that causes it (Origin, Sec-Fetch-Site) has to be of the same host and port. */
 enum admin_verdict admin_judge(const struct admin_request *r);
 
 #endif

@@ -291,7 +291,7 @@ static void rx_put(struct conn *c, struct slice bytes, size_t max)
 
 void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
 {
-    if (c->state != CONN_OPEN)
+    if (c->state != CONN_OPEN || c->peer_closed) /* nothing counts behind a close frame: RFC 6455 section 5.5.1 */
         return;
     metric_add(METRIC_BYTES_IN, (int64_t)bytes.len);
     c->bytes_in += bytes.len;

@@ -3,11 +3,13 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <ctype.h>
 #include <libwebsockets.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "gateway/activation.h"
 #include "gateway/admin.h"
 #include "gateway/assets.h"
 #include "gateway/drain.h"
@@ -17,6 +19,7 @@
 #include "gateway/inspect.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/origin.h"
 #include "gateway/refusal.h"
 #include "gateway/tap.h"
 #include "gateway/ws.h"
@@ -82,6 +85,13 @@ static struct exchange *exchange_new(struct lws *wsi)
 
 /* --- what was asked --- */
 
+/* Without a value too, which has length 0 as one that is missing has. */
+static bool has_token(struct lws *wsi, enum lws_token_indexes token)
+{
+    char value[HEADER_BYTES_MAX];
+    return lws_hdr_total_length(wsi, token) > 0 || lws_hdr_copy_fragment(wsi, value, sizeof(value), token, 0) >= 0;
+}
+
 bool http_header(struct lws *wsi, enum http_header header, char *out, size_t size)
 {
     static const struct {
@@ -94,31 +104,92 @@ bool http_header(struct lws *wsi, enum http_header header, char *out, size_t siz
         [HTTP_FORWARDED] = {.custom = "forwarded:"},
         [HTTP_X_FORWARDED_FOR] = {.token = WSI_TOKEN_X_FORWARDED_FOR},
         [HTTP_X_REAL_IP] = {.token = WSI_TOKEN_HTTP_X_REAL_IP},
+        [HTTP_SEC_FETCH_SITE] = {.custom = "sec-fetch-site:"},
         [HTTP_CONTENT_LENGTH] = {.token = WSI_TOKEN_HTTP_CONTENT_LENGTH},
         [HTTP_TRANSFER_ENCODING] = {.token = WSI_TOKEN_HTTP_TRANSFER_ENCODING},
     };
     const char *custom = names[header].custom;
-    int have = custom ? lws_hdr_custom_length(wsi, custom, (int)strlen(custom))
-                      : lws_hdr_total_length(wsi, names[header].token);
     out[0] = '\0';
-    if (have <= 0)
+    int len = custom ? lws_hdr_custom_length(wsi, custom, (int)strlen(custom))
+                     : lws_hdr_total_length(wsi, names[header].token);
+    if (custom ? len < 0 : !has_token(wsi, names[header].token))
         return false;
     int n = custom ? lws_hdr_custom_copy(wsi, out, (int)size, custom, (int)strlen(custom))
                    : lws_hdr_copy(wsi, out, (int)size, names[header].token);
-    if (n < 0) /* longer than `out` */
+    if (n < 0 || strlen(out) != (size_t)n)
         out[0] = '\0';
+    for (size_t end = strlen(out); end > 0 && (out[end - 1] == ' ' || out[end - 1] == '\t'); end--)
+        out[end - 1] = '\0'; /* no part of it: RFC 9110 section 5.5 */
     return true;
+}
+
+static void look_at_name(const char *name, int len, void *faulty)
+{
+    for (int i = 0; i < len - 1; i++) { /* the last one is the colon */
+        if (!isalnum((unsigned char)name[i]) && (name[i] == '\0' || !strchr("!#$%&'*+-.^_`|~", name[i])))
+            *(bool *)faulty = true;
+    }
+}
+
+const char *http_fault(struct lws *wsi)
+{
+    bool faulty = false;
+    lws_hdr_custom_name_foreach(wsi, look_at_name, &faulty);
+    if (faulty)
+        return "the name of a header is malformed";
+    return lws_hdr_fragment_length(wsi, WSI_TOKEN_HOST, 1) > 0 ? "Host is there twice" : NULL;
+}
+
+/* `http://host/path` behind its scheme, NULL for other targets. libwebsockets makes one slash of several. */
+static const char *absolute(const char *target)
+{
+    static const char *const schemes[] = {"http:/", "https:/", "ws:/", "wss:/"};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (strncasecmp(target, schemes[i], strlen(schemes[i])) == 0)
+            return target + strlen(schemes[i]);
+    }
+    return NULL;
+}
+
+const char *http_path(const char *target)
+{
+    const char *authority = absolute(target), *path = authority ? strchr(authority, '/') : target;
+    return path ? path : "/";
+}
+
+void http_host(struct lws *wsi, char *out, size_t size)
+{
+    char target[HEADER_BYTES_MAX];
+    const char *authority = lws_hdr_copy(wsi, target, sizeof(target), WSI_TOKEN_GET_URI) > 0 ? absolute(target) : NULL;
+    if (!authority)
+        http_header(wsi, HTTP_HOST, out, size);
+    else if (snprintf(out, size, "%.*s", (int)strcspn(authority, "/"), authority) >= (int)size)
+        out[0] = '\0';
+}
+
+/* One that is there and cannot be read is unknown, not missing: it must not make anybody anonymous. */
+static const struct grants *grants_of(const struct options *opt, const char *token)
+{
+    return token[0] ? options_token(opt, slice_str(token)) : NULL;
 }
 
 const struct grants *http_grants(struct lws *wsi, const struct options *opt)
 {
     char text[1024];
-    static const char bearer[] = "bearer ";
-    if (lws_get_urlarg_by_name_safe(wsi, "token", text, sizeof(text)) > 0)
-        return options_token(opt, slice_str(text));
-    if (http_header(wsi, HTTP_AUTHORIZATION, text, sizeof(text)) && strncasecmp(text, bearer, sizeof(bearer) - 1) == 0)
-        return options_token(opt, slice_str(text + sizeof(bearer) - 1));
-    return &opt->anonymous;
+    static const char bearer[] = "bearer";
+    const size_t bearer_len = sizeof(bearer) - 1;
+    enum http_argument argument = http_argument(wsi, "token", text, sizeof(text));
+    if (argument == HTTP_ARGUMENT_TOO_LONG || http_argument_again(wsi, "token"))
+        return NULL;
+    if (argument == HTTP_ARGUMENT_THERE && text[0])
+        return grants_of(opt, text);
+    if (!http_header(wsi, HTTP_AUTHORIZATION, text, sizeof(text)))
+        return &opt->anonymous;
+    if (!text[0])
+        return NULL;
+    if (strcspn(text, " ") != bearer_len || strncasecmp(text, bearer, bearer_len) != 0)
+        return &opt->anonymous; /* another scheme is for somebody else */
+    return grants_of(opt, text[bearer_len] ? text + bearer_len + 1 : "");
 }
 
 struct remote http_remote(struct lws *wsi)
@@ -155,16 +226,35 @@ static bool is_forwarded(struct lws *wsi)
     return false;
 }
 
+/* NULL: it is the page of no browser. */
+static const char *origin_of(struct lws *wsi, char *out, size_t size)
+{
+    return http_header(wsi, HTTP_ORIGIN, out, size) ? out : NULL;
+}
+
 enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi)
 {
-    char host[256], origin[256];
+    char host[256], origin[256], site[32];
     struct remote remote = http_remote(wsi);
     struct admin_request r = {
         .grants = http_grants(wsi, g->opt), .local = is_local(&remote), .forwarded = is_forwarded(wsi), .host = host};
-    http_header(wsi, HTTP_HOST, host, sizeof(host));
-    if (http_header(wsi, HTTP_ORIGIN, origin, sizeof(origin)))
-        r.origin = origin;
+    http_host(wsi, host, sizeof(host));
+    r.origin = origin_of(wsi, origin, sizeof(origin));
+    if (http_header(wsi, HTTP_SEC_FETCH_SITE, site, sizeof(site)))
+        r.fetch_site = site;
     return admin_judge(&r);
+}
+
+bool http_page_allowed(const struct gateway *g, struct lws *wsi)
+{
+    char host[256], origin[256];
+    const struct options *opt = g->opt;
+    const struct origin_rule rule = {.allowed = (const char *const *)opt->allowed_origins,
+                                     .allowed_len = opt->allowed_origins_len,
+                                     .dev = opt->dev,
+                                     .loopback = opt->dev && !activation_listens_beyond_loopback(opt)};
+    http_host(wsi, host, sizeof(host));
+    return origin_allowed(&rule, origin_of(wsi, origin, sizeof(origin)), host);
 }
 
 bool http_is_head(struct lws *wsi)
@@ -172,24 +262,42 @@ bool http_is_head(struct lws *wsi)
     return lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
 }
 
-/* lws_get_urlarg_by_name_safe does not tell an argument that is too long from one that is not there. */
+/* The length of argument i (name=value, decoded; may hold NULs), -1 behind the last one. */
+static int argument_at(struct lws *wsi, int i, char out[HEADER_BYTES_MAX])
+{
+    return lws_hdr_copy_fragment(wsi, out, HEADER_BYTES_MAX, WSI_TOKEN_HTTP_URI_ARGS, i);
+}
+
+/* libwebsockets looks for arguments by what they begin with. Returns the number of the first one from `i` on whose name it is. */
+static int find_argument(struct lws *wsi, int i, const char *name, char out[HEADER_BYTES_MAX], int *len)
+{
+    size_t name_len = strlen(name);
+    for (; (*len = argument_at(wsi, i, out)) >= 0; i++) {
+        if (strncmp(out, name, name_len) == 0 && out[name_len] == '=')
+            return i;
+    }
+    return -1;
+}
+
 enum http_argument http_argument(struct lws *wsi, const char *name, char *out, size_t size)
 {
     char argument[HEADER_BYTES_MAX];
-    size_t name_len = strlen(name);
+    int len, at = find_argument(wsi, 0, name, argument, &len);
     out[0] = '\0';
-    for (int i = 0;; i++) {
-        int len = lws_hdr_copy_fragment(wsi, argument, sizeof(argument), WSI_TOKEN_HTTP_URI_ARGS, i);
-        if (len < 0)
-            return HTTP_ARGUMENT_ABSENT;
-        if (strncmp(argument, name, name_len) != 0 || argument[name_len] != '=')
-            continue;
-        size_t value_len = (size_t)len - name_len - 1;
-        if (value_len >= size || memchr(argument, '\0', (size_t)len))
-            return HTTP_ARGUMENT_TOO_LONG;
-        memcpy(out, argument + name_len + 1, value_len + 1);
-        return HTTP_ARGUMENT_THERE;
-    }
+    if (at < 0)
+        return HTTP_ARGUMENT_ABSENT;
+    size_t name_len = strlen(name), value_len = (size_t)len - name_len - 1;
+    if (value_len >= size || memchr(argument, '\0', (size_t)len))
+        return HTTP_ARGUMENT_TOO_LONG;
+    memcpy(out, argument + name_len + 1, value_len + 1);
+    return HTTP_ARGUMENT_THERE;
+}
+
+bool http_argument_again(struct lws *wsi, const char *name)
+{
+    char argument[HEADER_BYTES_MAX];
+    int len, at = find_argument(wsi, 0, name, argument, &len);
+    return at >= 0 && find_argument(wsi, at + 1, name, argument, &len) >= 0;
 }
 
 static bool is_post(struct lws *wsi)
@@ -550,6 +658,9 @@ int http_request(struct gateway *g, struct lws *wsi, const char *path)
 {
     enum http_method method;
     bool other_method;
+    const char *fault = http_fault(wsi);
+    if (fault)
+        return http_refuse(wsi, 400, fault);
     if (!method_of(wsi, &method))
         return http_refuse(wsi, 405, "GET, HEAD and POST only");
     if (strncmp(path, ADMIN_AREA, sizeof(ADMIN_AREA) - 1) == 0) {
@@ -620,4 +731,18 @@ int http_refuse_client(struct lws *wsi, const struct remote *client, unsigned st
     log_limited(LOG_REFUSED, LOG_LEVEL_INFO, "request refused remote=%s status=%u why=\"%s\"", remote_text(client),
                 status, why);
     return http_refuse(wsi, status, why);
+}
+
+/* Its developer looks for the reason here: so both are named, which hold no token. */
+int http_refuse_page(const struct gateway *g, struct lws *wsi)
+{
+    char host[256], origin[256];
+    struct remote client = http_client(wsi, g->opt);
+    metric_add(METRIC_REFUSED_ORIGIN, 1);
+    http_host(wsi, host, sizeof(host));
+    http_header(wsi, HTTP_ORIGIN, origin, sizeof(origin));
+    log_limited(LOG_REFUSED, LOG_LEVEL_INFO,
+                "request refused remote=%s status=403 why=\"no page of this origin may connect\" origin=%s host=%s",
+                remote_text(&client), log_value(slice_str(origin)), log_value(slice_str(host)));
+    return http_refuse(wsi, 403, "no page of this origin may connect (allowed_origins)");
 }

@@ -70,13 +70,22 @@ enum http_header {
     HTTP_FORWARDED,
     HTTP_X_FORWARDED_FOR,
     HTTP_X_REAL_IP,
+    HTTP_SEC_FETCH_SITE,
     HTTP_CONTENT_LENGTH,
     HTTP_TRANSFER_ENCODING
 };
-/* http_header copies the header's value as a string (empty when it is longer than `out`); false when it is not there. */
+/* http_header copies the header's value as a string; empty when it is that, longer than `out`, or with a NUL in it. False when it
+ * is not there. */
 bool http_header(struct lws *wsi, enum http_header header, char *out, size_t size);
+/* http_fault: a sentence about what makes it doubtful what is meant, because the next one on the way may read it differently: a
+ * header's name that is none (RFC 9112 section 5.1), a second Host. NULL: nothing. */
+const char *http_fault(struct lws *wsi);
+/* http_path: the path of what was asked for; http_host: whom it is addressed to, "" when that is missing. A target with a scheme and
+ * a host counts before the Host header (RFC 9112 section 3.2.2). */
+const char *http_path(const char *target);
+void http_host(struct lws *wsi, char *out, size_t size);
 /* http_grants: the grants of whoever asks, by ?token=... or Authorization: Bearer ...; nobody's without one of them. NULL when
- * the token is unknown. */
+ * the token is unknown, or not one: too long, with a NUL, or two. */
 const struct grants *http_grants(struct lws *wsi, const struct options *opt);
 /* http_remote: where the request comes from, as the socket says. http_client: the same as far as trusted proxies tell. */
 struct remote http_remote(struct lws *wsi);
@@ -85,6 +94,12 @@ bool http_is_head(struct lws *wsi);
 enum http_argument { HTTP_ARGUMENT_ABSENT, HTTP_ARGUMENT_THERE, HTTP_ARGUMENT_TOO_LONG /* or with a NUL in it */ };
 /* http_argument copies the argument `name` of the query, decoded, as a string; "" unless it is there. */
 enum http_argument http_argument(struct lws *wsi, const char *name, char *out, size_t size);
+/* http_argument_again: is it there more than once? */
+bool http_argument_again(struct lws *wsi, const char *name);
+/* http_page_allowed: whether the web page behind this request, if there is one, may use the gateway. */
+bool http_page_allowed(const struct gateway *g, struct lws *wsi);
+/* http_refuse_page refuses it otherwise. */
+int http_refuse_page(const struct gateway *g, struct lws *wsi);
 /* http_admin: whether whoever asks may use /admin/. http_request asks it for every path of that area, before the endpoint is
  * called; an endpoint elsewhere asks for itself. */
 enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi);

@@ -55,20 +55,11 @@ static void log_summary(const struct options *o)
              o->names_len, o->config_file ? o->config_file : "none");
 }
 
-static bool listens_beyond_loopback(const struct options *o)
-{
-    for (size_t i = 0; i < o->sockets_len; i++) {
-        if (activation_beyond_loopback(o->sockets[i]))
-            return true;
-    }
-    return o->sockets_len == 0 && options_listens_beyond_loopback(o);
-}
-
 /* Strangers who may change things, or whatever nobody decided about, deserve a loud word; open reading by choice does not. */
 static void warn_of_strangers(const struct options *o)
 {
     const struct patterns *may = o->anonymous.verbs;
-    if (!listens_beyond_loopback(o))
+    if (!activation_listens_beyond_loopback(o))
         return;
     if (may[GRANT_WRITE].len > 0 || may[GRANT_SERVE].len > 0)
         log_warn("ANYONE who reaches this gateway may write or serve, and it listens beyond this machine: "

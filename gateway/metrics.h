@@ -26,6 +26,8 @@
       "Upgrades and requests refused, by reason.")                                                                     \
     X(REFUSED_MAX_CONNECTIONS, "counter", "syncgate_refused_total", "reason=\"max_connections\"", "")                  \
     X(REFUSED_MEMORY, "counter", "syncgate_refused_total", "reason=\"memory\"", "")                                    \
+    X(REFUSED_DESCRIPTORS, "counter", "syncgate_refused_total", "reason=\"descriptors\"", "")                          \
+    X(REFUSED_ORIGIN, "counter", "syncgate_refused_total", "reason=\"origin\"", "")                                    \
     X(REFUSED_DRAINING, "counter", "syncgate_refused_total", "reason=\"draining\"", "")                                \
     X(CLOSES_GATEWAY_1001, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1001\"",                         \
       "WebSocket connections that ended, by who closed and with which code; 1006: without a close frame.")             \

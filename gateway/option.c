@@ -1,6 +1,7 @@
 /* The option table, and the values of each type: from text, to text. */
 #include "gateway/option.h"
 #include "gateway/forwarded.h"
+#include "gateway/origin.h"
 #include "gateway/text.h"
 #include "protocol/base/alloc.h"
 #include "redis/link.h"
@@ -23,6 +24,7 @@ static const char *take_listen(const char *text, char **kept);
 static const char *take_redis(const char *text, char **kept);
 static const char *take_prefix(const char *text, char **kept);
 static const char *take_proxy(const char *text, char **kept);
+static const char *take_origin(const char *text, char **kept);
 
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const formats[] = {"logfmt", "json", NULL};
@@ -57,6 +59,10 @@ const struct option option_table[] = {
     {"trusted-proxy", OPTION_LIST, "CIDR", NULL, .take = take_proxy, MEMBER(trusted_proxy),
      .len_offset = offsetof(struct options, trusted_proxy_len),
      .help = "whose X-Forwarded-For says who the client is: a network, an address, or unix for unix sockets; "
+             "may be given several times"},
+    {"allowed-origins", OPTION_LIST, "ORIGIN", "same-host", .flag = "allowed-origin", .take = take_origin,
+     MEMBER(allowed_origins), .len_offset = offsetof(struct options, allowed_origins_len),
+     .help = "whose web pages may connect: same-host, https://example.com, https://*.example.com, null or *; "
              "may be given several times"},
     {"max-message", OPTION_SIZE, "SIZE", "1MiB", KIB, 64 * MIB, MEMBER(max_message),
      .help = "largest message of a client; a larger one closes with 1009"},
@@ -109,6 +115,20 @@ const struct option *option_find(struct slice name)
             return &option_table[i];
     }
     return NULL;
+}
+
+const struct option *option_find_flag(struct slice flag)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        if (slice_eq(flag, slice_str(option_flag(&option_table[i]))))
+            return &option_table[i];
+    }
+    return NULL;
+}
+
+const char *option_flag(const struct option *row)
+{
+    return row->flag ? row->flag : row->name;
 }
 
 /* --- texts ------------------------------------------------------------------------------------------------ */
@@ -215,6 +235,14 @@ static const char *take_prefix(const char *text, char **kept)
 static const char *take_proxy(const char *text, char **kept)
 {
     const char *why = forwarded_check(text);
+    if (!why)
+        *kept = copy_of(text);
+    return why;
+}
+
+static const char *take_origin(const char *text, char **kept)
+{
+    const char *why = origin_check(text);
     if (!why)
         *kept = copy_of(text);
     return why;

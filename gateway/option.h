@@ -34,6 +34,7 @@ struct option {
     const char *(*take)(const char *text, char **kept);
     size_t offset, size; /* the member of struct options */
     size_t len_offset;   /* list: the member that counts */
+    const char *flag;    /* list: the flag when it is another than `name`, as it gives one value: allowed-origin; else NULL */
     bool flag_only;      /* not in a file: it names the file */
     bool fixed;          /* a reload cannot change it */
     bool secret;         /* print-outs hide the password of the URL */
@@ -43,8 +44,11 @@ struct option {
 extern const struct option option_table[];
 extern const size_t option_count;
 
-/* option_find: the row of that name (slice, no dashes), NULL when there is none. */
+/* option_find: the row of that name (slice, no dashes), NULL when there is none. option_find_flag: that of the flag. */
 const struct option *option_find(struct slice name);
+const struct option *option_find_flag(struct slice flag);
+/* option_flag: the flag without its dashes. */
+const char *option_flag(const struct option *row);
 
 /* option_set parses text into its member; a list gets one more value. Returns false and a sentence in `why`. */
 bool option_set(struct options *o, const struct option *row, const char *text, char why[OPTION_WHY_MAX]);

@@ -72,7 +72,7 @@ static int take_flag(struct load *l, int argc, char **argv, int i)
 {
     const char *name = argv[i] + 2, *equals = strchr(name, '=');
     struct slice bare = slice_of(name, equals ? (size_t)(equals - name) : strlen(name));
-    const struct option *row = option_find(bare);
+    const struct option *row = option_find_flag(bare);
     if (!row) {
         complain(l, argv[i], "unknown option, see --help");
         return i + 1;
@@ -80,7 +80,7 @@ static int take_flag(struct load *l, int argc, char **argv, int i)
     const char *text = equals ? equals + 1 : "true";
     if (!equals && row->type != OPTION_BOOL) {
         if (++i == argc) {
-            complain_flag(l, row->name, "a value is missing");
+            complain_flag(l, option_flag(row), "a value is missing");
             return i;
         }
         text = argv[i];
@@ -214,7 +214,7 @@ static void set_from_flags(struct load *l)
     }
     for (size_t i = 0; i < l->flags_len; i++) {
         if (!option_set(l->o, l->flags[i].row, l->flags[i].text, why))
-            complain_flag(l, l->flags[i].row->name, why);
+            complain_flag(l, option_flag(l->flags[i].row), why);
     }
 }
 
@@ -341,7 +341,7 @@ struct options *options_again(const struct options *now, FILE *err, void (*on_fi
         const struct option *row = &option_table[i];
         if (!row->fixed || option_equal(o, now, row))
             continue;
-        on_fixed(row->name);
+        on_fixed(option_flag(row));
         option_copy(o, now, row);
     }
     return o;

@@ -33,6 +33,8 @@ struct options {
     enum log_format log_format;
     char **trusted_proxy; /* networks, see forwarded.h */
     size_t trusted_proxy_len;
+    char **allowed_origins; /* see origin.h */
+    size_t allowed_origins_len;
     int64_t max_message; /* bytes */
     int64_t max_depth;
     int64_t max_page_size;

@@ -69,7 +69,7 @@ void options_print_man_flags(FILE *to)
     for (size_t i = 0; i < option_count; i++) {
         const struct option *row = &option_table[i];
         fputs(".TP\n.BR \\-\\-", to);
-        print_roff(to, row->name);
+        print_roff(to, option_flag(row));
         if (row->arg)
             fprintf(to, " \" \" \\fI%s\\fR", row->arg);
         fputs(" \", \" ", to);

@@ -54,7 +54,7 @@ static void describe(const struct option *row, char *out, size_t size)
 static void print_row(FILE *to, const struct option *row)
 {
     char text[512];
-    int len = fprintf(to, "  --%s%s%s", row->name, row->arg ? " " : "", row->arg ? row->arg : "");
+    int len = fprintf(to, "  --%s%s%s", option_flag(row), row->arg ? " " : "", row->arg ? row->arg : "");
     indent(to, len);
     describe(row, text, sizeof(text));
     print_wrapped(to, text);
@@ -105,7 +105,7 @@ static void print_cell(FILE *to, const char *text)
 
 static void print_markdown_row(FILE *to, const struct option *row)
 {
-    fprintf(to, "| `--%s%s%s` | `%s` | ", row->name, row->arg ? " " : "", row->arg ? row->arg : "", option_env(row));
+    fprintf(to, "| `--%s%s%s` | `%s` | ", option_flag(row), row->arg ? " " : "", row->arg ? row->arg : "", option_env(row));
     if (row->flag_only)
         fputs("- | ", to);
     else

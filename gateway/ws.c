@@ -234,16 +234,21 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
     const char *refusal = admission_refusal(w->g->admission);
     if (refusal)
         return refuse(w, wsi, 503, refusal);
+    const char *fault = http_fault(wsi);
+    if (fault)
+        return refuse(w, wsi, 400, fault);
     if (!header(wsi, WSI_TOKEN_GET_URI, path, sizeof(path)))
         return refuse(w, wsi, 405, "GET only");
-    w->upgrade_dialect = dialect_at(path);
+    w->upgrade_dialect = dialect_at(http_path(path));
     if (!w->upgrade_dialect)
         return refuse(w, wsi, 404, "no protocol is spoken here");
-    const char *fault = handshake_fault(wsi);
+    fault = handshake_fault(wsi);
     if (fault)
         return refuse(w, wsi, 400, fault);
     if (!header(wsi, WSI_TOKEN_VERSION, version, sizeof(version)) || strcmp(version, "13") != 0)
         return refuse(w, wsi, 426, "Sec-WebSocket-Version must be 13");
+    if (!http_page_allowed(w->g, wsi))
+        return http_refuse_page(w->g, wsi);
     w->upgrade_grants = http_grants(wsi, w->g->opt);
     if (!w->upgrade_grants) {
         metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);

@@ -17,9 +17,15 @@ from gateway import children_of, free_port, poll
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("SYNCGATE_BIN", str(ROOT / "build/release/syncgate"))
 OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "tls-cert", "tls-key", "prefix", "log-level",
-           "log-format", "trusted-proxy", "max-message", "max-depth", "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
+           "log-format", "trusted-proxy", "allowed-origin", "max-message", "max-depth", "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
            "sweep-interval", "probe-interval", "queue-budget", "stall-timeout", "errors-per-minute", "max-connections", "memory-budget", "drain-delay", "drain-seconds", "linger", "index-mode", "deflate",
            "dev"]
+
+
+def key_of(option):
+    """The flag of a list may be its singular."""
+    return {"allowed-origin": "allowed_origins"}.get(option, option.replace("-", "_"))
+
 
 CONFIG = """\
 listen: ["0.0.0.0:8080", "unix:/run/syncgate.sock"]
@@ -148,7 +154,7 @@ def test_defaults():
     assert values["redis"] == ""
     assert values["anonymous"] == {"subscribe": ["*"], "call": ["*"], "write": [], "serve": []}
     assert values["tokens"] == values["names"] == []
-    assert set(values) == {name.replace("-", "_") for name in OPTIONS if name != "config"} | {
+    assert set(values) == {key_of(name) for name in OPTIONS if name != "config"} | {
         "anonymous", "tokens", "names"}
 
 
@@ -173,9 +179,10 @@ def test_lists_replace_one_another(config):
 
 @pytest.mark.parametrize("option", [name for name in OPTIONS if name not in ("config", "listen", "redis", "dev")])
 def test_each_option_from_each_place(config, option):
-    key = option.replace("-", "_")
+    key = key_of(option)
     value = {"data-dir": "elsewhere", "tls-cert": "chain.pem", "tls-key": "key.pem", "prefix": "acme:", "log-level": "debug",
-             "log-format": "json", "trusted-proxy": ["10.0.0.0/8", "unix"], "max-message": "4KiB",
+             "log-format": "json", "trusted-proxy": ["10.0.0.0/8", "unix"],
+             "allowed-origin": ["same-host", "https://*.example.com"], "max-message": "4KiB",
              "queue-budget": "8KiB", "index-mode": "absolute", "workers": 3, "max-depth": 9, "max-page-size": 9,
              "calls-per-connection": 9, "errors-per-minute": 9, "drain-seconds": 9, "max-connections": 9, "memory-budget": "64MiB", "deflate": True}.get(option, "700ms")
     texts = value if isinstance(value, list) else ["on" if value is True else str(value)]  # `on` is a truth in YAML

@@ -104,6 +104,74 @@ async def test_upgrades_as_browsers_write_them(gateway, peers, changes):
     assert json.loads(await peer.recv_text())["value"] == 1
 
 
+TOKENS = [
+    ("?token=backend", 101), ("?tokens=a&token=backend", 101), ("?x&token=backend&y=1", 101), ("?TOKEN=wrong", 101), ("?token", 101),
+    ("?token=", 101), ("?to%6ben=backend", 101), ("?token%3dwrong", 101),
+    ("?tokens=backend", 101), ("?token=backen", 401), ("?token=backendx", 401), ("?token=backend%00x", 401),
+    ("?token=%00x", 401), ("?token=" + "x" * 1023, 401), ("?token=" + "x" * 1024, 401), ("?token=" + "x" * 1100, 401), ("?token=" + "x" * 2500, 401),
+    ("?token=wrong&token=backend", 401), ("?token=backend&token=backend", 401), ("?token=&token=backend", 401),
+]
+
+
+@pytest.mark.parametrize("query, status", TOKENS, ids=lambda value: str(value)[:40])
+async def test_a_token_is_what_is_called_so_and_all_of_it(gateway, peers, query, status):
+    """`closed` tells an anonymous client from the one whose token it is."""
+    peer = await peers.open(gateway.address)
+    assert await peer.upgrade("/ws" + query, key()) == status
+    if status == 101:
+        await peer.send(func="subscribe", type="var", name="closed")
+        answer = json.loads(await peer.recv_text())
+        known = any(part in query.replace("%6b", "k").split("?")[1].split("&") for part in ("token=backend",))
+        assert answer["func"] == ("set" if known else "error"), answer
+
+
+@pytest.mark.parametrize("text, status", [
+    ("Bearer backend", 101), ("bearer backend", 101), ("Bearer backend \t", 101), ("Basic eDp5", 101), ("Bearers backend", 101),
+    ("Bearer", 401), ("Bearer ", 401), ("", 401), ("Bearer backen", 401), ("Bearer backend x", 401), ("Bearer " + "x" * 1100, 401),
+    ("Bearer back\0end", 401),
+], ids=lambda value: str(value)[:40])
+async def test_a_token_in_a_header_is_all_of_it(gateway, peers, text, status):
+    peer = await peers.open(gateway.address)
+    assert await peer.request(upgrade_text(Authorization=text)) == status
+
+
+@pytest.mark.parametrize("name", ["Host ", "Host\t", " Host", "X Y", "X\0Y", "X(Y", "host"])
+async def test_headers_that_others_may_read_differently_are_refused(gateway, peers, name):
+    for path in "/ws", "/healthz":
+        peer = await peers.open(gateway.address)
+        request = upgrade_text() if path == "/ws" else b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n"
+        assert await peer.request(request[:-2] + f"{name}: evil.example\r\n\r\n".encode()) == 400
+
+
+@pytest.mark.parametrize("target, status", [
+    ("http://gateway/ws", 101), ("HTTP://gateway:80/ws/socksync/", 101), ("https://gateway/ws?token=backend", 101),
+    ("ws://gateway/ws", 101), ("http://other/ws", 101), ("http://gateway/ws?token=wrong", 401), ("http://gateway/nowhere", 404),
+    ("http://gateway", 404), ("http://ws", 404), ("ftp://gateway/ws", 404),
+])
+async def test_a_target_with_scheme_and_host(gateway, peers, target, status):
+    """RFC 9112 section 3.2.2: a server takes it, and its host counts before the header's."""
+    peer = await peers.open(gateway.address)
+    assert await peer.upgrade(target, key()) == status
+    peer = await peers.open(gateway.address)
+    if status == 101:
+        host = target.split("/")[2]
+        assert await peer.upgrade(target, key(), {"Origin": f"http://{host}", "Host": "elsewhere"}) == 101
+        peer = await peers.open(gateway.address)
+        assert await peer.upgrade(target, key(), {"Origin": "http://elsewhere", "Host": "elsewhere"}) == 403
+
+
+async def test_nothing_counts_behind_a_close_frame(gateway, peers, db):
+    await db.fcall("sg_var_set", "closing", "1")
+    peer = await peers.bare(gateway.address, path="/ws?token=backend")
+    write = dumps(func="set", type="var", name="closing", value=2).encode()
+    await peer.write(peer.encode(peer.CLOSE, b"\x03\xe8") + peer.encode(peer.TEXT, write))
+    assert await peer.close_code() == 1000
+    other = await peers(gateway, token="backend")  # writes to Redis keep their order
+    await other.send(func="set", type="var", name="closing:other", value=1)
+    await other.subscribed("var", "closing:other")
+    assert (await db.fcall("sg_var_get", "closing"))[1] in (b"1", "1")
+
+
 async def test_a_plain_get_of_a_websocket_path_is_refused(gateway):
     for path in PATHS:
         assert gateway.get(path).status in (400, 426)

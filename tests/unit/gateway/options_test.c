@@ -69,7 +69,8 @@ static const struct {
                 {"prefix", "sg:"},
                 {"log-level", "info"},
                 {"log-format", "logfmt"},
-                {"max-message", "1MiB"},
+                {"allowed-origin", "same-host"},
+    {"max-message", "1MiB"},
                 {"max-depth", "64"},
                 {"max-page-size", "100"},
                 {"call-timeout", "30s"},
@@ -95,7 +96,7 @@ static void expect_printed(const struct options *o, const char *name, const char
     char printed[256] = "";
     FILE *to = fmemopen(printed, sizeof(printed), "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(to);
-    option_print(o, option_find(slice_str(name)), 0, to);
+    option_print(o, option_find_flag(slice_str(name)), 0, to);
     fclose(to);
     CU_ASSERT_STRING_EQUAL(printed, expected);
     if (strcmp(printed, expected) != 0)
@@ -179,6 +180,8 @@ static const struct {
     {"wrong format", "log-format", "xml", NULL},
     {"network", "trusted-proxy", "10.0.0.0/8", "10.0.0.0/8"},
     {"network with stray bits", "trusted-proxy", "10.0.0.1/8", NULL},
+    {"hosts below one", "allowed-origin", "https://*.example.com", "https://*.example.com"},
+    {"an origin with a path", "allowed-origin", "https://example.com/", NULL},
     {"word kept as bool", "index-mode", "absolute", "absolute"},
     {"wrong word kept as bool", "index-mode", "pages", NULL},
     {"IPv4", "listen", "0.0.0.0:80", "0.0.0.0:80"},
