@@ -57,6 +57,7 @@
     X(PARTIAL_WRITES, "counter", "syncgate_partial_writes_total", "", "Writes the socket took only a part of.")        \
     H(MESSAGES_PER_WRITE, 0, 11, "syncgate_messages_per_write", "",                                                    \
       "Messages that left in one socket write; pings and closes count as none.")                                       \
+    X(WRITES_UNTOLD, "counter", "syncgate_writes_untold_total", "", "Refused writes whose writer is not told.")        \
     X(ERRORS_1, "counter", "syncgate_errors_total", "code=\"1\"", "Error frames sent, by code.")                       \
     X(ERRORS_2, "counter", "syncgate_errors_total", "code=\"2\"", "")                                                  \
     X(ERRORS_3, "counter", "syncgate_errors_total", "code=\"3\"", "")                                                  \

@@ -34,10 +34,11 @@ struct option {
     const char *(*take)(const char *text, char **kept);
     size_t offset, size; /* the member of struct options */
     size_t len_offset;   /* list: the member that counts */
-    const char *flag;    /* list: the flag when it is another than `name`, as it gives one value: allowed-origin; else NULL */
-    bool flag_only;      /* not in a file: it names the file */
-    bool fixed;          /* a reload cannot change it */
-    bool secret;         /* print-outs hide the password of the URL */
+    const char
+        *flag; /* list: the flag when it is another than `name`, as it gives one value: allowed-origin; else NULL */
+    bool flag_only; /* not in a file: it names the file */
+    bool fixed;     /* a reload cannot change it */
+    bool secret;    /* print-outs hide the password of the URL */
     const char *help;
 };
 

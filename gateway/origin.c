@@ -48,8 +48,8 @@ static bool consists_of(struct slice s, const char *others)
 
 static bool is_v6(struct slice host, struct remote *out)
 {
-    return host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']' &&
-           memchr(host.ptr, ':', host.len) && remote_parse(slice_of(host.ptr + 1, host.len - 2), out);
+    return host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']' && memchr(host.ptr, ':', host.len) &&
+           remote_parse(slice_of(host.ptr + 1, host.len - 2), out);
 }
 
 static bool take_host(struct slice *rest, struct slice *host)
@@ -159,7 +159,8 @@ static bool is_local_host(struct slice host)
 bool origin_is_local(const char *host)
 {
     struct authority at;
-    return read_authority(slice_str(host), false, &at) && (is_local_host(at.host) || same_text(at.host, SLICE_LIT("unix")));
+    return read_authority(slice_str(host), false, &at) &&
+           (is_local_host(at.host) || same_text(at.host, SLICE_LIT("unix")));
 }
 
 /* The Host header has no scheme: TLS may have ended in a balancer, so it is the page's. */

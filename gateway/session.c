@@ -16,15 +16,16 @@ enum { WRITES_IN_FLIGHT_MAX = 1024, WRITE_BYTES_IN_FLIGHT_MAX = 4 * 1024 * 1024 
 
 /* --- grants and subscriptions: the dialect's question --- */
 
-static bool visible(const struct conn *c, struct slice name)
+static bool may_read(const struct conn *c, struct slice name)
 {
-    return grants_allow(c->grants, GRANT_SUBSCRIBE, name) || grants_allow(c->grants, GRANT_WRITE, name);
+    return grants_allow(c->grants, GRANT_SUBSCRIBE, name);
 }
 
+/* Whoever may write a name and not read it learns nothing about it, also not whether it is there. */
 static enum access refused(const struct conn *c, enum kind kind, struct slice name)
 {
-    if (!visible(c, name))
-        return ACCESS_UNKNOWN;
+    if (!may_read(c, name))
+        return grants_allow(c->grants, GRANT_WRITE, name) ? ACCESS_UNSUBSCRIBED : ACCESS_UNKNOWN;
     return items_known(c->gw->items, kind, name) ? ACCESS_UNSUBSCRIBED : ACCESS_UNRESOLVED;
 }
 
@@ -158,6 +159,17 @@ static const struct {
     [REFUSAL_DATA] = {ERROR_OTHER, ITEM_DAMAGED_TEXT},
 };
 
+/* What Redis refuses depends on what is there: which ids a list holds, how long it is, of what kind. A writer that may not read the
+ * name gets the silence of a write that worked. */
+static void answer_refusal(const struct pending *p, enum store_refusal refusal)
+{
+    const struct conn *c = conn_find(p->g, p->conn);
+    if (c && !may_read(c, p->name) && refusal != REFUSAL_JSON)
+        metric_add(METRIC_WRITES_UNTOLD, 1);
+    else
+        answer_error(p, refusals[refusal].code, slice_str(refusals[refusal].text));
+}
+
 static void on_written(void *arg, const struct store_result *r, int64_t n)
 {
     struct pending *p = arg;
@@ -172,7 +184,7 @@ static void on_written(void *arg, const struct store_result *r, int64_t n)
         answer_error(p, ERROR_OTHER, SLICE_LIT("redis away; it is not known whether the write happened"));
         break;
     case STORE_REFUSED:
-        answer_error(p, refusals[r->refusal].code, slice_str(refusals[r->refusal].text));
+        answer_refusal(p, r->refusal);
         break;
     case STORE_BROKEN:
         log_limited(LOG_FAILED, LOG_LEVEL_WARN, "a write failed name=%s error=%s", log_value(p->name),

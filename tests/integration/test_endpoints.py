@@ -17,6 +17,7 @@ tokens:
   - { token: "backend", name: backend, subscribe: ["*"], call: ["*"], write: ["*"], serve: ["*"] }
   - { token: "s3cret/+ &=%", name: odd, subscribe: ["*"], call: [], write: [], serve: [] }
   - { token: "pen", name: pen, subscribe: ["*"], call: [], write: ["cursor", "todo", "draft:?", "notes:*"], serve: [] }
+  - { token: "blind", name: blind, write: ["box:*"] }
   - { token: "caller", name: caller, subscribe: [], call: ["math.*"], write: [], serve: [] }
   - { token: "worker", name: worker, subscribe: [], call: [], write: [], serve: ["math.*", "exact"] }
 names:
@@ -339,6 +340,39 @@ async def test_a_write_grant_needs_no_subscription(gateway, peers, db):
     await writer.send(func="set", type="var", name="notes:2", value=2)
     await reader.expect('{"func":"set","type":"var","name":"notes:2","value":2}')
     assert not [frame for frame in await writer.fence() if frame["func"] != "subscribe"]
+
+
+async def test_who_may_write_and_not_read_learns_nothing(gateway, peers, db):
+    """Neither ids nor lengths, kinds or whether a name is there: a write that is refused is as silent as one that works."""
+    await db.fcall("sg_list_set_all", "box:list", json.dumps([{"id": "a", "value": 1}, {"id": "b", "value": 2}]))
+    await db.fcall("sg_list_put", "box:sorted", "k", "a", "1")
+    await db.fcall("sg_var_set", "box:end", "1")
+    blind, reader = await peers(gateway, token="blind", tolerant=True), await peers(gateway, token="backend")
+    await reader.subscribed("var", "box:end")
+    refused = [
+        {"func": "delete", "name": "box:list", "id": "zz"}, {"func": "set", "name": "box:list", "id": "zz", "value": 0},
+        {"func": "insert", "name": "box:list", "id": "a", "index": 0, "value": 0},
+        {"func": "insert", "name": "box:list", "id": "c", "index": 99, "value": 0},
+        {"func": "insert", "name": "box:sorted", "id": "c", "index": 0, "value": 0},
+        {"func": "delete", "name": "box:none", "id": "a"}, {"func": "set", "name": "box:none", "id": "a", "value": 0},
+    ]
+    before = await gateway.metric("syncgate_writes_untold_total")
+    for frame in refused:
+        await blind.send_text(dumps(type="list", **frame))
+    await blind.send_text(dumps(type="list", func="delete", name="box:list", id="b"))
+    await blind.send_text(dumps(type="var", func="set", name="box:end", value=2))
+    await reader.expect('{"func":"set","type":"var","name":"box:end","value":2}')  # Redis answers in order
+    assert await blind.fence() == []
+    assert await gateway.metric("syncgate_writes_untold_total") == before + len(refused)
+    assert (await db.fcall("sg_list_page", "box:list", "0", "10"))[1] == 1, "what is good is done"
+    blind.take()
+    for kind, name in ("list", "box:list"), ("list", "box:none"), ("var", "box:list"), ("var", "box:none"):
+        for func in "get", "unsubscribe":
+            await blind.send_text(dumps(type=kind, func=func, name=name))
+            await blind.expect_error(1, type=kind, name=name)
+    # What is wrong with the message itself has nothing to do with what is there.
+    await blind.send_text(dumps(type="list", func="delete", name="box:list", id=""))
+    await blind.expect_error(4, type="list", name="box:list")
 
 
 async def test_call_and_serve_grants(gateway, peers):

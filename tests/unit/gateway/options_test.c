@@ -70,7 +70,7 @@ static const struct {
                 {"log-level", "info"},
                 {"log-format", "logfmt"},
                 {"allowed-origin", "same-host"},
-    {"max-message", "1MiB"},
+                {"max-message", "1MiB"},
                 {"max-depth", "64"},
                 {"max-page-size", "100"},
                 {"call-timeout", "30s"},
