@@ -1,6 +1,7 @@
 /* The program: reads the options, starts the private Redis when none is named, and runs one gateway here or several in
  * workers. */
 #include "gateway/activation.h"
+#include "gateway/address.h"
 #include "gateway/gateway.h"
 #include "gateway/healthcheck.h"
 #include "gateway/metrics.h"
@@ -201,6 +202,11 @@ int main(int argc, char **argv)
     warn_of_strangers(&options);
     warn_of_placeholders(&options);
 
+    /* Before anything is started, and once, however many workers there are. */
+    if (!address_files_readable(&options) || !address_usable(&options, options.workers > 1)) {
+        options_deinit(&options);
+        return EXIT_FAILURE;
+    }
     struct program program = {.options = &options, .redis_url = options.redis};
     int code = options.redis ? run(&program) : run_embedded(&program);
     if (program.reloaded)

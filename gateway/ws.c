@@ -2,18 +2,16 @@
  * and writability on to conn.c. Every callback reason is one call. */
 #include "gateway/ws.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <libwebsockets.h>
 #include <limits.h>
-#include <netdb.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gateway/acceptor.h"
 #include "gateway/activation.h"
+#include "gateway/address.h"
 #include "gateway/admission.h"
 #include "gateway/conn.h"
 #include "gateway/deflate.h"
@@ -44,14 +42,6 @@ static const struct endpoint {
 } endpoints[] = {
     {"/ws", &socksync_dialect},
     {"/ws/socksync", &socksync_dialect},
-};
-
-/* The parts of a listen address, as libwebsockets wants them. */
-struct address {
-    char host[256]; /* empty: every interface; or the path of a unix socket */
-    int port;
-    bool unix_socket;
-    bool v4_only;
 };
 
 struct listener {
@@ -455,35 +445,6 @@ static void fill_protocols(struct ws *w)
     w->protocols[SLOT_ANY].name = w->any_name;
 }
 
-static const char *parse_address(const char *text, struct address *out)
-{
-    *out = (struct address){0};
-    if (strncmp(text, "unix:", 5) == 0) {
-        out->unix_socket = true;
-        if (snprintf(out->host, sizeof(out->host), "%s", text + 5) >= 108)
-            return "path too long for a unix socket";
-        return NULL;
-    }
-    const char *colon = strrchr(text, ':');
-    if (!colon || !isdigit((unsigned char)colon[1]))
-        return "ADDR:PORT expected";
-    char *end;
-    long port = strtol(colon + 1, &end, 10);
-    if (*end || port > 65535)
-        return "bad port";
-    out->port = (int)port;
-    size_t len = (size_t)(colon - text);
-    bool bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
-    snprintf(out->host, sizeof(out->host), "%.*s", (int)(bracketed ? len - 2 : len), text + (bracketed ? 1 : 0));
-    if (strcmp(out->host, "localhost") == 0)
-        memcpy(out->host, "127.0.0.1", sizeof("127.0.0.1"));
-    struct in_addr v4;
-    out->v4_only = inet_pton(AF_INET, out->host, &v4) == 1;
-    if (strcmp(out->host, "0.0.0.0") == 0 || strcmp(out->host, "::") == 0 || strcmp(out->host, "*") == 0)
-        out->host[0] = '\0';
-    return NULL;
-}
-
 static void say_url(const struct address *a, struct lws_vhost *vhost, bool tls)
 {
     if (a->unix_socket) {
@@ -501,10 +462,14 @@ static void say_url(const struct address *a, struct lws_vhost *vhost, bool tls)
  * Every vhost has to be told. */
 static const lws_retry_bo_t no_validity_timers;
 
+static bool is_shared(const struct ws *w, const struct listener *l)
+{
+    return w->g->worker >= 0 && !l->address.unix_socket;
+}
+
 static struct lws_vhost *new_vhost(struct ws *w, const struct listener *l, bool tls)
 {
     const struct options *opt = w->g->opt;
-    bool shared = w->g->worker >= 0 && !l->address.unix_socket;
     struct lws_context_creation_info info = {
         .vhost_name = l->name,
         .port = l->address.port,
@@ -517,7 +482,7 @@ static struct lws_vhost *new_vhost(struct ws *w, const struct listener *l, bool 
         .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
                    (l->address.v4_only ? LWS_SERVER_OPTION_DISABLE_IPV6 : 0) |
                    (l->address.unix_socket ? LWS_SERVER_OPTION_UNIX_SOCK : 0) |
-                   (shared ? LWS_SERVER_OPTION_ALLOW_LISTEN_SHARE : 0),
+                   (is_shared(w, l) ? LWS_SERVER_OPTION_ALLOW_LISTEN_SHARE : 0),
     };
     if (tls && opt->tls_cert) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
@@ -542,6 +507,8 @@ bool ws_read_certificates(struct ws *w)
     };
     if (!opt->tls_cert)
         return true;
+    if (!address_files_readable(opt))
+        return false;
     struct lws_vhost *trial = lws_create_vhost(w->context, &info);
     if (!trial)
         return false;
@@ -569,15 +536,25 @@ static void note_listener(struct ws *w, const struct listener *l)
     note_address(w, text);
 }
 
+/* Why libwebsockets did not listen there, although it looked as if one could. */
+static const char *refusal_of(const struct ws *w, const struct listener *l)
+{
+    const char *fault = address_fault(&l->address, is_shared(w, l));
+    if (fault)
+        return fault;
+    return w->g->opt->tls_cert && !l->address.unix_socket ? "the certificate or its key is not good"
+                                                          : "libwebsockets refused it (see --log-level debug)";
+}
+
 static bool listen_on(struct ws *w, const char *text)
 {
     struct listener *l = sg_calloc(1, sizeof(*l));
     snprintf(l->name, sizeof(l->name), "listener-%zu", w->listeners.count);
     list_append(&w->listeners, &l->node);
-    const char *wrong = parse_address(text, &l->address);
+    const char *wrong = address_parse(text, &l->address);
     if (!wrong) {
         l->vhost = new_vhost(w, l, !l->address.unix_socket);
-        wrong = l->vhost ? NULL : "the address is in use or not ours, or the certificate is not good";
+        wrong = l->vhost ? NULL : refusal_of(w, l);
     }
     if (wrong) {
         log_error("cannot listen on %s: %s", text, wrong);
@@ -657,6 +634,9 @@ struct ws *ws_new(struct gateway *g)
         log_error("--tls-cert and --tls-key go together");
         return NULL;
     }
+    if (!address_files_readable(g->opt) ||
+        !address_usable(g->opt, g->worker >= 0)) /* may have changed since main looked */
+        return NULL;
     struct rlimit limit;
     size_t fd_limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 10000000 ? limit.rlim_cur : 1024;
     struct ws *w = sg_calloc(1, sizeof(*w));
