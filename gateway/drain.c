@@ -14,6 +14,7 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/notify.h"
+#include "gateway/stop.h"
 #include "gateway/timer.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
@@ -31,7 +32,7 @@ struct drain {
     struct gateway *g;
     struct event timer;
     pid_t parent; /* of a worker */
-    int signals;
+    struct stop told;
     bool asked;       /* the parent was told */
     int64_t since_ms; /* the period began */
     size_t first;     /* connections that were open then */
@@ -146,12 +147,13 @@ void drain_begin(struct drain *d)
     timer_start(&d->timer, ms);
 }
 
-void drain_signal(struct drain *d)
+void drain_signal(struct drain *d, int number)
 {
-    if (++d->signals == 1) {
+    int times = stop_signal(&d->told, number, gateway_now_ms());
+    if (times == 1)
         drain_begin(d);
+    if (times <= 1)
         return;
-    }
     log_warn("second signal: ending at once");
     d->g->exit_code = 1;
     d->g->stopped = true;

@@ -12,9 +12,9 @@ void drain_free(struct drain *d);
  * opt->drain_delay_ms listening ends (g->closed_doors), and then opt->drain_seconds are what the closes are spread over. The
  * last one gone ends the loop with g->exit_code 0. */
 void drain_begin(struct drain *d);
-/* drain_signal: SIGTERM or SIGINT came. The first one begins, the second one ends the loop at once with exit code 1. What
+/* drain_signal: SIGTERM or SIGINT came. The first one begins, the second one (stop.h: not the same again) ends the loop at once with exit code 1. What
  * drain_begin did before is not counted, so that a supervisor may stop what was drained. */
-void drain_signal(struct drain *d);
+void drain_signal(struct drain *d, int number);
 /* drain_program drains every process of the program: this one, or through their parent all workers. */
 void drain_program(struct drain *d);
 

@@ -153,10 +153,9 @@ static void every(struct run *r, struct event *ev, int64_t ms, event_callback_fn
 
 static void on_stop_signal(evutil_socket_t fd, short what, void *arg)
 {
-    (void)fd;
     (void)what;
     struct run *r = arg;
-    drain_signal(r->g.drain);
+    drain_signal(r->g.drain, fd); /* the signal's number */
 }
 
 static void on_drain_signal(evutil_socket_t fd, short what, void *arg)

@@ -7,6 +7,7 @@
 #include "gateway/metrics.h"
 #include "gateway/notify.h"
 #include "gateway/option.h"
+#include "gateway/reap.h"
 #include "gateway/reload.h"
 #include "gateway/workers.h"
 #include "redis/embedded.h"
@@ -86,11 +87,18 @@ struct program {
     struct embedded *embedded; /* NULL when a Redis was named */
 };
 
+static bool is_ours(const void *arg, pid_t pid)
+{
+    const struct program *p = arg;
+    return workers_own(pid) || (p->embedded && embedded_pid(p->embedded) == pid);
+}
+
 static void on_second(void *arg)
 {
     struct program *p = arg;
     if (p->embedded && embedded_reap(p->embedded))
         log_warn("the private redis-server was started again");
+    reap_strangers(is_ours, p);
 }
 
 static void on_worker_second(void *arg)

@@ -2,6 +2,7 @@
  * signal handler. */
 #include "gateway/workers.h"
 #include "gateway/log.h"
+#include "gateway/stop.h"
 #include "protocol/base/alloc.h"
 
 #include <assert.h>
@@ -30,7 +31,8 @@ struct pulse {
     _Atomic int64_t beaten_ms; /* 0: not yet */
 };
 
-static struct pulse *own_pulse; /* NULL: we are no worker */
+static struct pulse *own_pulse;     /* NULL: we are no worker */
+static struct workers *the_workers; /* NULL: we are no parent */
 
 struct worker {
     struct pulse *pulse;
@@ -48,7 +50,8 @@ struct workers {
     size_t count;
     sigset_t signals;  /* what the loop takes */
     sigset_t previous; /* what was blocked before, and is in the workers */
-    int signalled;     /* how many times we were told to stop */
+    struct stop told;  /* to stop */
+    int first;         /* the signal that said so first */
     struct pulse *pulses;
     bool ready; /* said so */
     bool stopping;
@@ -68,6 +71,7 @@ static int64_t now_ms(void)
 static _Noreturn void live(const struct workers *w, const struct worker *worker, pid_t parent)
 {
     own_pulse = worker->pulse;
+    the_workers = NULL;
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* died before the line above */
@@ -138,12 +142,19 @@ static void on_drain_signal(struct workers *w)
     signal_all(w, SIGUSR1);
 }
 
-static void on_stop_signal(struct workers *w)
+/* A worker may have been told by the same one who told us, so the first signal is passed on as it is, and the second one is told from
+ * it by its number. */
+static void on_stop_signal(struct workers *w, int number)
 {
-    w->signalled++;
-    log_info("stopping workers=%zu signals=%d", w->count, w->signalled);
+    int times = stop_signal(&w->told, number, now_ms());
+    if (times == 0)
+        return;
+    log_info("stopping workers=%zu signals=%d", w->count, times);
     begin_end(w);
-    signal_all(w, w->signalled > SIGNALS_BEFORE_KILL ? SIGKILL : SIGTERM);
+    if (times == 1)
+        w->first = number;
+    int other = w->first == SIGTERM ? SIGINT : SIGTERM;
+    signal_all(w, times > SIGNALS_BEFORE_KILL ? SIGKILL : times == 1 ? number : other);
 }
 
 /* Here first: a worker that is started from now on starts with what is new. */
@@ -174,11 +185,16 @@ static void log_end(const struct worker *worker, int status, int64_t lived_ms)
                  (long long)lived_ms);
 }
 
+static bool is_stop(int number)
+{
+    return number == SIGTERM || number == SIGINT;
+}
+
 static void on_end(struct workers *w, struct worker *worker, int status)
 {
     int64_t lived_ms = now_ms() - worker->started_ms;
     bool good =
-        WIFEXITED(status) ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGTERM; /* before it had a handler for it */
+        WIFEXITED(status) ? WEXITSTATUS(status) == 0 : is_stop(WTERMSIG(status)); /* before it had a handler for it */
     bool could_not_start =
         !worker->started_once && WIFEXITED(status) && WEXITSTATUS(status) != 0 && lived_ms < START_MS;
     log_end(worker, status, lived_ms);
@@ -203,6 +219,15 @@ static void reap(struct workers *w)
         if (worker->pid > 0 && waitpid(worker->pid, &status, WNOHANG) == worker->pid)
             on_end(w, worker, status);
     }
+}
+
+bool workers_own(pid_t pid)
+{
+    for (size_t i = 0; the_workers && i < the_workers->count; i++) {
+        if (the_workers->table[i].pid == pid)
+            return true;
+    }
+    return false;
 }
 
 /* --- how they are ------------------------------------------------------------------------------------------ */
@@ -273,8 +298,8 @@ static void wait_for_signal(struct workers *w, int64_t until_ms)
         left_ms = 0;
     struct timespec timeout = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
     int signal = sigtimedwait(&w->signals, NULL, &timeout);
-    if (signal == SIGTERM || signal == SIGINT)
-        on_stop_signal(w);
+    if (is_stop(signal))
+        on_stop_signal(w, signal);
     else if (signal == SIGUSR1)
         on_drain_signal(w);
     else if (signal == SIGHUP)
@@ -314,7 +339,9 @@ int workers_run(size_t count, const struct workers_job *job)
     sigaddset(&w.signals, SIGHUP);
     sigaddset(&w.signals, SIGCHLD);
     sigprocmask(SIG_BLOCK, &w.signals, &w.previous);
+    the_workers = &w;
     loop(&w);
+    the_workers = NULL;
     sigprocmask(SIG_SETMASK, &w.previous, NULL);
     munmap(w.pulses, count * sizeof(*w.pulses));
     free(w.table);

@@ -280,6 +280,11 @@ static void plan_restart(struct embedded *e)
     e->backoff_ms = e->backoff_ms * 2 < BACKOFF_MAX_MS ? e->backoff_ms * 2 : BACKOFF_MAX_MS;
 }
 
+pid_t embedded_pid(const struct embedded *e)
+{
+    return e->pid;
+}
+
 bool embedded_reap(struct embedded *e)
 {
     if (e->pid && !has_ended(e))

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct embedded;
 
@@ -14,6 +15,8 @@ struct embedded;
  * Returns NULL and a sentence in `why` on failure. */
 struct embedded *embedded_start(const char *data_dir, char *why, size_t why_size);
 const char *embedded_socket(const struct embedded *e);
+/* embedded_pid: the redis-server, 0 while none runs. */
+pid_t embedded_pid(const struct embedded *e);
 /* embedded_reap: call on SIGCHLD or every second; starts the child again when it has died. Returns true when it was restarted. */
 bool embedded_reap(struct embedded *e);
 /* embedded_stop: SIGTERM, waits (bounded), SIGKILL; frees. */

@@ -20,9 +20,9 @@ async def drained(gateway):
 
 
 async def cut(gateway):
-    """Ends it without waiting for anybody. Signals of a kind that come close together are one."""
+    """Ends it without waiting for anybody. Signals of a kind that come close together are one, so it is the other."""
     while gateway.process.poll() is None:
-        gateway.signal(signal.SIGTERM)
+        gateway.signal(signal.SIGINT)
         await asyncio.sleep(0.05)
     assert await asyncio.to_thread(gateway.wait_exit) == 1
 

@@ -5,11 +5,12 @@ import pathlib
 import re
 import signal
 import socket
+import sys
 
 import pytest
 import websockets
 
-from gateway import free_port, http_get, session_members, until
+from gateway import free_port, http_get, poll, session_members, until
 from peer import Closed, Peer
 from redis_server import RedisServer
 from resp import Redis
@@ -180,7 +181,7 @@ async def test_a_draining_gateway_takes_nobody_and_serves_who_is_there(gateways,
     await db.fcall("sg_var_set", name, "2")
     await last.expect(var(name, "2"))
     assert (await last.call(name, "1"))["func"] == "return"
-    gateway.signal(signal.SIGTERM)
+    gateway.signal(signal.SIGINT)
     assert await asyncio.to_thread(gateway.wait_exit) == 1, "a second signal ends it at once, and says that it did"
 
 
@@ -206,12 +207,12 @@ async def test_a_call_in_flight_holds_its_connection_during_a_drain(gateways, pe
 
 
 @pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
-async def test_a_second_sigterm_ends_at_once(gateways, peers, flags):
+async def test_a_second_signal_ends_at_once(gateways, peers, flags):
     gateway = gateways.start("--drain-seconds", "600", *flags)
     many = [await peers(gateway) for _ in range(10)]
     gateway.signal(signal.SIGTERM)
     await until(lambda: "draining" in gateway.stderr(), "it drains")
-    gateway.signal(signal.SIGTERM)
+    gateway.signal(signal.SIGINT)
     await asyncio.to_thread(gateway.wait_exit)
     for peer in many:
         assert await peer.closed() in (1001, 1006, 1012)
@@ -228,8 +229,58 @@ async def test_readiness_ends_with_the_drain(gateways, peers):
     line = await asyncio.wait_for(reader.readline(), 30)
     assert not line or b" 503 " in line, line
     writer.close()
-    gateway.signal(signal.SIGTERM)
+    gateway.signal(signal.SIGINT)
     await asyncio.to_thread(gateway.wait_exit)
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+async def test_a_signal_that_comes_twice_at_once_is_one(gateways, peers, flags):
+    """timeout(1) passes it on to its child and to the group that both are in."""
+    gateway = gateways.new("--drain-seconds", "1", *flags)
+    gateway.launcher = ["timeout", "600"]
+    gateway.start()
+    many = [await peers(gateway) for _ in range(10)]
+    gateway.signal(signal.SIGTERM)
+    for peer in many:
+        assert await peer.closed() == 1012
+    assert await asyncio.to_thread(gateway.wait_exit) == 0
+
+
+INHERITS = """
+import os, sys
+for _ in range(3):
+    if os.fork() == 0:
+        os._exit(0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def zombies_of(parent):
+    out = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fields = open(f"/proc/{entry}/stat").read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] == "Z" and int(fields[1]) == parent:
+            out.append(int(entry))
+    return out
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("private", [False, True], ids=["named Redis", "private Redis"])
+def test_children_of_others_leave_no_zombies(gateways, workers, private):
+    """As the first process of a container inherits them; its own are waited for by their owners, and are started again."""
+    options = {"redis": None} if private else {}
+    gateway = gateways.new("--workers", workers, **options)
+    gateway.launcher = [sys.executable, "-c", INHERITS]
+    gateway.start()
+    poll(lambda: not zombies_of(gateway.process.pid), "they are waited for")
+    for child in gateway.children():
+        os.kill(child, signal.SIGKILL)
+    poll(lambda: len(gateway.children()) == private + (int(workers) if workers != "1" else 0) and not zombies_of(gateway.process.pid),
+         "its own are started again")
+    gateway.wait_ready()
 
 
 # --- the private Redis ---
