@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gateway/descriptors.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/timer.h"
@@ -41,10 +42,8 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
     event_add(&a->readable, NULL);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void accept_some(struct acceptor *a, int fd)
 {
-    (void)what;
-    struct acceptor *a = arg;
     for (int i = 0; i < PER_TURN; i++) {
         int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (connection >= 0) {
@@ -56,6 +55,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
             return;
         }
     }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    descriptors_spare(true);
+    accept_some(arg, fd);
+    descriptors_spare(false);
 }
 
 struct acceptor *acceptor_new(struct event_base *base, int fd, void (*on_socket)(void *arg, int fd), void *arg)

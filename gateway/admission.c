@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gateway/descriptors.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "protocol/base/alloc.h"
@@ -72,7 +73,7 @@ static const char *refused(struct admission *a, enum metric reason, const char *
     return why;
 }
 
-const char *admission_refusal(struct admission *a)
+const char *admission_refusal(struct admission *a, int fd)
 {
     const struct gateway *g = a->g;
     int64_t max = g->opt->max_connections;
@@ -80,6 +81,8 @@ const char *admission_refusal(struct admission *a)
         return refused(a, METRIC_REFUSED_DRAINING, "draining");
     if (max > 0 && g->conns.count >= (size_t)max)
         return refused(a, METRIC_REFUSED_MAX_CONNECTIONS, "too many connections");
+    if (!descriptors_may_stay(fd))
+        return refused(a, METRIC_REFUSED_DESCRIPTORS, "no descriptors left");
     if (g->opt->memory_budget > 0 && ++a->taken >= TAKEN_PER_LOOK)
         look(a);
     if (over_budget(a))
@@ -107,7 +110,7 @@ void admission_tick(struct admission *a)
     give_back(a);
     look(a);
     bool room = (g->opt->max_connections == 0 || g->conns.count < (size_t)g->opt->max_connections) && !over_budget(a);
-    if (a->full && room && !g->closed_doors) {
+    if (a->full && room && !g->closed_doors && descriptors_left()) {
         a->full = false;
         log_info("connections are taken again connections=%zu resident_bytes=%lld", g->conns.count,
                  (long long)a->resident_bytes);

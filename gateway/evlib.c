@@ -24,6 +24,7 @@
 #include <libwebsockets.h>
 #include <sys/socket.h>
 
+#include "gateway/descriptors.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/timer.h"
@@ -130,8 +131,11 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
     struct slot *s = slot_at(the_evlib, fd);
     turn_begins();
     errno = 0; /* libwebsockets does not say why it accepted nobody, but leaves the reason here */
+    descriptors_spare(true);
     serve(fd, LWS_POLLIN);
-    if (s->wsi && out_of_resources(errno))
+    int error = errno;
+    descriptors_spare(false);
+    if (s->wsi && out_of_resources(error))
         accept_pause(s);
 }
 

@@ -15,6 +15,7 @@
 #include "gateway/admission.h"
 #include "gateway/conn.h"
 #include "gateway/deflate.h"
+#include "gateway/descriptors.h"
 #include "gateway/evlib.h"
 #include "gateway/http.h"
 #include "gateway/log.h"
@@ -221,7 +222,7 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
 {
     char path[256] = "", version[8];
     w->upgrade_remote = http_client(wsi, w->g->opt);
-    const char *refusal = admission_refusal(w->g->admission);
+    const char *refusal = admission_refusal(w->g->admission, lws_get_socket_fd(wsi));
     if (refusal)
         return refuse(w, wsi, 503, refusal);
     const char *fault = http_fault(wsi);
@@ -637,6 +638,7 @@ struct ws *ws_new(struct gateway *g)
     if (!address_files_readable(g->opt) ||
         !address_usable(g->opt, g->worker >= 0)) /* may have changed since main looked */
         return NULL;
+    descriptors_begin();
     struct rlimit limit;
     size_t fd_limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 10000000 ? limit.rlim_cur : 1024;
     struct ws *w = sg_calloc(1, sizeof(*w));
