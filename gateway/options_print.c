@@ -105,7 +105,8 @@ static void print_cell(FILE *to, const char *text)
 
 static void print_markdown_row(FILE *to, const struct option *row)
 {
-    fprintf(to, "| `--%s%s%s` | `%s` | ", option_flag(row), row->arg ? " " : "", row->arg ? row->arg : "", option_env(row));
+    fprintf(to, "| `--%s%s%s` | `%s` | ", option_flag(row), row->arg ? " " : "", row->arg ? row->arg : "",
+            option_env(row));
     if (row->flag_only)
         fputs("- | ", to);
     else

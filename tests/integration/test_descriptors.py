@@ -47,7 +47,6 @@ async def test_descriptors_run_out_and_come_back(gateways, peers, db, name, tmp_
 async def test_a_few_are_kept_for_redis_and_for_requests(gateways, peers, db, redis_server, name, tmp_path, monkeypatch, passed):
     """A crowd of WebSockets leaves room for health checks, and a crowd of silent connections room for the Redis link."""
     few_descriptors(tmp_path, monkeypatch)
-    await db.fcall("sg_var_set", name, "1")
     async with RedisProxy(tmp_path / "proxy.sock", redis_server.socket_path) as proxy, Crowd() as crowd:
         gateway = gateways.new(redis=proxy.path)
         if passed:
@@ -56,6 +55,7 @@ async def test_a_few_are_kept_for_redis_and_for_requests(gateways, peers, db, re
             gateway.pass_fds = [listener.fileno()]
             gateway.launcher = [sys.executable, "-c", LAUNCHER, "1", str(listener.fileno())]
         await gateway.start_async()
+        await db.fcall("sg_var_set", name, "1")
         first = await peers(gateway)
         await first.subscribed("var", name)
         statuses = []
