@@ -165,7 +165,7 @@ async def test_an_end_by_force_says_who_closed(gateways, peers, tmp_path):
     await peers.bare(gateway.address)
     gateway.signal(signal.SIGTERM)
     await until(lambda: "draining" in gateway.stderr(), "the drain")
-    gateway.signal(signal.SIGTERM)
+    gateway.signal(signal.SIGINT)
     assert await asyncio.to_thread(gateway.wait_exit) == 1
     assert len(ends(gateway)) == 2
     assert (ends(gateway)[-1]["by"], ends(gateway)[-1]["why"]) == ("gateway", "the gateway ended")
