@@ -15,6 +15,7 @@
 #include "gateway/refusal.h"
 #include "gateway/session.h"
 #include "gateway/tap.h"
+#include "gateway/unpacker.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
@@ -183,6 +184,7 @@ void conn_dead(struct conn *c, int library_code)
     list_remove(&g->conns, &c->node);
     map_remove(&g->conns_by_id, &c->by_id);
     drop_queue(c);
+    unpacker_forget(c);
     rx_forget(c);
     metric_add(was_open ? METRIC_CONNECTIONS : METRIC_CONNECTIONS_CLOSING, -1);
     count_close(c);
@@ -240,7 +242,9 @@ static void message(struct conn *c, struct slice text)
 static void packed_message(struct conn *c, struct slice packed)
 {
     struct slice text;
-    switch (deflate_unpack(c->gw->deflate, packed, &text)) {
+    enum unpacked result = deflate_unpack(c->gw->deflate, packed, &text);
+    unpacker_charge(c->gw->unpacker, c, text.len);
+    switch (result) {
     case UNPACKED:
         message(c, text);
         break;
@@ -254,12 +258,12 @@ static void packed_message(struct conn *c, struct slice packed)
     deflate_unpack_done(c->gw->deflate);
 }
 
-static void whole_message(struct conn *c, struct slice bytes)
+void conn_hold_reading(struct conn *c, enum hold why, bool on)
 {
-    if (c->rx_deflated)
-        packed_message(c, bytes);
-    else
-        message(c, bytes);
+    bool held = c->reading_held;
+    c->reading_held = (uint8_t)(on ? c->reading_held | why : c->reading_held & ~why);
+    if (held != (c->reading_held != 0))
+        ws_pause_reading(c, on);
 }
 
 /* Takes note of a frame's reserved bit. libwebsockets lets it pass when the extension is agreed on, in every frame; RFC 7692
@@ -289,8 +293,38 @@ static void rx_put(struct conn *c, struct slice bytes, size_t max)
     metric_add(METRIC_MEMORY_RECEIVING, (int64_t)c->rx->cap - (int64_t)cap);
 }
 
+static void whole_message(struct conn *c, struct slice bytes)
+{
+    if (c->rx_deflated)
+        packed_message(c, bytes);
+    else
+        message(c, bytes);
+}
+
+/* The whole message lies in rx. */
+static void held_message(struct conn *c)
+{
+    if (c->rx_deflated && !unpacker_admits(c->gw->unpacker, c)) {
+        unpacker_wait(c->gw->unpacker, c);
+        return;
+    }
+    whole_message(c, buf_slice(c->rx));
+    rx_forget(c);
+}
+
+void conn_unpack(struct conn *c)
+{
+    if (c->state == CONN_OPEN)
+        packed_message(c, buf_slice(c->rx));
+    rx_forget(c);
+}
+
 void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
 {
+    if (unpacker_waits(c)) { /* these bytes were read before the reading ended */
+        unpacker_stop(c);
+        conn_unpack(c);
+    }
     if (c->state != CONN_OPEN || c->peer_closed) /* nothing counts behind a close frame: RFC 6455 section 5.5.1 */
         return;
     metric_add(METRIC_BYTES_IN, (int64_t)bytes.len);
@@ -304,15 +338,13 @@ void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
     size_t max = rx_max(c, c->rx_deflated);
     if (too_big(c, bytes.len + f.remaining, max))
         return;
-    if (f.first && f.final) {
+    if (f.first && f.final && (!c->rx_deflated || unpacker_admits(c->gw->unpacker, c))) {
         whole_message(c, bytes);
         return;
     }
     rx_put(c, bytes, max);
-    if (!f.final)
-        return;
-    whole_message(c, buf_slice(c->rx));
-    rx_forget(c);
+    if (f.final)
+        held_message(c);
 }
 
 void conn_announced(struct conn *c, size_t remaining)
@@ -592,14 +624,6 @@ static bool took_something(struct conn *c)
     bool something = taken != c->taken;
     c->taken = taken;
     return something;
-}
-
-void conn_hold_reading(struct conn *c, enum hold why, bool on)
-{
-    bool held = c->reading_held;
-    c->reading_held = (uint8_t)(on ? c->reading_held | why : c->reading_held & ~why);
-    if (held != (c->reading_held != 0))
-        ws_pause_reading(c, on);
 }
 
 static void watch(struct conn *c)

@@ -19,8 +19,9 @@ enum conn_state {
 
 /* Why a connection is not read from. */
 enum hold {
-    HOLD_WRITES = 1, /* Redis is slower than its writes (session.c) */
-    HOLD_ANSWERS = 2 /* it does not take what it asked for */
+    HOLD_WRITES = 1,   /* Redis is slower than its writes (session.c) */
+    HOLD_ANSWERS = 2,  /* it does not take what it asked for */
+    HOLD_UNPACKING = 4 /* its compressed message waits (unpacker.c) */
 };
 
 /* There are very many of them: the order leaves no holes. */
@@ -45,7 +46,7 @@ struct conn {
     bool deflate;         /* permessage-deflate was agreed on */
     uint32_t messages_out;
     uint32_t piece_max; /* bytes of one write; what the socket does not take of more is copied */
-    struct buf *rx;     /* the fragments of a message until it is whole; NULL: nothing waits */
+    struct buf *rx;     /* the fragments of a message until it is whole, or what waits there; NULL: nothing */
 
     /* session.c and item.c */
     struct list subs;     /* struct sub */
@@ -121,7 +122,13 @@ void conn_tick(struct gateway *g);
 /* conn_tick_stalled closes with 1013 who has to take much and took nothing for --stall-timeout. Call it a few times in that time. */
 void conn_tick_stalled(struct gateway *g);
 
+/* conn_unpack: the compressed message that waits in `rx` is due (for unpacker.c). */
+void conn_unpack(struct conn *c);
+
 /* --- called by everybody --- */
+
+/* conn_hold_reading: begins or ends one of the reasons not to read from it. */
+void conn_hold_reading(struct conn *c, enum hold why, bool on);
 
 /* conn_push queues a frame and asks for a write in this turn. The queue takes its own reference. Not for congested
  * connections: state is conflated there (fanout.c), answers go through conn_answer. */
@@ -140,8 +147,6 @@ void conn_wait_for_room(struct conn *c);
 void conn_weigh(struct conn *c);
 /* conn_waiting_max: bytes that others may make wait for one connection. */
 size_t conn_waiting_max(const struct conn *c);
-/* conn_hold_reading: begins or ends one of the reasons not to read from it. */
-void conn_hold_reading(struct conn *c, enum hold why, bool on);
 /* conn_answer queues what must not be conflated: answers and errors. `wire` holds whole messages (frame_begin/end).
  * A congested connection for which more than conn_waiting_max waits is closed with 1013. */
 void conn_answer(struct conn *c, struct slice wire, uint32_t messages);

@@ -21,6 +21,7 @@ struct reload;
 struct fleet;
 struct history;
 struct refusals;
+struct unpacker;
 
 struct gateway {
     const struct options *opt; /* replaced by reload.c: keep no pointers into it beyond a call */
@@ -30,7 +31,8 @@ struct gateway {
     struct hub *hub;
     struct store *store;
     struct ws *ws;
-    struct deflate *deflate; /* NULL: --deflate off */
+    struct deflate *deflate;   /* NULL: --deflate off */
+    struct unpacker *unpacker; /* likewise */
     struct items *items;
     struct calls *calls;
     struct drain *drain;

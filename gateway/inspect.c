@@ -122,6 +122,8 @@ static void write_why(struct jsonw *w, const struct conn *c)
         say(w, "not read from: it has to take its answers first");
     if (c->reading_held & HOLD_WRITES)
         say(w, "not read from: %u writes of it wait for Redis", c->writes_in_flight);
+    if (c->reading_held & HOLD_UNPACKING)
+        say(w, "not read from: its compressed messages become too large for its share");
     size_t asked = c->requests.count - c->held.count;
     if (asked)
         say(w, "%zu request%s wait%s for Redis", asked, many(asked), asked == 1 ? "s" : "");

@@ -87,6 +87,8 @@
     X(DEFLATED, "counter", "syncgate_deflated_frames_total", "", "Frames compressed, each once for all its readers.")  \
     X(DEFLATED_FROM, "counter", "syncgate_deflated_bytes_total", "stage=\"before\"", "Bytes of these frames.")         \
     X(DEFLATED_TO, "counter", "syncgate_deflated_bytes_total", "stage=\"after\"", "")                                  \
+    X(INFLATE_WAITS, "counter", "syncgate_inflate_waits_total", "",                                                    \
+      "Compressed messages of clients that waited for their turn to be decompressed.")                                 \
     X(CALLS_OK, "counter", "syncgate_calls_total", "outcome=\"return\"",                                               \
       "Calls of local callers by how they ended; abandoned: the caller left.")                                         \
     X(CALLS_ERROR, "counter", "syncgate_calls_total", "outcome=\"error\"", "")                                         \

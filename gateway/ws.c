@@ -21,6 +21,7 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/session.h"
+#include "gateway/unpacker.h"
 #include "protocol/base/alloc.h"
 #include "protocol/socksync/socksync.h"
 
@@ -644,7 +645,10 @@ struct ws *ws_new(struct gateway *g)
     struct ws *w = sg_calloc(1, sizeof(*w));
     w->g = g;
     list_init(&w->listeners);
-    g->deflate = g->opt->deflate ? deflate_new((size_t)g->opt->max_message) : NULL;
+    if (g->opt->deflate) {
+        g->deflate = deflate_new((size_t)g->opt->max_message);
+        g->unpacker = unpacker_new(g);
+    }
     fill_protocols(w);
     w->evlib =
         evlib_new(g->base, fd_limit, &(struct evlib_events){.after_read = after_read, .write = write_what_waits});
@@ -705,6 +709,7 @@ void ws_free(struct ws *w)
         free(l);
     }
     deflate_free(w->g->deflate);
+    unpacker_free(w->g->unpacker);
     w->g->deflate = NULL;
     free(w);
 }

@@ -381,3 +381,40 @@ async def test_many_at_once(gateway, peers, db, name):
                                         rsv=0 if at else 4)
     answers = await asyncio.gather(*(client.recv_text() for client in clients))
     assert [json.loads(answer)["value"] for answer in answers] == [str(i) * 200 for i in range(len(clients))]
+
+
+async def test_what_becomes_large_waits_for_its_turn(gateways, bare, peers, db, name):
+    """A kilobyte that becomes a megabyte: a connection may have one in a second, and is not read from meanwhile. Nothing is lost, and others
+    are served."""
+    gateway = gateways.start("--deflate", "on")
+    await db.fcall("sg_var_set", name, "1")
+    bomb = deflate(b'{"func":"jump","x":"' + b"0" * (MAX_MESSAGE - 100) + b'"}')
+    assert len(bomb) < 2000
+    crowd = [await bare(where=gateway) for _ in range(20)]
+    for _ in range(4):
+        for peer in crowd:
+            await peer.send_frame(RawPeer.TEXT, bomb, rsv=4)
+    for peer in crowd:
+        await peer.send_frame(RawPeer.TEXT, b'{"func":"jump","last":1}')
+
+    other = await peers(gateway)
+    await other.subscribed("var", name)
+    assert await gateway.metric("syncgate_messages_received_total") < 1 + 20 * 5, "all of it was done at once"
+    assert await gateway.metric("syncgate_inflate_waits_total") >= 20
+    for peer in crowd:
+        for _ in range(5):
+            assert json.loads(await peer.recv_text())["error_code"] == 1
+
+
+async def test_leaving_while_a_message_waits(gateways, bare, peers):
+    """Cut, closed, drained: nothing is kept of it."""
+    gateway = gateways.start("--deflate", "on")
+    bomb = deflate(b'{"func":"jump","x":"' + b"0" * (MAX_MESSAGE - 100) + b'"}')
+    for rounds in range(3):
+        crowd = [await bare(where=gateway) for _ in range(10)]
+        for peer in crowd:
+            await peer.write(b"".join(RawPeer.encode(RawPeer.TEXT, bomb, rsv=4) for _ in range(10)))
+        await until(lambda: gateway.metric("syncgate_inflate_waits_total"), "somebody waits")
+        for peer in crowd[:5 if rounds == 2 else 10]:
+            peer.close()
+    await gateway.stop_async()
