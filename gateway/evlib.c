@@ -22,21 +22,12 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <libwebsockets.h>
-#include <sys/socket.h>
 
-#include "gateway/descriptors.h"
-#include "gateway/log.h"
-#include "gateway/metrics.h"
+#include "gateway/acceptor.h"
 #include "gateway/timer.h"
 #include "gateway/turn.h"
 #include "protocol/base/alloc.h"
 #include "protocol/base/list.h"
-
-/* The kernel side of a slow reader is bounded too (the kernel doubles this). Accepted sockets inherit it. */
-enum { SEND_BUFFER_BYTES = 128 * 1024 };
-
-/* How long a listener rests when a connection could not be accepted for want of descriptors or memory. */
-enum { ACCEPT_PAUSE_MS = 100, FAILURES_PER_LINE = 100 };
 
 enum { BLOCK_SLOTS = 64 };
 
@@ -52,6 +43,10 @@ struct slot {
     bool serving; /* inside its own optimistic service */
     bool message; /* of ours, under way: nothing of libwebsockets' may come in between (evlib_want_room) */
     bool listens;
+    union {                        /* there are very many slots */
+        struct acceptor *acceptor; /* of a listener */
+        struct visitor *visitor;   /* of what is no WebSocket yet */
+    };
 };
 
 struct evlib {
@@ -62,9 +57,8 @@ struct evlib {
     size_t nslots;
     struct list ready;
     struct event timer;
-    uint64_t accept_failures;
-    struct event accept_again; /* pending while descriptors have run out */
-    int64_t timer_ms;          /* what the timer is armed for, -1: not */
+    int64_t timer_ms;         /* what the timer is armed for, -1: not */
+    struct visitor *entering; /* inside evlib_adopt, until it has a slot */
 };
 
 static struct evlib *the_evlib; /* libwebsockets' operations carry no user pointer */
@@ -90,53 +84,22 @@ static struct slot *slot_of(struct lws *wsi)
     return s && s->wsi == wsi ? s : NULL;
 }
 
+static int fd_of(const struct slot *s)
+{
+    return event_get_fd(&s->reading);
+}
+
 static void serve(int fd, short revents)
 {
     struct lws_pollfd p = {.fd = fd, .events = revents, .revents = revents};
     lws_service_fd(the_evlib->context, &p);
 }
 
-/* The world's fault, not the peer's: without a pause the waiting connection would wake us again at once, for ever. */
-static bool out_of_resources(int error)
+/* Of a listener of libwebsockets'. */
+static void on_socket(void *arg, int fd)
 {
-    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
-
-static void accept_pause(struct slot *s)
-{
-    struct evlib *e = the_evlib;
-    metric_add(METRIC_ACCEPT_FAILURES, 1);
-    if (++e->accept_failures % FAILURES_PER_LINE == 1)
-        log_warn("no descriptor or memory for a new connection: accepting pauses");
-    event_del(&s->reading);
-    timer_start(&e->accept_again, ACCEPT_PAUSE_MS);
-}
-
-static void on_accept_again(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    struct evlib *e = arg;
-    for (size_t i = 0; i < e->nslots; i++) {
-        struct slot *s = slot_at(e, (int)i);
-        if (s && s->wsi && s->listens && s->wants_read)
-            event_add(&s->reading, NULL);
-    }
-}
-
-static void on_acceptable(evutil_socket_t fd, short what, void *arg)
-{
-    (void)what;
-    (void)arg;
-    struct slot *s = slot_at(the_evlib, fd);
-    turn_begins();
-    errno = 0; /* libwebsockets does not say why it accepted nobody, but leaves the reason here */
-    descriptors_spare(true);
-    serve(fd, LWS_POLLIN);
-    int error = errno;
-    descriptors_spare(false);
-    if (s->wsi && out_of_resources(error))
-        accept_pause(s);
+    const struct slot *s = arg;
+    the_evlib->on.accepted(lws_get_vhost(s->wsi), fd);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -164,7 +127,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         end(s);
 }
 
-static struct slot *slot_open(struct lws *wsi, bool listens)
+static struct slot *slot_open(struct lws *wsi)
 {
     struct evlib *e = the_evlib;
     int fd = lws_get_socket_fd(wsi);
@@ -177,8 +140,7 @@ static struct slot *slot_open(struct lws *wsi, bool listens)
     assert(!s->wsi || s->wsi == wsi);
     s->wsi = wsi;
     s->wants_read = s->wants_write = s->optimistic = s->asked = s->serving = s->message = false;
-    s->listens = listens;
-    event_assign(&s->reading, e->base, fd, EV_READ | EV_PERSIST, listens ? on_acceptable : on_readable, NULL);
+    event_assign(&s->reading, e->base, fd, EV_READ | EV_PERSIST, on_readable, NULL);
     return s;
 }
 
@@ -194,15 +156,22 @@ static int op_init_pt(struct lws_context *context, void *loop, int tsi)
 
 static int op_listen(struct lws *wsi)
 {
-    int size = SEND_BUFFER_BYTES;
-    if (setsockopt(lws_get_socket_fd(wsi), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) != 0)
-        lwsl_info("SO_SNDBUF was refused\n"); /* conflation then starts later, nothing else */
-    return slot_open(wsi, true) ? 0 : 1;
+    struct slot *s = slot_open(wsi);
+    if (!s)
+        return 1;
+    s->listens = true;
+    s->acceptor = acceptor_new(the_evlib->base, lws_get_socket_fd(wsi), on_socket, s);
+    return 0;
 }
 
 static int op_accept(struct lws *wsi)
 {
-    return slot_open(wsi, false) ? 0 : 1;
+    struct slot *s = slot_open(wsi);
+    if (!s)
+        return 1;
+    s->visitor = the_evlib->entering;
+    the_evlib->entering = NULL;
+    return 0;
 }
 
 static void watch_read(struct slot *s, bool wanted)
@@ -210,7 +179,9 @@ static void watch_read(struct slot *s, bool wanted)
     if (s->wants_read == wanted)
         return;
     s->wants_read = wanted;
-    if (wanted)
+    if (s->listens)
+        acceptor_watch(s->acceptor, wanted);
+    else if (wanted)
         event_add(&s->reading, NULL);
     else
         event_del(&s->reading);
@@ -277,6 +248,12 @@ static int op_close(struct lws *wsi)
         stop_write(s);
         watch_read(s, false);
         s->wsi = NULL;
+        if (s->listens)
+            acceptor_free(s->acceptor);
+        else if (s->visitor)
+            the_evlib->on.visitor_gone(wsi, s->visitor);
+        s->listens = false;
+        s->visitor = NULL;
     }
     return 0; /* libwebsockets frees the wsi itself */
 }
@@ -320,7 +297,6 @@ struct evlib *evlib_new(struct event_base *base, size_t fd_limit, const struct e
     e->timer_ms = -1;
     list_init(&e->ready);
     evtimer_assign(&e->timer, base, on_timer, e);
-    evtimer_assign(&e->accept_again, base, on_accept_again, e);
     the_evlib = e;
     return e;
 }
@@ -328,7 +304,6 @@ struct evlib *evlib_new(struct event_base *base, size_t fd_limit, const struct e
 void evlib_free(struct evlib *e)
 {
     event_del(&e->timer);
-    event_del(&e->accept_again);
     for (size_t i = 0; i < blocks_of(e); i++)
         free(e->blocks[i]);
     free(e->blocks);
@@ -345,6 +320,36 @@ void evlib_install(struct evlib *e, struct lws_context_creation_info *info)
 void evlib_attach(struct evlib *e, struct lws_context *context)
 {
     e->context = context;
+}
+
+bool evlib_adopt(struct evlib *e, struct lws_vhost *vhost, int fd, struct visitor *visitor)
+{
+    e->entering = visitor;
+    lws_adopt_socket_vhost(vhost, fd); /* closes it when it fails */
+    bool taken = !e->entering;
+    e->entering = NULL;
+    return taken;
+}
+
+struct visitor *evlib_visitor(struct evlib *e, struct lws *wsi)
+{
+    (void)e;
+    const struct slot *s = slot_of(wsi);
+    return s ? s->visitor : NULL;
+}
+
+struct visitor *evlib_take_visitor(struct evlib *e, int fd)
+{
+    struct slot *s = slot_at(e, fd);
+    struct visitor *v = s->visitor;
+    s->visitor = NULL;
+    return v;
+}
+
+void evlib_kill(struct evlib *e, int fd)
+{
+    const struct slot *s = slot_at(e, fd);
+    lws_set_timeout(s->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
 }
 
 void evlib_set_optimistic(struct evlib *e, struct lws *wsi, bool on)
@@ -386,7 +391,7 @@ static void serve_asked(struct slot *s)
 {
     struct lws *wsi = s->wsi;
     s->serving = true;
-    serve(event_get_fd(&s->reading), LWS_POLLOUT);
+    serve(fd_of(s), LWS_POLLOUT);
     s->serving = false;
     if (s->wsi == wsi && s->asked)
         want_write(s, wsi);
@@ -396,7 +401,7 @@ static void serve_asked(struct slot *s)
 static void end(struct slot *s)
 {
     struct lws *wsi = s->wsi;
-    serve(event_get_fd(&s->reading), LWS_POLLHUP);
+    serve(fd_of(s), LWS_POLLHUP);
     if (s->wsi == wsi)
         lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
 }

@@ -11,6 +11,8 @@ struct event_base;
 struct lws;
 struct lws_context;
 struct lws_context_creation_info;
+struct lws_vhost;
+struct visitor;
 struct evlib;
 
 struct evlib_events {
@@ -18,6 +20,10 @@ struct evlib_events {
     void (*after_read)(struct lws *);
     /* For evlib_want_write, at the end of the turn. False: the connection failed or is done, and gets closed. */
     bool (*write)(struct lws *);
+    /* A connection came to a listener of this vhost; the socket is the callee's. */
+    void (*accepted)(struct lws_vhost *, int fd);
+    /* The connection of evlib_adopt is closed. */
+    void (*visitor_gone)(struct lws *, struct visitor *);
 };
 
 /* evlib_new makes the plug-in for one loop. There is one per process, because libwebsockets' operations carry no user
@@ -28,6 +34,15 @@ void evlib_free(struct evlib *e); /* after lws_context_destroy */
 /* evlib_install puts the plug-in into the creation info of the context; evlib_attach tells it the context. */
 void evlib_install(struct evlib *e, struct lws_context_creation_info *info);
 void evlib_attach(struct evlib *e, struct lws_context *context);
+
+/* evlib_adopt gives an accepted socket (taken over) to libwebsockets. False: it is closed, and `visitor` was not kept. True:
+ * visitor_gone tells the end, maybe during the call, unless the visitor is taken back before. */
+bool evlib_adopt(struct evlib *e, struct lws_vhost *vhost, int fd, struct visitor *visitor);
+/* evlib_visitor: of a connection that has one, else NULL. evlib_take_visitor: the same, and it is forgotten here. */
+struct visitor *evlib_visitor(struct evlib *e, struct lws *wsi);
+struct visitor *evlib_take_visitor(struct evlib *e, int fd);
+/* evlib_kill ends an adopted connection from the next timer pass on. */
+void evlib_kill(struct evlib *e, int fd);
 
 /* evlib_set_optimistic says whether write requests of this connection may be served in the same turn: true from the moment it is an
  * established WebSocket. */

@@ -49,7 +49,7 @@ const char *forwarded_check(const char *text)
     return parse_net(text, &net);
 }
 
-static bool is_trusted(const char *const *trusted, size_t len, const struct remote *r)
+bool forwarded_trusts(const char *const *trusted, size_t len, const struct remote *r)
 {
     struct net net;
     for (size_t i = 0; i < len; i++) {
@@ -103,7 +103,7 @@ static bool parse_hop(struct slice s, struct remote *out)
 struct remote forwarded_client(const char *const *trusted, size_t trusted_len, struct remote peer, struct slice header)
 {
     struct remote client = peer, hop;
-    while (header.len > 0 && is_trusted(trusted, trusted_len, &client) && parse_hop(take_last(&header), &hop))
+    while (header.len > 0 && forwarded_trusts(trusted, trusted_len, &client) && parse_hop(take_last(&header), &hop))
         client = hop;
     return client;
 }

@@ -9,6 +9,9 @@
  * those that come through a unix socket. Else a static sentence. */
 const char *forwarded_check(const char *text);
 
+/* forwarded_trusts: is this one of them? */
+bool forwarded_trusts(const char *const *trusted, size_t trusted_len, const struct remote *r);
+
 /* forwarded_client decides who the client is. `trusted` are texts that forwarded_check found good, `peer` is at the other end
  * of the socket, `header` the value of X-Forwarded-For (several headers joined by commas; empty: none).
  *

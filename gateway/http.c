@@ -16,6 +16,7 @@
 #include "gateway/fleet.h"
 #include "gateway/forwarded.h"
 #include "gateway/gauges.h"
+#include "gateway/head.h"
 #include "gateway/inspect.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
@@ -27,8 +28,7 @@
 
 enum {
     PIECE_BYTES = 16 * 1024,
-    BODY_BYTES_MAX = 64 * 1024, /* of a request */
-    HEADER_BYTES_MAX = 4096,    /* of all headers: max_http_header_data in ws.c */
+    HEADER_BYTES_MAX = HEAD_BYTES_MAX, /* of all headers */
     RETRY_MIN_S = 1,
     RETRY_MAX_S = 10
 };
@@ -43,7 +43,6 @@ struct exchange {
     const unsigned char *bytes;
     size_t len, sent;
     struct buf owned;           /* holds `bytes` when it was made for this reply */
-    bool close;                 /* nothing may follow on this connection */
     struct http_wait *wait;     /* the answer is not there yet */
     unsigned status;            /* of an answer that came, and whose head is not written yet; else 0 */
     const char *type;           /* likewise */
@@ -78,7 +77,7 @@ static struct exchange *exchange_new(struct lws *wsi)
 {
     http_closed(wsi);
     struct exchange *x = sg_calloc(1, sizeof(*x));
-    buf_init(&x->in, BODY_BYTES_MAX);
+    buf_init(&x->in, HEAD_BODY_MAX);
     lws_set_opaque_user_data(wsi, x);
     return x;
 }
@@ -199,7 +198,7 @@ struct remote http_remote(struct lws *wsi)
 
 struct remote http_client(struct lws *wsi, const struct options *opt)
 {
-    char text[4096]; /* libwebsockets takes no longer header */
+    char text[HEADER_BYTES_MAX];
     struct remote peer = http_remote(wsi);
     if (opt->trusted_proxy_len == 0 || !http_header(wsi, HTTP_X_FORWARDED_FOR, text, sizeof(text)))
         return peer;
@@ -321,7 +320,7 @@ static bool is_page(const struct answer *page)
     return strncmp(page->type, "text/html", 9) == 0;
 }
 
-static int send_headers(struct lws *wsi, const struct answer *page, bool close)
+static int send_headers(struct lws *wsi, const struct answer *page)
 {
     unsigned char head[LWS_PRE + 1024], *start = head + LWS_PRE, *p = start, *end = head + sizeof(head) - 1;
     if (lws_add_http_common_headers(wsi, page->status, page->type, page->len, &p, end) ||
@@ -329,44 +328,34 @@ static int send_headers(struct lws *wsi, const struct answer *page, bool close)
         add_header(wsi, "referrer-policy:", "no-referrer", &p, end) ||
         add_header(wsi, "cache-control:", page->etag ? "no-cache" : "no-store", &p, end) ||
         (is_page(page) && add_header(wsi, "content-security-policy:", page_policy, &p, end)) ||
-        (close && add_header(wsi, "connection:", "close", &p, end)) ||
+        add_header(wsi, "connection:", "close", &p, end) ||
         (page->etag && add_header(wsi, "etag:", page->etag, &p, end)))
         return 1;
     return lws_finalize_write_http_header(wsi, start, &p, end);
 }
 
-/* What the libwebsockets callback returns when the answer is out. */
-static int answered(struct lws *wsi, bool close)
+/* What the libwebsockets callback returns when the answer is out: the connection ends. A second request on it would not pass the
+ * porch, would not reach another worker, and after a POST would be taken for its body. */
+static int answered(struct lws *wsi)
 {
     http_closed(wsi);
-    return close || lws_http_transaction_completed(wsi) ? -1 : 0;
+    return -1;
 }
 
-/* What one worker says about itself: the next question shall have the chance to reach another one, which takes a connection of
- * its own. */
-static bool is_of_one_worker(struct lws *wsi)
-{
-    char path[sizeof(ADMIN_AREA) + 64];
-    return ws_gateway(wsi)->opt->workers > 1 && lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI) > 0 &&
-           strncmp(path, ADMIN_AREA, sizeof(ADMIN_AREA) - 1) == 0;
-}
-
-/* `owned` (may be NULL) is taken over. After a POST the connection closes: libwebsockets takes what follows one for its body. */
+/* `owned` (may be NULL) is taken over. */
 static int respond(struct lws *wsi, const struct answer *page, struct buf *owned)
 {
-    bool close = is_post(wsi) || is_of_one_worker(wsi);
-    int failed = send_headers(wsi, page, close);
+    int failed = send_headers(wsi, page);
     if (failed || page->len == 0 || http_is_head(wsi)) {
         if (owned)
             buf_deinit(owned);
-        return answered(wsi, close || failed);
+        return answered(wsi);
     }
     struct exchange *x = exchange_new(wsi);
     if (owned)
         x->owned = *owned;
     x->bytes = owned ? (const unsigned char *)x->owned.ptr : page->bytes;
     x->len = page->len;
-    x->close = close;
     lws_callback_on_writable(wsi);
     return 0;
 }
@@ -379,6 +368,7 @@ int http_wait(struct lws *wsi, struct http_wait *wait)
     x->wait = wait;
     wait->wsi = wsi;
     lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
+    ws_request_stays(wsi);
     return 0;
 }
 
@@ -432,6 +422,7 @@ int http_stream(struct lws *wsi, const char *type, struct http_stream *s)
     x->stream = s;
     s->wsi = wsi;
     lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
+    ws_request_stays(wsi);
     if (stream_headers(wsi, type))
         return -1;
     lws_callback_on_writable(wsi);
@@ -494,7 +485,7 @@ int http_writable(struct lws *wsi)
         lws_callback_on_writable(wsi);
         return 0;
     }
-    return answered(wsi, x->close);
+    return answered(wsi);
 }
 
 int http_reply(struct lws *wsi, unsigned status, const char *type, struct buf *body)
@@ -546,6 +537,7 @@ static void note_refusal(struct lws *wsi, unsigned status, const char *why)
     struct gateway *g = ws_gateway(wsi);
     struct remote client = http_client(wsi, g->opt);
     refusals_add(g->refusals, (int)status, remote_text(&client), path, why);
+    refusals_count(status);
 }
 
 static int post_drain(const struct http_request *r)
@@ -616,7 +608,7 @@ static int begin_post(struct gateway *g, struct lws *wsi, const struct endpoint 
         return http_refuse(wsi, 411, "a body needs Content-Length");
     if (http_header(wsi, HTTP_CONTENT_LENGTH, text, sizeof(text)) && (!slice_i64(slice_str(text), &len) || len < 0))
         return http_refuse(wsi, 400, "Content-Length is malformed");
-    if (len > BODY_BYTES_MAX)
+    if (len > HEAD_BODY_MAX)
         return http_refuse(wsi, 413, "the body is too large");
     if (len == 0)
         return e->answer(&(struct http_request){.g = g, .wsi = wsi, .path = e->path});
@@ -654,13 +646,43 @@ static int refuse_stranger(const struct gateway *g, struct lws *wsi, enum admin_
                                       : http_refuse_client(wsi, &client, 401, "for admins only");
 }
 
+static bool announces_body(struct lws *wsi)
+{
+    char text[32];
+    return http_header(wsi, HTTP_TRANSFER_ENCODING, text, sizeof(text)) ||
+           (http_header(wsi, HTTP_CONTENT_LENGTH, text, sizeof(text)) && strcmp(text, "0") != 0);
+}
+
+static size_t head_bytes(struct lws *wsi)
+{
+    size_t n = 0;
+    for (int token = 0; token < WSI_TOKEN_COUNT; token++)
+        n += (size_t)lws_hdr_total_length(wsi, (enum lws_token_indexes)token);
+    return n;
+}
+
+/* Without TLS the porch has seen to it. */
+const char *http_size_fault(struct lws *wsi, unsigned *status)
+{
+    if (!lws_is_ssl(wsi))
+        return NULL;
+    *status = head_bytes(wsi) > HEAD_BYTES_MAX ? 431 : 413;
+    if (*status == 431)
+        return "the request and its header fields are larger than 16 KiB";
+    return !is_post(wsi) && announces_body(wsi) ? "this request takes no body" : NULL;
+}
+
 int http_request(struct gateway *g, struct lws *wsi, const char *path)
 {
     enum http_method method;
     bool other_method;
+    unsigned status;
     const char *fault = http_fault(wsi);
     if (fault)
         return http_refuse(wsi, 400, fault);
+    fault = http_size_fault(wsi, &status);
+    if (fault)
+        return http_refuse(wsi, status, fault);
     if (!method_of(wsi, &method))
         return http_refuse(wsi, 405, "GET, HEAD and POST only");
     if (strncmp(path, ADMIN_AREA, sizeof(ADMIN_AREA) - 1) == 0) {
@@ -692,20 +714,21 @@ static const char *reason_phrase(unsigned status)
     static const struct {
         unsigned status;
         const char *phrase;
-    } phrases[] = {{400, "Bad Request"},       {401, "Unauthorized"},       {403, "Forbidden"},
-                   {404, "Not Found"},         {405, "Method Not Allowed"}, {411, "Length Required"},
-                   {413, "Content Too Large"}, {426, "Upgrade Required"},   {503, "Service Unavailable"}};
+    } phrases[] = {{400, "Bad Request"},        {401, "Unauthorized"},
+                   {403, "Forbidden"},          {404, "Not Found"},
+                   {405, "Method Not Allowed"}, {408, "Request Timeout"},
+                   {411, "Length Required"},    {413, "Content Too Large"},
+                   {426, "Upgrade Required"},   {431, "Request Header Fields Too Large"},
+                   {503, "Service Unavailable"}};
     for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
         if (phrases[i].status == status)
             return phrases[i].phrase;
     return "Error";
 }
 
-int http_refuse(struct lws *wsi, unsigned status, const char *why)
+/* Written by hand: libwebsockets would call it HTTP/1.0, because it has not looked at the version yet. */
+static size_t refusal_text(unsigned status, const char *why, char *text, size_t size)
 {
-    note_refusal(wsi, status, why);
-    /* Written by hand: libwebsockets would call it HTTP/1.0, because it has not looked at the version yet. */
-    char text[512];
     char extra[64] = "";
     if (status == 426)
         snprintf(extra, sizeof(extra), "sec-websocket-version: 13\r\n");
@@ -714,15 +737,41 @@ int http_refuse(struct lws *wsi, unsigned status, const char *why)
     else if (status == 503) /* not the same for all who were refused in the same moment */
         snprintf(extra, sizeof(extra), "retry-after: %ld\r\n",
                  RETRY_MIN_S + random() % (RETRY_MAX_S - RETRY_MIN_S + 1));
-    int n = snprintf(text, sizeof(text),
+    int n = snprintf(text, size,
                      "HTTP/1.1 %u %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\n%s"
                      "connection: close\r\n\r\n%s\n",
                      status, reason_phrase(status), strlen(why) + 1, extra, why);
-    assert(n > 0 && (size_t)n < sizeof(text));
-    unsigned char piece[LWS_PRE + sizeof(text)];
-    memcpy(piece + LWS_PRE, text, (size_t)n);
-    lws_write(wsi, piece + LWS_PRE, (size_t)n, LWS_WRITE_HTTP_FINAL);
+    assert(n > 0 && (size_t)n < size);
+    return (size_t)n;
+}
+
+int http_refuse(struct lws *wsi, unsigned status, const char *why)
+{
+    unsigned char piece[LWS_PRE + 512];
+    note_refusal(wsi, status, why);
+    size_t n = refusal_text(status, why, (char *)piece + LWS_PRE, sizeof(piece) - LWS_PRE);
+    lws_write(wsi, piece + LWS_PRE, n, LWS_WRITE_HTTP_FINAL);
     return -1; /* a refused upgrade ends the connection: what follows would not be HTTP */
+}
+
+/* The path as the peer wrote it: shown as text, never logged. */
+void http_note_refusal(const struct gateway *g, const struct remote *client, unsigned status, struct slice path,
+                       const char *why)
+{
+    char subject[64];
+    snprintf(subject, sizeof(subject), "%.*s", (int)(path.len < sizeof(subject) ? path.len : sizeof(subject)),
+             path.ptr ? path.ptr : "");
+    refusals_add(g->refusals, (int)status, remote_text(client), subject, why);
+    refusals_count(status);
+    log_limited(LOG_REFUSED, LOG_LEVEL_INFO, "request refused remote=%s status=%u why=\"%s\"", remote_text(client),
+                status, why);
+}
+
+size_t http_turn_away(const struct gateway *g, const struct remote *client, unsigned status, const char *why,
+                      struct slice path, char *out, size_t size)
+{
+    http_note_refusal(g, client, status, path, why);
+    return status >= 400 ? refusal_text(status, why, out, size) : 0;
 }
 
 /* Nothing that the peer wrote is logged: a token may stand anywhere in an address. */

@@ -31,6 +31,16 @@ void http_closed(struct lws *wsi);
 int http_refuse(struct lws *wsi, unsigned status, const char *why);
 /* http_refuse_client does so, and says in the log to whom. */
 int http_refuse_client(struct lws *wsi, const struct remote *client, unsigned status, const char *why);
+/* http_size_fault: NULL when the request's head is not too large and it has a body only where one belongs; else why not, and the status
+ * of the refusal. */
+const char *http_size_fault(struct lws *wsi, unsigned *status);
+/* http_turn_away: for requests that did not get as far as libwebsockets. Notes the refusal and writes the whole answer into `out`;
+ * returns its length, 0 for a status that is none (porch.h). */
+size_t http_turn_away(const struct gateway *g, const struct remote *client, unsigned status, const char *why,
+                      struct slice path, char *out, size_t size);
+/* http_note_refusal takes note where refusals are shown and counted, and in the log. */
+void http_note_refusal(const struct gateway *g, const struct remote *client, unsigned status, struct slice path,
+                       const char *why);
 
 /* --- for endpoints: an endpoint returns what these return --- */
 

@@ -29,6 +29,13 @@
     X(REFUSED_DESCRIPTORS, "counter", "syncgate_refused_total", "reason=\"descriptors\"", "")                          \
     X(REFUSED_ORIGIN, "counter", "syncgate_refused_total", "reason=\"origin\"", "")                                    \
     X(REFUSED_DRAINING, "counter", "syncgate_refused_total", "reason=\"draining\"", "")                                \
+    X(REFUSED_MALFORMED, "counter", "syncgate_refused_total", "reason=\"malformed\"", "")                              \
+    X(REFUSED_TOO_LARGE, "counter", "syncgate_refused_total", "reason=\"too_large\"", "")                              \
+    X(REFUSED_TOO_LATE, "counter", "syncgate_refused_total", "reason=\"too_late\"", "")                                \
+    X(REFUSED_CROWDED, "counter", "syncgate_refused_total", "reason=\"crowded\"", "")                                  \
+    X(HANDSHAKES_WAITING, "gauge", "syncgate_handshakes", "state=\"waiting\"",                                         \
+      "Connections that are no WebSocket (yet): those whose request has not come, those in the server.")               \
+    X(HANDSHAKES_INSIDE, "gauge", "syncgate_handshakes", "state=\"inside\"", "")                                       \
     X(CLOSES_GATEWAY_1001, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1001\"",                         \
       "WebSocket connections that ended, by who closed and with which code; 1006: without a close frame.")             \
     X(CLOSES_GATEWAY_1002, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1002\"", "")                     \

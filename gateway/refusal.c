@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "gateway/core.h"
+#include "gateway/metrics.h"
 #include "protocol/base/alloc.h"
 
 struct refusal {
@@ -34,6 +35,19 @@ void refusals_free(struct refusals *r)
 bool refusals_closed(int code)
 {
     return code == 1002 || code == 1003 || code == 1007 || code == 1008 || code == 1009 || code == 1013;
+}
+
+void refusals_count(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        enum metric metric;
+    } reasons[] = {{0, METRIC_REFUSED_TOO_LATE},    {1, METRIC_REFUSED_CROWDED},     {400, METRIC_REFUSED_MALFORMED},
+                   {405, METRIC_REFUSED_MALFORMED}, {408, METRIC_REFUSED_TOO_LATE},  {411, METRIC_REFUSED_MALFORMED},
+                   {413, METRIC_REFUSED_TOO_LARGE}, {426, METRIC_REFUSED_MALFORMED}, {431, METRIC_REFUSED_TOO_LARGE}};
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (reasons[i].status == status)
+            metric_add(reasons[i].metric, 1);
 }
 
 static struct refusal *back(const struct refusals *r, size_t i)

@@ -3,7 +3,6 @@
 #include "gateway/ws.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <libwebsockets.h>
 #include <limits.h>
 #include <sys/resource.h>
@@ -19,10 +18,13 @@
 #include "gateway/evlib.h"
 #include "gateway/http.h"
 #include "gateway/log.h"
+#include "gateway/forwarded.h"
 #include "gateway/metrics.h"
+#include "gateway/porch.h"
 #include "gateway/session.h"
 #include "gateway/unpacker.h"
 #include "protocol/base/alloc.h"
+#include "protocol/json.h"
 #include "protocol/socksync/socksync.h"
 
 /* Slots of the protocol table. libwebsockets picks one by Sec-WebSocket-Protocol; what is spoken is decided by path and
@@ -33,6 +35,11 @@ enum {
     SLOT_ANY,      /* clients that offer only names we do not speak: accepted, nothing is selected */
     SLOTS
 };
+
+/* Whoever enters from the porch finds a slot. Its bytes are touched when they are used: the largest head (HEAD_BYTES_MAX; libwebsockets
+ * keeps 8 bytes more for each field it has no number for) fits, and behind TLS, where the porch does not see it, one that is too large
+ * can be told so. */
+enum { HEADER_SLOTS = 2 * PORCH_INSIDE_MAX, HEADER_SLOT_BYTES = 2 * HEAD_BYTES_MAX };
 
 enum { NAME_BYTES = 128 };
 enum { TLS_RECORD_BYTES = 16 * 1024 }; /* OpenSSL takes one record at a time */
@@ -48,15 +55,18 @@ static const struct endpoint {
 
 struct listener {
     struct list_node node;
+    struct ws *ws;
     struct acceptor *acceptor; /* of a socket that was passed; NULL: libwebsockets listens itself */
     struct lws_vhost *vhost;
     struct address address; /* libwebsockets keeps pointers to these two */
     char name[32];
+    bool tls;
 };
 
 struct ws {
     struct gateway *g;
     struct evlib *evlib;
+    struct porch *porch;
     struct lws_context *context;
     struct lws_protocols protocols[SLOTS + 1];
     char any_name[NAME_BYTES]; /* SLOT_ANY's name: the offered one while the upgrade is under way, else empty */
@@ -219,9 +229,49 @@ static int refuse(const struct ws *w, struct lws *wsi, unsigned status, const ch
     return http_refuse_client(wsi, &w->upgrade_remote, status, why);
 }
 
+/* libwebsockets reads some lists of words once more, in its own way, and ends the connection without an answer when it does not like
+ * them. Its rules, then: so many bytes, only words and commas. */
+static bool library_reads(struct lws *wsi, enum lws_token_indexes token, const char *until)
+{
+    char text[NAME_BYTES], word[64];
+    struct lws_tokenize t;
+    int len = lws_hdr_copy(wsi, text, sizeof(text) - 1, token);
+    if (len < 0)
+        return false;
+    lws_tokenize_init(&t, text,
+                      LWS_TOKENIZE_F_COMMA_SEP_LIST | LWS_TOKENIZE_F_DOT_NONTERM | LWS_TOKENIZE_F_RFC7230_DELIMS |
+                          LWS_TOKENIZE_F_MINUS_NONTERM);
+    t.len = (size_t)len;
+    for (;;) {
+        lws_tokenize_elem e = lws_tokenize(&t);
+        if (e == LWS_TOKZE_ENDED)
+            return true;
+        if (e == LWS_TOKZE_DELIMITER)
+            continue;
+        if (e != LWS_TOKZE_TOKEN || lws_tokenize_cstr(&t, word, sizeof(word)))
+            return false;
+        if (until && strcasecmp(word, until) == 0)
+            return true;
+    }
+}
+
+static const char *library_fault(struct lws *wsi)
+{
+    enum { EXTENSIONS_MAX = 254 };
+    if (!library_reads(wsi, WSI_TOKEN_CONNECTION, "upgrade"))
+        return "Connection is malformed";
+    if (!library_reads(wsi, WSI_TOKEN_PROTOCOL, socksync_dialect.subprotocol))
+        return "Sec-WebSocket-Protocol is malformed or too long";
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_EXTENSIONS) > EXTENSIONS_MAX)
+        return "Sec-WebSocket-Extensions is too long";
+    return NULL;
+}
+
 static int check_upgrade(struct ws *w, struct lws *wsi)
 {
     char path[256] = "", version[8];
+    unsigned status;
+    porch_heard(evlib_visitor(w->evlib, wsi));
     w->upgrade_remote = http_client(wsi, w->g->opt);
     const char *refusal = admission_refusal(w->g->admission, lws_get_socket_fd(wsi));
     if (refusal)
@@ -229,12 +279,19 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
     const char *fault = http_fault(wsi);
     if (fault)
         return refuse(w, wsi, 400, fault);
-    if (!header(wsi, WSI_TOKEN_GET_URI, path, sizeof(path)))
+    fault = http_size_fault(wsi, &status);
+    if (fault)
+        return refuse(w, wsi, status, fault);
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0)
         return refuse(w, wsi, 405, "GET only");
-    w->upgrade_dialect = dialect_at(http_path(path));
+    w->upgrade_dialect = NULL; /* too long a path for any */
+    if (header(wsi, WSI_TOKEN_GET_URI, path, sizeof(path)))
+        w->upgrade_dialect = dialect_at(http_path(path));
     if (!w->upgrade_dialect)
         return refuse(w, wsi, 404, "no protocol is spoken here");
     fault = handshake_fault(wsi);
+    if (!fault)
+        fault = library_fault(wsi);
     if (fault)
         return refuse(w, wsi, 400, fault);
     if (!header(wsi, WSI_TOKEN_VERSION, version, sizeof(version)) || strcmp(version, "13") != 0)
@@ -264,6 +321,7 @@ static void established(struct ws *w, struct lws *wsi)
     c->remote = w->upgrade_remote;
     lws_set_opaque_user_data(wsi, c);
     evlib_set_optimistic(w->evlib, wsi, true);
+    porch_leave(evlib_take_visitor(w->evlib, lws_get_socket_fd(wsi)));
     conn_open(c);
 }
 
@@ -324,8 +382,31 @@ static bool write_what_waits(struct lws *wsi)
     return alive;
 }
 
+/* RFC 6455 section 7.4: what a close frame may say. libwebsockets refuses some of the codes by itself, after this. */
+static int close_fault(const unsigned char *payload, size_t len)
+{
+    int code = close_code(payload, len);
+    if (len == 1 || (len >= 2 && (code < 1000 || code > 4999 || code == 1004 || code == 1005 || code == 1006 ||
+                                  (code > 1014 && code < 3000))))
+        return 1002;
+    return len > 2 && !json_utf8(slice_of((const char *)payload + 2, len - 2)) ? 1007 : 0;
+}
+
+/* The callback's answer: -1 ends the connection. */
+static int peer_closed(struct lws *wsi, const unsigned char *payload, size_t len)
+{
+    int fault = close_fault(payload, len);
+    if (conn_peer_closed(lws_get_opaque_user_data(wsi), close_code(payload, len)))
+        return -1;
+    if (!fault)
+        return 0;
+    lws_close_reason(wsi, (enum lws_close_status)fault, NULL, 0);
+    return -1;
+}
+
 static int upgrade_or_request(struct ws *w, struct lws *wsi, const char *path)
 {
+    porch_heard(evlib_visitor(w->evlib, wsi));
     if (!dialect_at(path))
         return http_request(w->g, wsi, path);
     struct remote client = http_client(wsi, w->g->opt);
@@ -367,7 +448,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return write_what_waits(wsi) ? 0 : -1;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return conn_peer_closed(lws_get_opaque_user_data(wsi), close_code(in, len)) ? -1 : 0;
+        return peer_closed(wsi, in, len);
     case LWS_CALLBACK_CLOSED:
         closed(wsi);
         return 0;
@@ -414,9 +495,64 @@ int ws_descriptor(const struct conn *c)
     return lws_get_socket_fd(c->wsi);
 }
 
+void ws_request_stays(struct lws *wsi)
+{
+    porch_stay(evlib_visitor(ws_of(wsi)->evlib, wsi));
+}
+
 struct gateway *ws_gateway(struct lws *wsi)
 {
     return ws_of(wsi)->g;
+}
+
+/* --- the porch --- */
+
+static void enter(void *arg, struct visitor *v, int fd, void *door)
+{
+    struct ws *w = arg;
+    const struct listener *l = door;
+    if (!evlib_adopt(w->evlib, l->vhost, fd, v))
+        porch_leave(v);
+}
+
+static void kick(void *arg, struct visitor *v, int fd)
+{
+    struct ws *w = arg;
+    if (!porch_was_heard(v))
+        http_note_refusal(w->g, porch_remote(v), 408, SLICE_NONE, "the request did not come in time");
+    evlib_kill(w->evlib, fd);
+}
+
+/* A whole head that nobody heard of: libwebsockets did not like it. It says 403 to some of these, to others nothing. */
+static void visitor_gone(struct lws *wsi, struct visitor *v)
+{
+    if (porch_saw_head(v) && !porch_was_heard(v))
+        http_note_refusal(ws_of(wsi)->g, porch_remote(v), 400, SLICE_NONE, "the library does not read this request");
+    porch_leave(v);
+}
+
+static bool is_crowd(void *arg, const struct remote *remote)
+{
+    const struct options *opt = ((struct ws *)arg)->g->opt;
+    return forwarded_trusts((const char *const *)opt->trusted_proxy, opt->trusted_proxy_len, remote);
+}
+
+static size_t turned_away(void *arg, const struct remote *remote, unsigned status, const char *why,
+                          const struct head *head, char *answer)
+{
+    const struct gateway *g = ((struct ws *)arg)->g;
+    struct remote client = forwarded_client((const char *const *)g->opt->trusted_proxy, g->opt->trusted_proxy_len,
+                                            *remote, head->forwarded_for);
+    return http_turn_away(g, &client, status, why, head->path, answer, PORCH_REFUSAL_BYTES);
+}
+
+/* Waiting costs a descriptor: a quarter of them, so that the others are left for whoever is in. */
+static struct porch *new_porch(struct ws *w, size_t fd_limit)
+{
+    static const struct porch_events events = {
+        .enter = enter, .kick = kick, .turned_away = turned_away, .is_crowd = is_crowd};
+    size_t quarter = fd_limit / 4;
+    return porch_new(w->g->base, quarter < PORCH_WAITING_MAX ? quarter : PORCH_WAITING_MAX, &events, w);
 }
 
 /* --- listening --- */
@@ -424,7 +560,6 @@ struct gateway *ws_gateway(struct lws *wsi)
 /* Its errors are mostly about peers that misbehave, who must not fill the log; what matters to us comes back as a return value. */
 static void log_from_library(int level, const char *line)
 {
-    int saved = errno; /* evlib.c looks at it */
     const char *text = strstr(line, ": ");
     text = text ? text + 2 : line;
     struct slice said = slice_of(text, strcspn(text, "\n"));
@@ -432,7 +567,6 @@ static void log_from_library(int level, const char *line)
         log_limited(LOG_LIBRARY, LOG_LEVEL_INFO, "libwebsockets text=%s", log_value(said));
     else
         log_debug("libwebsockets text=%s", log_value(said));
-    errno = saved;
 }
 
 static void fill_protocols(struct ws *w)
@@ -469,11 +603,12 @@ static bool is_shared(const struct ws *w, const struct listener *l)
     return w->g->worker >= 0 && !l->address.unix_socket;
 }
 
-static struct lws_vhost *new_vhost(struct ws *w, const struct listener *l, bool tls)
+static struct lws_vhost *new_vhost(struct ws *w, const struct listener *l)
 {
     const struct options *opt = w->g->opt;
     struct lws_context_creation_info info = {
         .vhost_name = l->name,
+        .user = (void *)(uintptr_t)l,
         .port = l->address.port,
         .iface = l->address.host[0] ? l->address.host : NULL,
         .protocols = w->protocols,
@@ -486,7 +621,7 @@ static struct lws_vhost *new_vhost(struct ws *w, const struct listener *l, bool 
                    (l->address.unix_socket ? LWS_SERVER_OPTION_UNIX_SOCK : 0) |
                    (is_shared(w, l) ? LWS_SERVER_OPTION_ALLOW_LISTEN_SHARE : 0),
     };
-    if (tls && opt->tls_cert) {
+    if (l->tls) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
         info.ssl_cert_filepath = opt->tls_cert;
         info.ssl_private_key_filepath = opt->tls_key;
@@ -544,18 +679,25 @@ static const char *refusal_of(const struct ws *w, const struct listener *l)
     const char *fault = address_fault(&l->address, is_shared(w, l));
     if (fault)
         return fault;
-    return w->g->opt->tls_cert && !l->address.unix_socket ? "the certificate or its key is not good"
-                                                          : "libwebsockets refused it (see --log-level debug)";
+    return l->tls ? "the certificate or its key is not good" : "libwebsockets refused it (see --log-level debug)";
+}
+
+static struct listener *new_listener(struct ws *w)
+{
+    struct listener *l = sg_calloc(1, sizeof(*l));
+    l->ws = w;
+    snprintf(l->name, sizeof(l->name), "listener-%zu", w->listeners.count);
+    list_append(&w->listeners, &l->node);
+    return l;
 }
 
 static bool listen_on(struct ws *w, const char *text)
 {
-    struct listener *l = sg_calloc(1, sizeof(*l));
-    snprintf(l->name, sizeof(l->name), "listener-%zu", w->listeners.count);
-    list_append(&w->listeners, &l->node);
+    struct listener *l = new_listener(w);
     const char *wrong = address_parse(text, &l->address);
     if (!wrong) {
-        l->vhost = new_vhost(w, l, !l->address.unix_socket);
+        l->tls = w->g->opt->tls_cert && !l->address.unix_socket;
+        l->vhost = new_vhost(w, l);
         wrong = l->vhost ? NULL : refusal_of(w, l);
     }
     if (wrong) {
@@ -571,24 +713,29 @@ static bool listen_on(struct ws *w, const char *text)
 static void on_socket(void *arg, int fd)
 {
     struct listener *l = arg;
-    lws_adopt_socket_vhost(l->vhost, fd); /* closes it when it fails */
+    porch_take(l->ws->porch, fd, l, l->tls);
+}
+
+static void accepted(struct lws_vhost *vhost, int fd)
+{
+    on_socket(lws_vhost_user(vhost), fd);
 }
 
 static bool listen_with(struct ws *w, int fd)
 {
-    struct listener *l = sg_calloc(1, sizeof(*l));
+    struct listener *l = new_listener(w);
     char name[160];
-    snprintf(l->name, sizeof(l->name), "listener-%zu", w->listeners.count);
-    list_append(&w->listeners, &l->node);
     activation_name(fd, name, sizeof(name));
     l->address.port = CONTEXT_PORT_NO_LISTEN_SERVER;
-    l->vhost = new_vhost(w, l, !activation_is_unix(fd));
+    l->tls = w->g->opt->tls_cert && !activation_is_unix(fd);
+    l->vhost = new_vhost(w, l);
     if (!l->vhost) {
         log_error("cannot serve the passed socket of %s: the certificate is not good", name);
         return false;
     }
     note_address(w, name);
     l->acceptor = acceptor_new(w->g->base, fd, on_socket, l);
+    acceptor_watch(l->acceptor, true);
     if (w->g->worker <= 0)
         log_info("listening on a passed socket address=%s", name);
     return true;
@@ -619,8 +766,8 @@ static struct lws_context *new_context(struct ws *w, size_t fd_limit)
         .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | (w->g->opt->tls_cert ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
         .user = w,
         .fd_limit_per_thread = (unsigned)fd_limit, /* below the limit of the process look-ups become linear */
-        .max_http_header_pool = 1024,              /* handshakes at the same time; memory is taken when one is used */
-        .max_http_header_data = 4096,
+        .max_http_header_pool = HEADER_SLOTS,      /* memory is taken when one is used */
+        .max_http_header_data = HEADER_SLOT_BYTES,
         .pt_serv_buf_size = 4096,
         .retry_and_idle_policy = &no_validity_timers,
     };
@@ -650,8 +797,11 @@ struct ws *ws_new(struct gateway *g)
         g->unpacker = unpacker_new(g);
     }
     fill_protocols(w);
-    w->evlib =
-        evlib_new(g->base, fd_limit, &(struct evlib_events){.after_read = after_read, .write = write_what_waits});
+    w->evlib = evlib_new(
+        g->base, fd_limit,
+        &(struct evlib_events){
+            .after_read = after_read, .write = write_what_waits, .accepted = accepted, .visitor_gone = visitor_gone});
+    w->porch = new_porch(w, fd_limit);
     w->context = new_context(w, fd_limit);
     if (!w->context) {
         log_error("libwebsockets did not start");
@@ -682,11 +832,13 @@ void ws_end_turn(struct ws *w)
 
 void ws_stop_listening(struct ws *w)
 {
+    porch_close(w->porch, "draining");
     list_each(&w->listeners, n)
     {
         struct listener *l = container_of(n, struct listener, node);
         if (l->acceptor)
-            acceptor_free(l->acceptor);
+            close(
+                acceptor_free(l->acceptor)); /* whoever passed it may hold it still, and then connections wait in it */
         else if (l->vhost)
             lws_vhost_destroy1(l->vhost); /* closes the listening socket, keeps the connections */
         l->acceptor = NULL;
@@ -700,12 +852,13 @@ void ws_free(struct ws *w)
 {
     if (w->context)
         lws_context_destroy(w->context);
+    porch_free(w->porch);
     evlib_free(w->evlib);
     list_each(&w->listeners, n)
     {
         struct listener *l = container_of(n, struct listener, node);
         if (l->acceptor)
-            acceptor_free(l->acceptor);
+            close(acceptor_free(l->acceptor));
         free(l);
     }
     deflate_free(w->g->deflate);

@@ -42,6 +42,8 @@ bool ws_buffered(const struct conn *c);
 /* ws_descriptor: of the connection's socket, to ask the kernel about it. */
 int ws_descriptor(const struct conn *c);
 
+/* ws_request_stays: this HTTP request has no time limit any more: its answer comes later or goes on. */
+void ws_request_stays(struct lws *wsi);
 /* ws_gateway: whose socket this is. */
 struct gateway *ws_gateway(struct lws *wsi);
 /* ws_address: where this process listens first, as "ADDR:PORT" ("*" for every interface) or "unix:PATH". */

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import gateway as harness
+from attacker import Attack
 from redis_proxy import RedisProxy
 from test_admin import ask
 from test_admission import refused_total
@@ -27,7 +28,10 @@ async def test_descriptors_run_out_and_come_back(gateways, peers, db, name, tmp_
     await db.fcall("sg_var_set", name, "1")
     first = await peers(gateway)
     await first.subscribed("var", name)
-    crowd = [await asyncio.open_connection(*gateway.address) for _ in range(100)]  # the kernel's queue takes who is not accepted
+    crowd = []
+    for _ in range(100):  # the kernel's queue takes who is not accepted
+        crowd.append(await asyncio.open_connection(*gateway.address))
+        crowd[-1][1].write(upgrade_text())
 
     async def warned():
         return "accepting pauses" in gateway.stderr()
@@ -69,7 +73,6 @@ async def test_a_few_are_kept_for_redis_and_for_requests(gateways, peers, db, re
         assert gateway.stderr().count("no more connections are taken") == 1
 
         await crowd.fill(gateway.address, 100)
-        await harness.until(lambda: "accepting pauses" in gateway.stderr(), "no more is accepted")
         for _ in range(2):
             ups = gateway.stderr().count("redis link is up")
             await proxy.cut()
@@ -106,3 +109,16 @@ class Crowd:
         for writer in self.writers:
             writer.close()
         self.writers.clear()
+
+
+async def test_silence_does_not_use_up_descriptors(gateways, peers, db, name, tmp_path, monkeypatch):
+    """Who waits without a request has a quarter of them."""
+    few_descriptors(tmp_path, monkeypatch)
+    gateway = gateways.start()
+    await db.fcall("sg_var_set", name, "1")
+    async with Attack(gateway.address, 200, b"", hosts=20):
+        for _ in range(8):
+            peer = await peers(gateway)
+            await peer.subscribed("var", name)
+            await peer.close()
+    assert await gateway.metric("syncgate_accept_failures_total") == 0
