@@ -10,7 +10,7 @@ import pytest
 import websockets
 
 from balancer import BALANCERS, HOST, certificate, program
-from gateway import REPOSITORY, http_exchange, until
+from gateway import REPOSITORY, http_exchange, parse_metrics, until
 from peer import Closed, Peer
 
 CLIENTS = 24
@@ -131,7 +131,7 @@ def test_containers_have_the_same_file():
     def health(path):
         return [line for line in section(path, "backend gateways") if re.match(r" *(balance|option|http-check)", line)]
 
-    assert rules(ours) == rules(theirs) and len(rules(ours)) == 3
+    assert rules(ours) == rules(theirs) and len(rules(ours)) == 4
     assert health(ours) == health(theirs) and len(health(ours)) == 4
 
 
@@ -293,6 +293,67 @@ async def test_who_a_client_is_says_the_balancer(front):
     await until(lambda: re.search(r"GET /x\b", balancer.said()), "the request is in the log")
     assert "do-not-log-me" not in balancer.said()
     await fake.aclose()
+
+
+# --- hostile clients ------------------------------------------------------------------------------------------
+
+
+UPGRADE = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+POISON = {  # each made a gateway end the connection without an answer once: the balancer took it for broken
+    "cookies": ["Cookie: " + "c" * 7000],
+    "many cookies": ["Cookie: " + "c" * 7000, "X: " + "x" * 7900, "Y: " + "y" * 7900],
+    "extensions": [*UPGRADE, "Sec-WebSocket-Extensions: " + "x" * 300],
+    "sub-protocols": [*UPGRADE, "Sec-WebSocket-Protocol: " + "p" * 300],
+    "odd sub-protocols": [*UPGRADE, 'Sec-WebSocket-Protocol: "a'],
+    "many fields": [f"X-{number}: y" for number in range(90)],
+}
+
+
+def answer_to(balancer, path, *headers, body=b""):
+    """The status, 0 when there was none. The request says that it is an upgrade if it is one."""
+    with socket.create_connection(("127.0.0.1", balancer.port), timeout=30) as plain:
+        with balancer.tls.wrap_socket(plain, server_hostname=HOST) as sock:
+            sock.sendall("\r\n".join([f"GET {path} HTTP/1.1", f"Host: {HOST}", *headers, "", ""]).encode() + body)
+            line = sock.recv(65536).split(b"\r\n")[0].split()
+            return int(line[1]) if len(line) > 1 else 0
+
+
+@pytest.mark.parametrize("kind", POISON)
+async def test_a_poisonous_request_takes_no_gateway_away(front, gateways, kind):
+    fleet = [gateways.start() for _ in range(3)]
+    balancer = front([address(gateway) for gateway in fleet])
+    path = "/ws" if POISON[kind][0] in UPGRADE else "/healthz"
+    for _ in range(10):
+        for _ in range(3):
+            status = await asyncio.to_thread(answer_to, balancer, path, *POISON[kind])
+            assert status in (200, 400, 431), status
+        assert (await asyncio.to_thread(ask, balancer, "/readyz"))[0] == 200
+
+
+@pytest.mark.parametrize("field", ["Content-Length: 60000", "Transfer-Encoding: chunked"])
+async def test_bodies_end_at_the_balancer(front, gateways, db, name, field):
+    """A crowd of them, all still open, and others do not notice."""
+    fleet = [gateways.start() for _ in range(3)]
+    balancer = front([address(gateway) for gateway in fleet])
+    await db.fcall("sg_var_set", name, "7")
+
+    async def half_a_body():
+        reader, writer = await asyncio.open_connection("127.0.0.1", balancer.port, ssl=balancer.tls, server_hostname=HOST)
+        body = b"x" if "Length" in field else b"40000\r\nx"
+        writer.write(f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n{field}\r\n\r\n".encode() + body)
+        return reader, writer
+    crowd = [await half_a_body() for _ in range(100)]
+    for _ in range(5):
+        peer = await Peer.connect(balancer.url, ssl=balancer.tls, server_hostname=HOST)
+        await peer.subscribed("var", name)
+        await peer.close()
+        assert (await asyncio.to_thread(ask, balancer, "/readyz"))[0] == 200
+    for gateway in fleet:
+        inside = [value for key, value in (await asyncio.to_thread(lambda: parse_metrics(gateway.get("/metrics").body.decode()))).items()
+                  if key == 'syncgate_handshakes{state="inside"}']
+        assert inside == [1], "the one that asks"
+    for _, writer in crowd:
+        writer.close()
 
 
 def test_only_tls(front):
