@@ -238,6 +238,8 @@ static bool library_reads(struct lws *wsi, enum lws_token_indexes token, const c
     int len = lws_hdr_copy(wsi, text, sizeof(text) - 1, token);
     if (len < 0)
         return false;
+    if (len == 0 || strcasecmp(text, until) == 0) /* as nearly everybody writes it */
+        return true;
     lws_tokenize_init(&t, text,
                       LWS_TOKENIZE_F_COMMA_SEP_LIST | LWS_TOKENIZE_F_DOT_NONTERM | LWS_TOKENIZE_F_RFC7230_DELIMS |
                           LWS_TOKENIZE_F_MINUS_NONTERM);
@@ -250,7 +252,7 @@ static bool library_reads(struct lws *wsi, enum lws_token_indexes token, const c
             continue;
         if (e != LWS_TOKZE_TOKEN || lws_tokenize_cstr(&t, word, sizeof(word)))
             return false;
-        if (until && strcasecmp(word, until) == 0)
+        if (strcasecmp(word, until) == 0)
             return true;
     }
 }
