@@ -129,7 +129,7 @@ async def test_a_token_is_what_is_called_so_and_all_of_it(gateway, peers, query,
 @pytest.mark.parametrize("text, status", [
     ("Bearer backend", 101), ("bearer backend", 101), ("Bearer backend \t", 101), ("Basic eDp5", 101), ("Bearers backend", 101),
     ("Bearer", 401), ("Bearer ", 401), ("", 401), ("Bearer backen", 401), ("Bearer backend x", 401), ("Bearer " + "x" * 1100, 401),
-    ("Bearer back\0end", 401),
+    ("Bearer back\0end", 400),
 ], ids=lambda value: str(value)[:40])
 async def test_a_token_in_a_header_is_all_of_it(gateway, peers, text, status):
     peer = await peers.open(gateway.address)
