@@ -234,7 +234,7 @@ async def test_conflation(gateway, peers, db, name):
     async def full():
         nonlocal large
         large += 1
-        await db.fcall("sg_var_set", name, json.dumps("x" * 100_000))
+        await db.fcall("sg_var_set", name, json.dumps("x" * 20_000))  # in one piece: a longer one waits for room between its own
         return await gateway.metric("syncgate_dirty_subscriptions") == 1
     await until(full, "the socket is full")
     await moved(gateway, idle, changes_total=large, partial_writes_total=1)
