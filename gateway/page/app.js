@@ -5,7 +5,7 @@ import { $ } from './dom.js';
 import { showCalls } from './calls.js';
 import { FrameLog } from './frames.js';
 import { ListCard } from './list.js';
-import { showLink } from './link.js';
+import { readiness, showLink } from './link.js';
 import { showNotice } from './notice.js';
 import { VariableCard } from './variables.js';
 
@@ -46,7 +46,8 @@ document.title = `syncgate · ${location.host}`;
 
 const log = new FrameLog();
 log.follow(gate, '1');
-showLink($('link-1'), gate, location.host);
+const link = showLink($('link-1'), gate, location.host);
+readiness(gate, (why) => link.unready(why));
 const list = new ListCard(gate, location.host);
 const variables = new VariableCard(gate);
 showCalls(gate, tab);
@@ -63,7 +64,7 @@ let second = null;
 
 function stopComparing() {
   second.gate.close();
-  second.unlink();
+  second.link.end();
   second = null;
   list.compare(null);
   variables.compare(null);
@@ -80,7 +81,7 @@ function setComparing(on) {
 
 function startComparing(url) {
   const other = connect(url.href);
-  second = { gate: other, unlink: showLink($('link-2'), other, url.host) };
+  second = { gate: other, link: showLink($('link-2'), other, url.host) };
   log.follow(other, '2');
   log.several = true;
   list.compare(other, url.host);

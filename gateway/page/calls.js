@@ -1,6 +1,6 @@
 /* A function that any tab can serve and any tab can call. */
 import { CODE, SyncgateError } from './syncgate.js';
-import { $, asText, flash, h } from './dom.js';
+import { $, asText, brief, flash, h, putText } from './dom.js';
 import { refused } from './notice.js';
 
 const NAME = 'demo.greet';
@@ -27,8 +27,10 @@ function showAnswer(name, content) {
 }
 
 function showValue(name, value, took_ms) {
-  const from = value?.from === undefined ? [] : [' answered by ', h('strong', {}, asText(value.from))];
-  showAnswer(name, [h('span', { class: 'answer' }, asText(value?.greeting ?? value)), h('span', { class: 'quiet' }, ...from, ` in ${took_ms} ms`)]);
+  const answer = h('span', { class: 'answer' });
+  putText(answer, asText(value?.greeting ?? value));
+  const from = value?.from === undefined ? [] : [' answered by ', h('strong', {}, brief(asText(value.from)))];
+  showAnswer(name, [answer, h('span', { class: 'quiet' }, ...from, ` in ${took_ms} ms`)]);
 }
 
 function showError(name, error) {
@@ -60,15 +62,22 @@ function showServing(gate, tab) {
     tell(asText(args.name ?? 'nobody'));
     return greet(tab, args);
   };
-  $('serve').addEventListener('change', (event) => {
+  const stop = () => {
     served?.stop();
     served = null;
     answered = 0;
+    $('serve').checked = false;
+    tell();
+  };
+  $('serve').addEventListener('change', (event) => {
     if (event.target.checked) {
       served = gate.serve(NAME, handler);
-      served.on('error', (error) => refused('serve', NAME, error));
-    }
-    tell();
+      served.on('error', (error) => {
+        refused('serve', NAME, error);
+        stop();
+      });
+      tell();
+    } else stop();
   });
 }
 

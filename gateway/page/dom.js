@@ -20,6 +20,27 @@ export function asText(value) {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
+const LONG = 300; // characters; what is longer is shown whole on demand
+const whole = new WeakMap(); // element -> the text that it stands for
+
+/** brief cuts a text for where there is no room for all of it, not in the middle of a character. */
+export function brief(text, most = 80) {
+  return text.length <= most ? text : `${text.slice(0, most).replace(/[\ud800-\udbff]$/, '')}…`;
+}
+
+/** putText shows a text of any length in an element: the beginning of a long one, with a button for the rest. */
+export function putText(element, text, most = LONG) {
+  if (whole.get(element) === text) return;
+  whole.set(element, text);
+  if (text.length <= most) {
+    element.textContent = text;
+    return;
+  }
+  const more = h('button', { type: 'button', class: 'small' }, `all ${text.length.toLocaleString('en')} characters`);
+  more.onclick = () => element.replaceChildren(text);
+  element.replaceChildren(brief(text, most), ' ', more);
+}
+
 /** equal compares two JSON values. */
 export function equal(a, b) {
   if (a === b) return true;

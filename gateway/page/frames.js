@@ -1,8 +1,7 @@
 /* The frames as they come and go. */
-import { $, batch, h } from './dom.js';
+import { $, batch, h, putText } from './dom.js';
 
 const KEPT = 500;
-const LONG = 400; // characters; the rest of a frame is shown on demand
 
 const pad = (number, digits) => String(number).padStart(digits, '0');
 
@@ -11,14 +10,9 @@ function clock(at) {
 }
 
 function textOf(text) {
-  const code = h('code', { class: 'frame-text' }, text.length > LONG ? `${text.slice(0, LONG)}…` : text);
-  if (text.length <= LONG) return [code];
-  const more = h('button', { type: 'button', class: 'small' }, 'all of it');
-  more.onclick = () => {
-    code.textContent = text;
-    more.remove();
-  };
-  return [code, more];
+  const code = h('code', { class: 'frame-text' });
+  putText(code, text);
+  return code;
 }
 
 export class FrameLog {
@@ -86,7 +80,7 @@ export class FrameLog {
       h('span', { class: 'frame-gateway', title: `gateway ${label}` }, label),
       h('span', { class: 'frame-direction', title: sent ? 'sent' : 'received' }, sent ? '↑' : '↓', h('span', { class: 'sr' }, sent ? 'sent' : 'received')),
       h('span', { class: 'frame-func' }, func),
-      h('span', {}, ...textOf(text)));
+      h('span', {}, textOf(text)));
   }
 
   #passes({ direction, text }) {

@@ -1,5 +1,5 @@
 /* The live list: a page of it, the buttons that change it, and the same page from a second gateway. */
-import { $, EqualBadge, asText, batch, equal, flash, h } from './dom.js';
+import { $, EqualBadge, asText, batch, brief, equal, flash, h, putText } from './dom.js';
 import { refused, showNotice } from './notice.js';
 
 const NAME = 'demo:todo';
@@ -29,7 +29,7 @@ class Pane {
     this.actions = actions;
     this.onrender = () => {};
     this.refocus = null; // { key, action }: the button that moves with its row
-    this.body = h('ol', { class: 'rows', 'aria-label': `Items of the page, from ${host}` });
+    this.body = h('ol', { class: 'rows', role: 'list', 'aria-label': `Items of the page, from ${host}` });
     this.empty = h('div', { class: 'empty' });
     this.element = h('div', { class: 'pane' }, h('h3', { class: 'pane-title' }, host), this.body, this.empty);
     this.#offs = [list.on('change', (change) => this.#changed(change)), list.on('state', this.#show)];
@@ -132,14 +132,13 @@ function makeRow(id, actions) {
     show(item, index) {
       current = item;
       position.textContent = String(index);
-      const words = asText(item.value);
-      if (text.textContent !== words) text.textContent = words;
+      putText(text, asText(item.value));
     },
   };
 }
 
 function rowActions(element, text, actions, current) {
-  const label = (verb) => `${verb} ${asText(current()?.value ?? '')}`;
+  const label = (verb) => `${verb} ${brief(asText(current()?.value ?? ''))}`;
   const buttons = h('span', { class: 'actions' },
     iconButton('change', '✎', 'Change', () => startEditing(element, text, current(), actions)),
     iconButton('up', '↑', 'Move up', () => actions.move(current(), -1)),
@@ -162,7 +161,7 @@ function parsedLike(old, text) {
 }
 
 function startEditing(element, text, item, actions) {
-  const input = h('input', { type: 'text', 'aria-label': `New value of ${asText(item.value)}`, maxlength: '200' });
+  const input = h('input', { type: 'text', 'aria-label': `New value of ${brief(asText(item.value))}`, maxlength: '200' });
   input.value = asText(item.value);
   const end = () => {
     form.remove();
@@ -296,9 +295,9 @@ export class ListCard {
   #changed({ kind, id, index }) {
     if (kind === 'reset') this.#follow();
     const words = {
-      insert: () => `Inserted ${asText(this.#list.items[index]?.value ?? '')} at index ${this.#list.start + index}`,
+      insert: () => `Inserted ${brief(asText(this.#list.items[index]?.value ?? ''))} at index ${this.#list.start + index}`,
       delete: () => `Item ${asText(id)} left the page`,
-      set: () => `Item ${asText(id)} changed to ${asText(this.#list.items[index]?.value ?? '')}`,
+      set: () => `Item ${asText(id)} changed to ${brief(asText(this.#list.items[index]?.value ?? ''))}`,
     }[kind];
     if (words) this.#announce(words());
   }

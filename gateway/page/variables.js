@@ -1,5 +1,5 @@
 /* Three variables that everybody shares, each with a way to set it through the gateway. */
-import { $, EqualBadge, asText, batch, equal, flash, h } from './dom.js';
+import { $, EqualBadge, asText, batch, equal, flash, h, putText } from './dom.js';
 import { refused, showNotice } from './notice.js';
 
 function wrote(sent) {
@@ -97,7 +97,7 @@ class Row {
   #render() {
     const { state, value, error } = this.variable;
     const known = value !== undefined;
-    this.#output.textContent = known ? this.kind.show(value) : '–';
+    putText(this.#output, known ? this.kind.show(value) : '–');
     this.#output.classList.toggle('stale', state !== 'live');
     this.kind.adopt?.();
     if (this.#changed) flash(this.#output, 'changed');

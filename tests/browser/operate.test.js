@@ -332,6 +332,16 @@ for (const [name, options] of [
     const page = await operate(one, options);
     await page.locator('#fleet-rows tr').nth(1).waitFor();
     await page.locator('#connections-rows tr').nth(1).waitFor();
+    /* No word is broken, no card cut: what is in a cell and in a sheet fits. */
+    const tall = await page.locator('#fleet-rows td:first-child').evaluateAll((cells) => cells.filter((each) => each.getBoundingClientRect().height > 40).length);
+    assert.equal(tall, 0);
+    if (options.isMobile) {
+      const hidden = await page.locator('.sheet').evaluateAll((sheets) => sheets.filter((e) => e.scrollHeight > e.clientHeight + 1 && getComputedStyle(e).overflowY !== 'visible').length);
+      assert.equal(hidden, 0);
+    }
+    const small = await page.locator('#panel-operate button').evaluateAll((buttons) =>
+      buttons.map((each) => each.getBoundingClientRect()).filter(({ width, height }) => width > 0 && (width < 24 || height < 24)).length);
+    assert.equal(small, 0);
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true);
   });
 }

@@ -468,6 +468,20 @@ test('try now does not wait', async () => {
   assert.equal(await b.locator('#retry').isVisible(), false);
 });
 
+test('a gateway without Redis is not shown as well, nor one that has it back as ill', async () => {
+  const page = await stage.page(one);
+  await page.locator('#link-1[data-ready=yes]').waitFor();
+  await stage.redis.end('SIGKILL');
+  await page.locator('#link-1[data-ready=no]').waitFor();
+  await contains(page.locator('#link-1'), 'not ready: redis away');
+  const dot = () => page.locator('#link-1 .dot').evaluate((element) => getComputedStyle(element).backgroundColor);
+  const ill = await dot();
+  await stage.startRedis();
+  await page.locator('#link-1[data-ready=yes]').waitFor();
+  await hasText(page.locator('#link-1 .link-text'), `Connected to ${one.host}`);
+  assert.notEqual(await dot(), ill);
+});
+
 /* ---- grants ---- */
 
 test('a page without grants says so plainly, and a token helps', async () => {
@@ -491,8 +505,10 @@ tokens:
   await refused('write demo:text');
   await button(page, 'a', 'delete').click();
   await refused('write demo:todo');
-  await page.locator('#serve').check();
+  await page.locator('#serve').click();
   await refused('serve demo.greet');
+  assert.equal(await page.locator('#serve').isChecked(), false); // what was refused is not on
+  await hasText(page.locator('#served'), '');
   await shows([page], { ids: ['a', 'b'] });
   await stored('demo:text', 'untouched');
 
@@ -553,6 +569,22 @@ test('editing ends with Escape, and what others change meanwhile arrives', async
   await row(a, 'a').locator('.edit input').press('Escape');
   await hasText(row(a, 'a').locator('.text'), 'theirs');
   await shows([a], { ids: ['n', 'a', 'b'] });
+});
+
+test('a long value takes a few lines, and all of it on demand', async () => {
+  const long = `${'x'.repeat(2990)} the end`;
+  await stage.call('sg_list_set_all', LIST, JSON.stringify([{ id: 'a', value: long }]));
+  await stage.call('sg_var_set', 'demo:text', JSON.stringify(long));
+  const page = await stage.page(one, { viewport: { width: 390, height: 844 } });
+  const text = row(page, 'a').locator('.text');
+  await contains(text, 'all 2,998 characters');
+  await contains(value(page, 'demo:text'), 'all 2,998 characters');
+  const heights = await page.locator('.row, .value').evaluateAll((elements) => elements.map((element) => element.getBoundingClientRect().height));
+  assert.ok(Math.max(...heights) < 844, heights); // of a screen
+  await text.locator('button').click();
+  await hasText(text, long);
+  await stage.call('sg_list_set', LIST, 'a', '"short"');
+  await hasText(text, 'short');
 });
 
 for (const [name, options] of [

@@ -91,13 +91,18 @@ export class Stage {
   async open() {
     this.folder = await mkdtemp(path.join(tmpdir(), 'syncgate-browser-'));
     this.socket = path.join(this.folder, 'redis.sock');
-    this.redis = new Process('redis-server', ['--port', '0', '--unixsocket', this.socket, '--save', '', '--appendonly', 'no', '--dir', this.folder]);
-    await eventually(() => this.command('PING'));
+    await this.startRedis();
     this.browser = await chromium.launch({
       executablePath: process.env.SYNCGATE_CHROMIUM,
       args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
         '--disable-component-update', '--disable-sync'],
     });
+  }
+
+  /** startRedis starts one that knows nothing; `this.redis.end` takes it away. */
+  async startRedis() {
+    this.redis = new Process('redis-server', ['--port', '0', '--unixsocket', this.socket, '--save', '', '--appendonly', 'no', '--dir', this.folder]);
+    await eventually(() => this.command('PING'));
   }
 
   async close() {
@@ -141,8 +146,8 @@ export class Stage {
     page.setDefaultTimeout(PATIENCE_MS);
     page.on('pageerror', (error) => this.#problems.push(error.stack));
     page.on('console', (message) => {
-      /* A gateway that is down is the subject of a test. */
-      if (message.type() === 'error' && !/ERR_CONNECTION_|WebSocket/.test(message.text())) this.#problems.push(message.text());
+      /* A gateway that is down or not ready is the subject of a test. */
+      if (message.type() === 'error' && !/ERR_CONNECTION_|WebSocket|status of 503/.test(message.text())) this.#problems.push(message.text());
     });
     await page.goto(gateway.url + query);
     await page.locator('#link-1[data-state=open]').waitFor();
