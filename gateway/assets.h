@@ -3,12 +3,15 @@
 #ifndef SYNCGATE_GATEWAY_ASSETS_H
 #define SYNCGATE_GATEWAY_ASSETS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct asset {
     const char *path;           /* "/app.js" */
     const char *type;           /* Content-Type */
     const char *etag;           /* quoted, from the bytes' SHA-256 */
+    const char *digest;         /* Repr-Digest: the whole SHA-256, as `integrity` wants it */
+    bool shared;                /* from outside the folder: the client, which pages of others import too */
     const unsigned char *bytes; /* len of them, then a NUL that does not count */
     size_t len;
 };

@@ -52,7 +52,9 @@ struct exchange {
 struct answer {
     unsigned status;
     const char *type;
-    const char *etag; /* NULL: not to be cached */
+    const char *etag;   /* NULL: not to be cached */
+    const char *digest; /* NULL: none */
+    bool shared;        /* any page of any origin may read it */
     const unsigned char *bytes;
     size_t len;
 };
@@ -329,6 +331,9 @@ static int send_headers(struct lws *wsi, const struct answer *page)
         add_header(wsi, "cache-control:", page->etag ? "no-cache" : "no-store", &p, end) ||
         (is_page(page) && add_header(wsi, "content-security-policy:", page_policy, &p, end)) ||
         add_header(wsi, "connection:", "close", &p, end) ||
+        (page->digest && add_header(wsi, "repr-digest:", page->digest, &p, end)) ||
+        (page->shared && add_header(wsi, "access-control-allow-origin:", "*", &p, end)) ||
+        (page->shared && add_header(wsi, "cross-origin-resource-policy:", "cross-origin", &p, end)) ||
         (page->etag && add_header(wsi, "etag:", page->etag, &p, end)))
         return 1;
     return lws_finalize_write_http_header(wsi, start, &p, end);
@@ -491,7 +496,7 @@ int http_writable(struct lws *wsi)
 int http_reply(struct lws *wsi, unsigned status, const char *type, struct buf *body)
 {
     assert(!body->failed); /* whoever made it knows how large it can become; half of it would pass for a whole one */
-    struct answer page = {status, type, NULL, NULL, body->len};
+    struct answer page = {.status = status, .type = type, .len = body->len};
     return respond(wsi, &page, body);
 }
 
@@ -566,16 +571,24 @@ static const struct endpoint {
 static bool not_modified(struct lws *wsi, const char *etag)
 {
     char have[128];
-    return lws_hdr_copy(wsi, have, sizeof(have), WSI_TOKEN_HTTP_IF_NONE_MATCH) > 0 && strcmp(have, etag) == 0;
+    if (lws_hdr_copy(wsi, have, sizeof(have), WSI_TOKEN_HTTP_IF_NONE_MATCH) <= 0)
+        return false;
+    return strcmp(strncmp(have, "W/", 2) == 0 ? have + 2 : have, etag) == 0; /* weak: a proxy compressed it */
 }
 
 static int get_asset(struct lws *wsi, const struct asset *a)
 {
+    struct answer page = {.status = 200,
+                          .type = a->type,
+                          .etag = a->etag,
+                          .digest = a->digest,
+                          .shared = a->shared,
+                          .bytes = a->bytes,
+                          .len = a->len};
     if (not_modified(wsi, a->etag)) {
-        struct answer page = {304, a->type, a->etag, NULL, 0};
-        return respond(wsi, &page, NULL);
+        page.status = 304;
+        page.len = 0;
     }
-    struct answer page = {200, a->type, a->etag, a->bytes, a->len};
     return respond(wsi, &page, NULL);
 }
 

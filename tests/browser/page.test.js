@@ -1,5 +1,7 @@
 /* The page at / as a person uses it, on two gateways that share one Redis. Every wait is for what is to be seen. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, afterEach, before, test } from 'node:test';
 import { Stage, eventually } from './stage.js';
 
@@ -529,6 +531,25 @@ test('without a grant nothing is created, and the page says so', async () => {
   await page.locator('.empty button').click();
   await contains(page.locator('#notice'), 'refused to let this page write demo:todo');
   assert.equal(await stage.call('sg_list_page', LIST, 0, 10), null);
+});
+
+/* ---- pages of others ---- */
+
+test('a page of another origin imports the client, and its integrity is checked', async () => {
+  const sum = (await fetch(`${one.url}syncgate.js`)).headers.get('repr-digest').replace(/^sha-256=:(.*):$/, 'sha256-$1');
+  const shop = async (integrity) => {
+    const server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(`<!doctype html><title>shop</title>
+      <link rel="icon" href="data:,"><script type="module" src="${one.url}syncgate.js" integrity="${integrity}" crossorigin
+        onload="import('${one.url}syncgate.js').then(({ connect }) => (document.title = typeof connect))" onerror="document.title = 'refused'"></script>`));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const page = await (await stage.browser.newContext()).newPage();
+    await page.goto(`http://127.0.0.1:${server.address().port}/`);
+    server.close();
+    return page;
+  };
+  const [good, bad] = [await shop(sum), await shop('sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=')];
+  await eventually(async () => assert.equal(await good.title(), 'function'));
+  await eventually(async () => assert.equal(await bad.title(), 'refused'));
 });
 
 /* ---- for everyone ---- */
