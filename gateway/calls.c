@@ -600,3 +600,27 @@ void calls_free(struct calls *k)
     map_deinit(&k->by_corr);
     free(k);
 }
+
+/* --- for those who look ------------------------------------------------------------------------------------------- */
+
+const struct catalogue *calls_catalogue(const struct calls *k)
+{
+    return k->catalogue;
+}
+
+const struct executors *calls_executors(const struct calls *k)
+{
+    return k->executors;
+}
+
+void calls_look(const struct conn *c, size_t max, call_look_fn *fn, void *arg)
+{
+    int64_t now_us = turn_now_us();
+    list_each(&c->calls, n)
+    {
+        const struct call *call = container_of(n, struct call, node);
+        if (max-- == 0)
+            return;
+        fn(arg, call->name, now_us - call->began_us);
+    }
+}

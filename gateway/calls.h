@@ -51,4 +51,14 @@ void calls_deliver(struct conn *c, size_t limit);
 /* Calls of local callers that have not ended (for the drain). */
 size_t calls_in_flight(const struct calls *k);
 
+/* --- for those who look --- */
+
+struct catalogue;
+struct executors;
+const struct catalogue *calls_catalogue(const struct calls *k);
+const struct executors *calls_executors(const struct calls *k);
+/* calls_look tells of at most `max` calls that this connection made and that have not ended, oldest first. */
+typedef void call_look_fn(void *arg, struct slice name, int64_t age_us);
+void calls_look(const struct conn *c, size_t max, call_look_fn *fn, void *arg);
+
 #endif

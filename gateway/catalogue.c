@@ -162,6 +162,11 @@ bool catalogue_has(const struct catalogue *k, struct slice name)
     return function_find(k, name) != NULL;
 }
 
+const struct map *catalogue_map(const struct catalogue *k)
+{
+    return &k->functions;
+}
+
 size_t catalogue_count(const struct catalogue *k)
 {
     return k->functions.count;

@@ -30,6 +30,9 @@ bool catalogue_gap(const struct catalogue *k);
 bool catalogue_has(const struct catalogue *k, struct slice name);
 size_t catalogue_count(const struct catalogue *k);
 
+/* catalogue_map: the live functions by name, to be looked at. */
+const struct map *catalogue_map(const struct catalogue *k);
+
 /* catalogue_tell sends a connection `subscribe` for every live function it may call. */
 void catalogue_tell(const struct catalogue *k, struct conn *c);
 /* catalogue_retell: its grants were `old` until now; it is told of functions it may call from now on, or no longer. */

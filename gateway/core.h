@@ -20,6 +20,7 @@ struct probe;
 struct reload;
 struct fleet;
 struct history;
+struct names;
 struct refusals;
 struct unpacker;
 
@@ -41,6 +42,7 @@ struct gateway {
     struct reload *reload;
     struct fleet *fleet;
     struct history *history;
+    struct names *names;
     struct refusals *refusals;
     struct list taps;       /* struct tap; empty while nobody looks */
     struct list conns;      /* struct conn, open ones */

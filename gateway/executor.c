@@ -69,6 +69,7 @@ struct service {
     bool serving;
     bool registered; /* Redis was told, or may have been */
     size_t jobs;     /* running and late */
+    int64_t answered, timed_out, sum_us, max_us, last_us;
     char name[];
 };
 
@@ -80,6 +81,7 @@ struct job {
     struct event timer; /* the deadline, then the end of being late */
     int64_t deadline_us;
     bool late;
+    int64_t began_us;
     bool waits;                  /* its executor does not know of it yet */
     struct list_node in_waiting; /* then */
     struct slice args;           /* then: a copy, its own */
@@ -432,6 +434,7 @@ static struct job *job_new(struct service *s, const struct call_event *e)
     list_append(&x->running, &j->node);
     x->all->running++;
     j->service = s;
+    j->began_us = turn_now_us();
     s->jobs++;
     evtimer_assign(&j->timer, x->all->gw->base, on_job_timer, j);
     timer_start(&j->timer, timeout_ms_of(e));
@@ -525,6 +528,7 @@ static void on_job_timer(evutil_socket_t fd, short what, void *arg)
         return;
     }
     j->deadline_us = 0; /* whoever waited has given up likewise: nothing to keep */
+    j->service->timed_out++;
     job_report(j, SLICE_LIT("t"));
     if (j->waits) /* the executor never heard of it */
         job_free(j);
@@ -539,14 +543,24 @@ static struct job *job_find(const struct executors *xs, const struct conn *c, st
     return n ? container_of(n, struct job, by_id) : NULL;
 }
 
+static void service_answered(struct service *s, int64_t us)
+{
+    s->answered++;
+    s->sum_us += us;
+    s->last_us = us;
+    s->max_us = us > s->max_us ? us : s->max_us;
+}
+
 /* job_finish ends a job by what its executor sent; a late one ends in silence. */
 static void job_finish(struct job *j, const struct outcome *o)
 {
     struct buf *text = &j->service->executor->all->text;
     buf_reset(text);
     outcome_put(text, o);
-    if (!j->late)
+    if (!j->late) {
+        service_answered(j->service, turn_now_us() - j->began_us);
         job_report(j, text->failed ? SLICE_LIT("e 8 result too large") : buf_slice(text));
+    }
     job_free(j);
     buf_reset(text);
     buf_trim(text, TEXT_KEEP);
@@ -660,6 +674,37 @@ void executors_deliver(const struct executors *xs, const struct conn *c, size_t 
         }
         args_free(args);
     }
+}
+
+/* --- for those who look -------------------------------------------------------------------------------------------- */
+
+static void look_at(const struct executor *x, service_look_fn *fn, void *arg)
+{
+    for (struct map_node *n = map_next(&x->services, NULL); n; n = map_next(&x->services, n)) {
+        const struct service *s = container_of(n, struct service, node);
+        fn(arg, &(struct service_look){.conn = x->conn->id,
+                                       .name = n->key,
+                                       .serving = s->serving,
+                                       .running = s->jobs,
+                                       .answered = s->answered,
+                                       .timed_out = s->timed_out,
+                                       .sum_us = s->sum_us,
+                                       .max_us = s->max_us,
+                                       .last_us = s->last_us});
+    }
+}
+
+void executors_look(const struct executors *xs, uint64_t *cursor, service_look_fn *fn, void *arg)
+{
+    for (struct map_node *n = map_scan(&xs->by_id, cursor); n; n = n->next)
+        look_at(container_of(n, struct executor, node), fn, arg);
+}
+
+void executors_look_at(const struct executors *xs, const struct conn *c, service_look_fn *fn, void *arg)
+{
+    const struct executor *x = executor_of(xs, c);
+    if (x)
+        look_at(x, fn, arg);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */

@@ -39,6 +39,22 @@ size_t executors_services(const struct executors *xs);
 /* Jobs within their deadline, and results that nobody heard yet. */
 size_t executors_jobs(const struct executors *xs);
 
+/* --- for those who look --- */
+
+/* One function of one connection of this process. `name` is borrowed for the call. */
+struct service_look {
+    uint64_t conn;
+    struct slice name;
+    bool serving;                    /* open to new calls */
+    size_t running;                  /* calls that wait for its answer, late ones included */
+    int64_t answered, timed_out;     /* calls so far */
+    int64_t sum_us, max_us, last_us; /* of the answered ones: from handing the call over to the answer */
+};
+typedef void service_look_fn(void *arg, const struct service_look *look);
+/* executors_look tells of some executors and moves the cursor on, see map_scan. executors_look_at tells of one connection. */
+void executors_look(const struct executors *xs, uint64_t *cursor, service_look_fn *fn, void *arg);
+void executors_look_at(const struct executors *xs, const struct conn *c, service_look_fn *fn, void *arg);
+
 /* --- Redis --- */
 
 /* executors_accept hands a call that came from another gateway to its executor, or reports why not. Of its fields corr and gw

@@ -65,6 +65,11 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
         ws_want_write(s->key.conn);
 }
 
+int64_t fanout_interval_ms(const struct sub *s)
+{
+    return s->rate->interval_ms;
+}
+
 /* True when it may be told now, which is then counted as done. */
 static bool in_time(struct rate *r)
 {

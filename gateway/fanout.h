@@ -12,6 +12,8 @@ struct sub;
 bool fanout_ready(struct sub *s, uint32_t changes);
 /* fanout_limit sets the least time between two updates; 0: none. */
 void fanout_limit(struct sub *s, int64_t interval_ms);
+/* fanout_interval_ms: what fanout_limit set; only while there is one. */
+int64_t fanout_interval_ms(const struct sub *s);
 /* fanout_shed throws away the changes that are queued for a connection that stopped reading; it gets the newest state instead. */
 void fanout_shed(struct conn *c);
 /* fanout_missed marks the subscription of a congested connection: it gets the newest state later. */

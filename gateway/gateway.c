@@ -17,6 +17,7 @@
 #include "gateway/evalloc.h"
 #include "gateway/item.h"
 #include "gateway/metrics.h"
+#include "gateway/names.h"
 #include "gateway/notify.h"
 #include "gateway/probe.h"
 #include "gateway/reload.h"
@@ -270,6 +271,7 @@ static bool start(struct run *r, const char *redis_url)
     g->history = history_new();
     g->refusals = refusals_new();
     g->fleet = fleet_new(g);
+    g->names = names_new(g);
     g->items = items_new(g);
     g->calls = calls_new(g);
     g->probe = probe_new(g);
@@ -327,6 +329,7 @@ static void stop(struct run *r)
     if (g->store)
         store_free(g->store);
     fleet_free(g->fleet);
+    names_free(g->names);
     refusals_free(g->refusals);
     history_free(g->history);
     map_deinit(&g->conns_by_id);

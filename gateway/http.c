@@ -9,17 +9,19 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "gateway/actions.h"
 #include "gateway/activation.h"
 #include "gateway/admin.h"
 #include "gateway/assets.h"
-#include "gateway/drain.h"
 #include "gateway/fleet.h"
 #include "gateway/forwarded.h"
 #include "gateway/gauges.h"
 #include "gateway/head.h"
 #include "gateway/inspect.h"
 #include "gateway/log.h"
+#include "gateway/looks.h"
 #include "gateway/metrics.h"
+#include "gateway/names.h"
 #include "gateway/origin.h"
 #include "gateway/refusal.h"
 #include "gateway/tap.h"
@@ -227,6 +229,11 @@ static bool is_forwarded(struct lws *wsi)
     return false;
 }
 
+static bool is_post(struct lws *wsi)
+{
+    return lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
+}
+
 /* NULL: it is the page of no browser. */
 static const char *origin_of(struct lws *wsi, char *out, size_t size)
 {
@@ -237,8 +244,11 @@ enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi)
 {
     char host[256], origin[256], site[32];
     struct remote remote = http_remote(wsi);
-    struct admin_request r = {
-        .grants = http_grants(wsi, g->opt), .local = is_local(&remote), .forwarded = is_forwarded(wsi), .host = host};
+    struct admin_request r = {.grants = http_grants(wsi, g->opt),
+                              .local = is_local(&remote),
+                              .forwarded = is_forwarded(wsi),
+                              .action = is_post(wsi),
+                              .host = host};
     http_host(wsi, host, sizeof(host));
     r.origin = origin_of(wsi, origin, sizeof(origin));
     if (http_header(wsi, HTTP_SEC_FETCH_SITE, site, sizeof(site)))
@@ -299,11 +309,6 @@ bool http_argument_again(struct lws *wsi, const char *name)
     char argument[HEADER_BYTES_MAX];
     int len, at = find_argument(wsi, 0, name, argument, &len);
     return at >= 0 && find_argument(wsi, at + 1, name, argument, &len) >= 0;
-}
-
-static bool is_post(struct lws *wsi)
-{
-    return lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
 }
 
 static int add_header(struct lws *wsi, const char *name, const char *value, unsigned char **p, unsigned char *end)
@@ -545,12 +550,6 @@ static void note_refusal(struct lws *wsi, unsigned status, const char *why)
     refusals_count(status);
 }
 
-static int post_drain(const struct http_request *r)
-{
-    drain_program(r->g->drain);
-    return http_reply_text(r->wsi, 202, "draining");
-}
-
 /* Everything under ADMIN_AREA answers only those whom admin_allowed lets in; http_request sees to it. */
 static const struct endpoint {
     enum http_method method;
@@ -560,12 +559,18 @@ static const struct endpoint {
     {HTTP_GET, "/healthz", get_healthz},
     {HTTP_GET, "/readyz", get_readyz},
     {HTTP_GET, "/metrics", get_metrics},
-    {HTTP_POST, ADMIN_AREA "drain", post_drain},
+    {HTTP_POST, ADMIN_AREA "drain", actions_drain},
+    {HTTP_POST, ADMIN_AREA "connection/close", actions_close},
     {HTTP_GET, ADMIN_AREA "stats", inspect_stats},
     {HTTP_GET, ADMIN_AREA "connections", inspect_connections},
     {HTTP_GET, ADMIN_AREA "refusals", inspect_refusals},
     {HTTP_GET, ADMIN_AREA "fleet", fleet_answer},
     {HTTP_GET, ADMIN_AREA "tap", tap_answer},
+    {HTTP_GET, ADMIN_AREA "connection", looks_connection},
+    {HTTP_GET, ADMIN_AREA "functions", looks_functions},
+    {HTTP_GET, ADMIN_AREA "executors", looks_executors},
+    {HTTP_GET, ADMIN_AREA "names", names_answer},
+    {HTTP_GET, ADMIN_AREA "name", names_answer_one},
 };
 
 static bool not_modified(struct lws *wsi, const char *etag)
@@ -655,6 +660,8 @@ static int refuse_stranger(const struct gateway *g, struct lws *wsi, enum admin_
 {
     struct remote client = http_client(wsi, g->opt);
     metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);
+    if (verdict == ADMIN_ELSEWHERE)
+        return http_refuse_client(wsi, &client, 403, "a page of another origin may not do this");
     return verdict == ADMIN_FORBIDDEN ? http_refuse_client(wsi, &client, 403, "this token is no admin's")
                                       : http_refuse_client(wsi, &client, 401, "for admins only");
 }

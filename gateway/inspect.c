@@ -9,6 +9,7 @@
 #include "gateway/history.h"
 #include "gateway/kernel.h"
 #include "gateway/refusal.h"
+#include "gateway/top.h"
 #include "gateway/ws.h"
 
 enum {
@@ -33,15 +34,14 @@ void inspect_head(struct jsonw *w, const struct gateway *g)
     jsonw_i64(w, "now_ms", gateway_wall_ms());
 }
 
-static int reply(const struct http_request *r, struct jsonw *w)
+int inspect_reply(const struct http_request *r, struct jsonw *w)
 {
     jsonw_close(w, '}');
     buf_put_char(w->out, '\n');
     return http_reply(r->wsi, 200, "application/json", w->out);
 }
 
-/* An argument that is a number from 0; absent or empty leaves *out as it is. */
-static bool number(const struct http_request *r, const char *name, int64_t *out)
+bool inspect_number(const struct http_request *r, const char *name, int64_t *out)
 {
     char text[24];
     enum http_argument there = http_argument(r->wsi, name, text, sizeof(text));
@@ -55,7 +55,7 @@ static bool number(const struct http_request *r, const char *name, int64_t *out)
 int inspect_stats(const struct http_request *r)
 {
     int64_t since_ms = 0;
-    if (!number(r, "since", &since_ms))
+    if (!inspect_number(r, "since", &since_ms))
         return http_reply_text(r->wsi, 400, "since is a time in ms since 1970");
     struct buf out;
     buf_init(&out, ANSWER_BYTES_MAX);
@@ -67,7 +67,7 @@ int inspect_stats(const struct http_request *r)
     jsonw_i64(&w, "started_ms", r->g->started_ms);
     jsonw_i64(&w, "taps", (int64_t)r->g->taps.count);
     history_write(r->g->history, &w, since_ms);
-    return reply(r, &w);
+    return inspect_reply(r, &w);
 }
 
 /* --- connections --- */
@@ -144,9 +144,9 @@ static void write_kernel(struct jsonw *w, const struct conn *c)
     jsonw_i64(w, "retransmits", k.lost);
 }
 
+/* The members of an open object. */
 static void write_conn(struct jsonw *w, const struct conn *c)
 {
-    jsonw_open(w, NULL, '{');
     jsonw_i64(w, "id", (int64_t)c->id);
     jsonw_str(w, "remote", remote_text(&c->remote));
     jsonw_str(w, "protocol", c->dialect->name);
@@ -169,6 +169,12 @@ static void write_conn(struct jsonw *w, const struct conn *c)
     write_kernel(w, c);
     jsonw_i64(w, "trouble", trouble(c));
     write_why(w, c);
+}
+
+void inspect_conn(struct jsonw *w, const struct conn *c)
+{
+    jsonw_open(w, NULL, '{');
+    write_conn(w, c);
     jsonw_close(w, '}');
 }
 
@@ -189,7 +195,7 @@ static void write_page(struct jsonw *w, const struct gateway *g, uint64_t after,
     jsonw_open(w, "connections", '[');
     for (size_t left = limit; left > 0 && n != end; left--, n = n->next) {
         const struct conn *c = container_of(n, struct conn, node);
-        write_conn(w, c);
+        inspect_conn(w, c);
         last = c->id;
     }
     jsonw_close(w, ']');
@@ -197,40 +203,20 @@ static void write_page(struct jsonw *w, const struct gateway *g, uint64_t after,
         jsonw_i64(w, "next", (int64_t)last);
 }
 
-/* The worst, in order: an insertion into a short list that is full of worse ones ends at its last place. */
-struct worst {
-    const struct conn *conns[INSPECT_CONNECTIONS_MAX];
-    int64_t trouble[INSPECT_CONNECTIONS_MAX];
-    size_t len;
-};
-
-static void consider(struct worst *worst, size_t limit, const struct conn *c)
-{
-    int64_t t = trouble(c);
-    if (worst->len == limit && t <= worst->trouble[limit - 1])
-        return;
-    size_t at = worst->len < limit ? worst->len++ : limit - 1;
-    for (; at > 0 && worst->trouble[at - 1] < t; at--) {
-        worst->conns[at] = worst->conns[at - 1];
-        worst->trouble[at] = worst->trouble[at - 1];
-    }
-    worst->conns[at] = c;
-    worst->trouble[at] = t;
-}
-
 static void write_worst(struct jsonw *w, const struct gateway *g, size_t limit)
 {
-    struct worst worst = {.len = 0};
+    struct top worst = {.limit = limit};
     size_t looked_at = 0;
     for (const struct list_node *n = g->conns.head.next; n != &g->conns.head && looked_at < LOOKED_AT_MAX;
          n = n->next) {
-        consider(&worst, limit, container_of(n, struct conn, node));
+        const struct conn *c = container_of(n, struct conn, node);
+        top_consider(&worst, c, trouble(c));
         looked_at++;
     }
     jsonw_i64(w, "looked_at", (int64_t)looked_at);
     jsonw_open(w, "connections", '[');
     for (size_t i = 0; i < worst.len; i++)
-        write_conn(w, worst.conns[i]);
+        inspect_conn(w, worst.what[i]);
     jsonw_close(w, ']');
 }
 
@@ -240,9 +226,9 @@ int inspect_connections(const struct http_request *r)
     int64_t limit = LIMIT_DEFAULT, after = 0;
     enum http_argument ordered = http_argument(r->wsi, "order", order, sizeof(order));
     bool by_trouble = ordered == HTTP_ARGUMENT_THERE && strcmp(order, "trouble") == 0;
-    if (!number(r, "limit", &limit) || limit < 1 || limit > INSPECT_CONNECTIONS_MAX)
+    if (!inspect_number(r, "limit", &limit) || limit < 1 || limit > INSPECT_CONNECTIONS_MAX)
         return http_reply_text(r->wsi, 400, "limit is 1 to 200");
-    if (!number(r, "after", &after))
+    if (!inspect_number(r, "after", &after))
         return http_reply_text(r->wsi, 400, "after is the id of a connection");
     if (ordered != HTTP_ARGUMENT_ABSENT && !by_trouble && strcmp(order, "id") != 0)
         return http_reply_text(r->wsi, 400, "order is id or trouble");
@@ -257,7 +243,7 @@ int inspect_connections(const struct http_request *r)
         write_worst(&w, r->g, (size_t)limit);
     else
         write_page(&w, r->g, (uint64_t)after, (size_t)limit);
-    return reply(r, &w);
+    return inspect_reply(r, &w);
 }
 
 /* --- refusals --- */
@@ -270,5 +256,5 @@ int inspect_refusals(const struct http_request *r)
     inspect_head(&w, r->g);
     jsonw_i64(&w, "kept", REFUSALS_KEPT);
     refusals_write(r->g->refusals, &w);
-    return reply(r, &w);
+    return inspect_reply(r, &w);
 }

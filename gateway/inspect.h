@@ -18,5 +18,11 @@ int inspect_refusals(const struct http_request *r);
 const char *inspect_state(const struct gateway *g);
 /* inspect_head opens an answer of this process: who speaks, and when. */
 void inspect_head(struct jsonw *w, const struct gateway *g);
+/* inspect_reply closes that answer and sends it. */
+int inspect_reply(const struct http_request *r, struct jsonw *w);
+/* inspect_number: an argument that is a number from 0; absent or empty leaves *out as it is. False when it is anything else. */
+bool inspect_number(const struct http_request *r, const char *name, int64_t *out);
+/* inspect_conn writes one connection as an object of an open array. */
+void inspect_conn(struct jsonw *w, const struct conn *c);
 
 #endif

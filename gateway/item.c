@@ -8,6 +8,7 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/turn.h"
+#include "gateway/view.h"
 #include "gateway/watch.h"
 #include "protocol/base/alloc.h"
 
@@ -131,7 +132,8 @@ static void on_message(struct hub_member *m, struct slice payload)
         return;
     }
     metric_add(METRIC_CHANGES, 1);
-    turn_change(link_heard_us(i->gw->link));
+    i->changed_us = link_heard_us(i->gw->link);
+    turn_change(i->changed_us);
     if (i->gw->untold != i)
         items_settle(i->gw);
     kind_of(i)->apply(i, &e);
@@ -216,6 +218,35 @@ bool items_known(struct items *r, enum kind kind, struct slice name)
         return true;
     const struct item *i = find(r, kind, name);
     return i && i->exists;
+}
+
+const struct map *items_map(const struct items *r)
+{
+    return &r->by_key;
+}
+
+const struct item *items_held(struct items *r, enum kind kind, struct slice name)
+{
+    return find(r, kind, name);
+}
+
+void item_look(const struct item *i, struct item_look *out)
+{
+    *out = (struct item_look){.size = 0};
+    kind_of(i)->look(i, out);
+}
+
+bool sub_window(const struct sub *s, int64_t *page, int64_t *size)
+{
+    if (!s->view)
+        return false;
+    view_window(s->view, page, size);
+    return true;
+}
+
+int64_t sub_interval_ms(const struct sub *s)
+{
+    return s->rate ? fanout_interval_ms(s) : 0;
 }
 
 /* --- reading --- */

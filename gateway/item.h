@@ -51,9 +51,10 @@ struct item {
     uint64_t reads;          /* begun; the one in flight has this number */
     uint64_t reads_done;     /* number of the last one that was answered */
     int64_t rev;
-    int64_t retry_ms; /* when a read that Redis refused may be tried again; 0: now */
-    int64_t doubt_ms; /* until then a change is no reason to read at once: too many were not; 0: no such time */
-    unsigned in_vain; /* reads in a row over a change that found nothing new */
+    int64_t changed_us; /* when Redis last told a change of it, by the monotonic clock; 0: not while it is held */
+    int64_t retry_ms;   /* when a read that Redis refused may be tried again; 0: now */
+    int64_t doubt_ms;   /* until then a change is no reason to read at once: too many were not; 0: no such time */
+    unsigned in_vain;   /* reads in a row over a change that found nothing new */
     struct read read;
     size_t barred_bytes;                     /* which cut the link */
     int64_t barred_until_ms, barred_look_ms; /* the next try at all; how long it waits between two looks at its size */
@@ -117,6 +118,11 @@ void items_link_down(struct items *r);
 
 /* items_known: the name is known here. False: only Redis can tell, even if it did not have the name a moment ago. */
 bool items_known(struct items *r, enum kind kind, struct slice name);
+
+/* items_map: all items by kind and name (struct item.by_key), to be looked at. */
+const struct map *items_map(const struct items *r);
+/* items_held: the item, if this gateway holds it. */
+const struct item *items_held(struct items *r, enum kind kind, struct slice name);
 
 /* --- what sessions do; errors are answered inside --- */
 
@@ -186,6 +192,24 @@ void sub_free(struct sub *s);
 /* item_error answers an error about this item (and list item id, ptr NULL: none). */
 void item_error(struct conn *c, const struct item *i, enum error_code code, const char *text, struct slice id);
 
+/* --- for those who look --- */
+
+/* What one can see of an item beyond struct item itself. */
+struct item_look {
+    int64_t size;   /* bytes of a variable's value; items of a list */
+    size_t windows; /* of a list: those that are kept current */
+};
+void item_look(const struct item *i, struct item_look *out);
+/* item_subscribers: clients of this process, a client once for each of its subscriptions. */
+static inline size_t item_subscribers(const struct item *i)
+{
+    return i->users - i->requests.count;
+}
+/* sub_window: the page that the subscription follows, false when it follows none (yet). */
+bool sub_window(const struct sub *s, int64_t *page, int64_t *size);
+/* sub_interval_ms: the least time between two updates, 0 for every change. */
+int64_t sub_interval_ms(const struct sub *s);
+
 /* --- what each kind provides --- */
 
 struct item_kind {
@@ -205,6 +229,7 @@ struct item_kind {
     bool (*answer)(struct request *q);            /* and free; false: the state that it needs is not known yet */
     void (*tick)(struct item *i, int64_t now_ms); /* NULL: nothing to do */
     struct slice (*request_id)(const struct request *q); /* for errors; ptr NULL: none */
+    void (*look)(const struct item *i, struct item_look *out);
 };
 extern const struct item_kind item_var_kind, item_list_kind;
 

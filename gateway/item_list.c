@@ -421,6 +421,13 @@ static void tick(struct item *i, int64_t now_ms)
     views_trim(&paged_of(i)->views, now_ms - i->gw->opt->linger_ms);
 }
 
+static void look(const struct item *i, struct item_look *out)
+{
+    const struct paged *p = container_of(i, struct paged, base);
+    out->size = p->total;
+    out->windows = p->views._all.count;
+}
+
 const struct item_kind item_list_kind = {
     .create = create,
     .destroy = destroy,
@@ -437,4 +444,5 @@ const struct item_kind item_list_kind = {
     .answer = serve_request,
     .tick = tick,
     .request_id = request_id,
+    .look = look,
 };

@@ -316,6 +316,11 @@ static struct slice request_id(const struct request *q)
     return SLICE_NONE;
 }
 
+static void look(const struct item *i, struct item_look *out)
+{
+    out->size = i->exists ? (int64_t)container_of(i, struct var, base)->value_len : 0;
+}
+
 const struct item_kind item_var_kind = {
     .create = create,
     .destroy = destroy,
@@ -332,4 +337,5 @@ const struct item_kind item_var_kind = {
     .serve = serve,
     .answer = serve_request,
     .request_id = request_id,
+    .look = look,
 };

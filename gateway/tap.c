@@ -6,6 +6,7 @@
 
 #include "gateway/jsonw.h"
 #include "gateway/log.h"
+#include "gateway/text.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 
@@ -71,17 +72,6 @@ static bool passes(const struct tap *t, const struct shown *s)
     return !t->glob[0] || (s->name.ptr && glob_match(t->glob, s->name));
 }
 
-/* Not in the middle of a character. */
-static struct slice cut(struct slice text)
-{
-    if (text.len <= TAP_TEXT_BYTES)
-        return text;
-    size_t len = TAP_TEXT_BYTES;
-    while (len > TAP_TEXT_BYTES - 4 && ((unsigned char)text.ptr[len] & 0xC0) == 0x80)
-        len--;
-    return slice_of(text.ptr, len);
-}
-
 static void show(struct tap *t, const struct shown *s)
 {
     struct buf *out = &t->stream.out;
@@ -90,7 +80,7 @@ static void show(struct tap *t, const struct shown *s)
         return;
     }
     struct jsonw w = {.out = out};
-    struct slice text = cut(s->text);
+    struct slice text = text_cut(s->text, TAP_TEXT_BYTES);
     buf_put_lit(out, "data: ");
     jsonw_open(&w, NULL, '{');
     jsonw_i64(&w, "time_ms", gateway_wall_ms());

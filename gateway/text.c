@@ -33,3 +33,13 @@ bool text_is_printable(struct slice s)
     }
     return true;
 }
+
+struct slice text_cut(struct slice s, size_t max)
+{
+    if (s.len <= max)
+        return s;
+    size_t len = max;
+    while (len > max - 4 && ((unsigned char)s.ptr[len] & 0xC0) == 0x80)
+        len--;
+    return slice_of(s.ptr, len);
+}

@@ -10,4 +10,7 @@ size_t text_char_len(struct slice s);
 /* text_is_printable: all of s is such characters. */
 bool text_is_printable(struct slice s);
 
+/* text_cut: the beginning of UTF-8 text, at most `max` bytes (4 or more), not ending within a character. */
+struct slice text_cut(struct slice s, size_t max);
+
 #endif

@@ -81,6 +81,12 @@ static void view_free(struct view *v)
     free(v);
 }
 
+void view_window(const struct view *v, int64_t *page, int64_t *size)
+{
+    *page = v->key[0];
+    *size = v->key[1];
+}
+
 void view_hold(struct view *v)
 {
     if (v->users++ == 0)

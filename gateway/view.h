@@ -64,6 +64,8 @@ bool views_incomplete(const struct views *vs);
 
 /* view_get finds or makes it. It stays while somebody holds it, and for a while after. */
 struct view *view_get(struct paged *p, int64_t number, int64_t size);
+/* view_window: which page it is, and of what size. */
+void view_window(const struct view *v, int64_t *page, int64_t *size);
 void view_hold(struct view *v);
 void view_release(struct view *v);
 /* view_current: this connection was told everything about the list that the gateway knows, or follows no page of it. */

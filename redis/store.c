@@ -32,6 +32,7 @@ struct op {
         store_var_fn *var;
         store_list_fn *list;
         store_state_fn *state;
+        store_count_fn *count;
         store_write_fn *write;
         store_fn_held_fn *held;
         store_fn_list_fn *functions;
@@ -504,6 +505,32 @@ void store_state(struct store *s, struct slice name, store_state_fn *cb, void *a
     if (!root_of(op, name, &root))
         return;
     words_begin(&w, READ, SLICE_LIT("sg_state"), root, 0);
+    words_send(&w, op);
+}
+
+/* [channel, number] */
+static void finish_listeners(struct op *op, const struct store_result *r, const struct reply *reply)
+{
+    int64_t n = 0;
+    if (reply && !(is_array(reply, 2) && read_count(reply_at(reply, 1), &n)))
+        r = &broken_shape;
+    op->cb.count(op->arg, r, n);
+}
+
+void store_listeners(struct store *s, struct slice name, store_count_fn *cb, void *arg)
+{
+    struct op *op = op_new(s);
+    struct slice root;
+    struct words w;
+    op->finish = finish_listeners;
+    op->cb.count = cb;
+    op->arg = arg;
+    if (!root_of(op, name, &root))
+        return;
+    words_init(&w, 3);
+    word(&w, SLICE_LIT("PUBSUB"));
+    word(&w, SLICE_LIT("SHARDNUMSUB"));
+    word(&w, root);
     words_send(&w, op);
 }
 

@@ -95,6 +95,11 @@ struct store_state {
 typedef void store_state_fn(void *arg, const struct store_result *r, const struct store_state *st);
 void store_state(struct store *s, struct slice name, store_state_fn *cb, void *arg);
 
+/* store_listeners: how many gateways (processes) are subscribed to the name, of all clients of Redis that are; refused where the
+ * rights of the user do not hold PUBSUB SHARDNUMSUB. */
+typedef void store_count_fn(void *arg, const struct store_result *r, int64_t n);
+void store_listeners(struct store *s, struct slice name, store_count_fn *cb, void *arg);
+
 /* --- writes; n is the answer when it is a number (the new revision), 0 otherwise --- */
 typedef void store_write_fn(void *arg, const struct store_result *r, int64_t n);
 void store_var_set(struct store *s, struct slice name, struct slice value, store_write_fn *cb, void *arg);

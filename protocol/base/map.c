@@ -161,3 +161,25 @@ struct map_node *map_next(const struct map *m, const struct map_node *after)
             return m->buckets[i];
     return NULL;
 }
+
+static uint64_t reversed(uint64_t n)
+{
+    n = (n >> 1 & 0x5555555555555555) | (n & 0x5555555555555555) << 1;
+    n = (n >> 2 & 0x3333333333333333) | (n & 0x3333333333333333) << 2;
+    n = (n >> 4 & 0x0f0f0f0f0f0f0f0f) | (n & 0x0f0f0f0f0f0f0f0f) << 4;
+    return __builtin_bswap64(n);
+}
+
+/* Counts from the highest bit of the mask down: a bucket is split into, or merged from, buckets that are neighbours in this
+ * order, so a table of another size goes on at the same place. */
+struct map_node *map_scan(const struct map *m, uint64_t *cursor)
+{
+    if (m->nbuckets == 0) {
+        *cursor = 0;
+        return NULL;
+    }
+    uint64_t mask = m->nbuckets - 1;
+    struct map_node *n = m->buckets[*cursor & mask];
+    *cursor = reversed(reversed(*cursor | ~mask) + 1);
+    return n;
+}

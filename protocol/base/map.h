@@ -31,5 +31,9 @@ void map_remove(struct map *m, struct map_node *node);
 /* map_next walks: start with NULL. The map must not change between steps, except by removing the node just returned
  * after its successor was asked for. */
 struct map_node *map_next(const struct map *m, const struct map_node *after);
+/* map_scan walks in steps between which the map may change: begin with *cursor 0; each step returns the first node of one bucket
+ * (follow `next`), NULL when it is empty, and moves the cursor on, which is 0 again after the last. What is in the map all the
+ * while is seen at least once, however the map grows and shrinks. */
+struct map_node *map_scan(const struct map *m, uint64_t *cursor);
 
 #endif

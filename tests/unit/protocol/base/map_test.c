@@ -149,6 +149,69 @@ static void test_walk(void)
     map_deinit(&m);
 }
 
+/* How often each item was seen; the map is changed by `meddle` after every step. */
+static void scan(struct map *m, void (*meddle)(struct map *m, int step))
+{
+    uint64_t cursor = 0;
+    int step = 0;
+    do {
+        for (struct map_node *n = map_scan(m, &cursor); n; n = n->next)
+            container_of(n, struct item, node)->seen = true;
+        meddle(m, step++);
+    } while (cursor);
+}
+
+static void leave_alone(struct map *m, int step)
+{
+    (void)m, (void)step;
+}
+
+static void grow(struct map *m, int step)
+{
+    if (step + 100 < ITEMS)
+        map_insert(m, &items[step + 100].node);
+}
+
+/* Those from 100 on go in the first steps; the insertions that follow halve the table again and again. */
+static void shrink(struct map *m, int step)
+{
+    for (int i = 0; step < 10 && i < (ITEMS - 100) / 10; i++)
+        map_remove(m, &items[100 + step * ((ITEMS - 100) / 10) + i].node);
+    if (step >= 10 && step < 40)
+        map_insert(m, &items[100 + step].node);
+}
+
+static void test_scan(void)
+{
+    void (*const meddlers[])(struct map *, int) = {leave_alone, grow, shrink};
+    for (size_t k = 0; k < sizeof(meddlers) / sizeof(meddlers[0]); k++) {
+        struct map m;
+        fill(&m);
+        if (meddlers[k] == grow)
+            for (int i = 100; i < ITEMS; i++)
+                map_remove(&m, &items[i].node);
+        scan(&m, meddlers[k]);
+        bool all = true;
+        for (int i = 0; i < (meddlers[k] == leave_alone ? ITEMS : 100); i++)
+            all = all && items[i].seen;
+        CU_ASSERT_TRUE(all);
+        map_deinit(&m);
+    }
+}
+
+static void test_scan_of_nothing(void)
+{
+    struct map m;
+    map_init(&m);
+    uint64_t cursor = 12345; /* of somebody who makes it up */
+    CU_ASSERT_PTR_NULL(map_scan(&m, &cursor));
+    CU_ASSERT_EQUAL(cursor, 0);
+    fill(&m);
+    for (cursor = UINT64_MAX - 1; cursor;) /* ends all the same */
+        (void)map_scan(&m, &cursor);
+    map_deinit(&m);
+}
+
 static void test_walk_that_removes(void)
 {
     struct map m;
@@ -166,4 +229,4 @@ static void test_walk_that_removes(void)
 
 UNIT_MAIN("protocol/base/map", UNIT(test_hash), UNIT(test_hash_depends_on_the_seed), UNIT(test_find),
           UNIT(test_keys_with_zero_bytes), UNIT(test_remove_and_insert_again), UNIT(test_table_follows_the_count),
-          UNIT(test_walk), UNIT(test_walk_that_removes))
+          UNIT(test_walk), UNIT(test_walk_that_removes), UNIT(test_scan), UNIT(test_scan_of_nothing))
