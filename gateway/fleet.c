@@ -70,6 +70,7 @@ static void write_record(struct jsonw *w, const struct fleet *f)
     jsonw_open(w, NULL, '{');
     jsonw_str(w, "host", f->host);
     jsonw_str(w, "address", ws_address(g->ws));
+    jsonw_bool(w, "tls", g->opt->tls_cert != NULL);
     jsonw_str(w, "version", options_version());
     jsonw_str(w, "state", inspect_state(g));
     jsonw_i64(w, "worker", g->worker < 0 ? 0 : g->worker);

@@ -1,7 +1,8 @@
 /* The connections of this gateway, worst first, each with what ails it. */
 import { ask } from './admin.js';
 import { $, h } from './dom.js';
-import { fill } from './table.js';
+import { openConnection } from './connection.js';
+import { Table } from './table.js';
 import { bytes, count, micros, span } from './units.js';
 import { Workers, of } from './workers.js';
 
@@ -23,25 +24,31 @@ function sameOr(cell, made) {
   return cell.firstElementChild?.textContent === made.textContent ? cell.firstElementChild : made;
 }
 
-export function showConnections(onTap) {
-  const tapButton = (row, element) =>
-    element.querySelector('button') ?? h('button', { type: 'button', class: 'small', 'aria-label': `Tap connection ${row.id}`, onclick: () => onTap(row) }, 'Tap');
+export function showConnections(onTap, dialog) {
+  const small = (label, verb, onclick) => h('button', { type: 'button', class: 'small', 'aria-label': label, onclick }, verb);
+  const buttons = (row, element) =>
+    element.querySelector('.row-buttons') ?? h('span', { class: 'row-buttons' }, small(`Look at connection ${row.id}`, 'Look', () => openConnection(dialog, row, () => onTap(row))), small(`Tap connection ${row.id}`, 'Tap', () => onTap(row)));
   const columns = [
-    { name: 'Id', class: 'number', show: ({ id, worker, workers }) => (workers > 1 ? `${worker + 1}·${id}` : id) },
-    { name: 'Client', show: ({ remote }) => remote },
-    { name: 'Token', show: ({ token }) => token },
-    { name: 'Age', class: 'number', show: ({ age_ms }) => span(age_ms) },
-    { name: 'Subscriptions', class: 'number', show: ({ subscriptions }) => count(subscriptions) },
-    { name: 'Sent', class: 'number', show: ({ sent, sent_bytes }) => `${count(sent)} · ${bytes(sent_bytes)}` },
-    { name: 'Round trip', class: 'number', show: ({ rtt_us }) => (rtt_us ? micros(rtt_us) : '–') },
-    { name: 'Waiting', class: 'number', show: waiting },
-    { name: 'Why it is slow', class: 'wide', show: (row, element) => sameOr(element.lastElementChild.previousElementSibling, whyOf(row)) },
-    { name: '', show: tapButton },
+    { name: 'Id', class: 'number', show: ({ id, worker, workers }) => (workers > 1 ? `${worker + 1}·${id}` : id), value: ({ id }) => id },
+    { name: 'Client', show: ({ remote }) => remote, value: ({ remote }) => remote },
+    { name: 'Token', show: ({ token }) => token, value: ({ token }) => token },
+    { name: 'Age', class: 'number', show: ({ age_ms }) => span(age_ms), value: ({ age_ms }) => age_ms },
+    { name: 'Subscriptions', class: 'number', show: ({ subscriptions }) => count(subscriptions), value: ({ subscriptions }) => subscriptions },
+    { name: 'Sent', class: 'number', show: ({ sent, sent_bytes }) => `${count(sent)} · ${bytes(sent_bytes)}`, value: ({ sent_bytes }) => sent_bytes },
+    { name: 'Round trip', class: 'number', show: ({ rtt_us }) => (rtt_us ? micros(rtt_us) : '–'), value: ({ rtt_us = 0 }) => rtt_us },
+    { name: 'Waiting', class: 'number', show: waiting, value: ({ queued_bytes, unsent_bytes = 0 }) => queued_bytes + unsent_bytes },
+    { name: 'Why it is slow', class: 'wide', show: (row, element) => sameOr(element.lastElementChild.previousElementSibling, whyOf(row)), value: ({ why, trouble }) => (why.length ? why.join(' ') : trouble ? 'busy' : 'well') },
+    { name: '', show: buttons },
   ];
-  const show = (rows, total, note) => {
-    fill($('connections-rows'), rows, columns, ({ worker, id }) => `${worker}·${id}`, (element, { congested, trouble }) => {
+  const table = new Table('connections-rows', columns, ({ worker, id }) => `${worker}·${id}`, {
+    most: LIMIT,
+    filter: 'connections-filter',
+    decorate(element, { congested, trouble }) {
       element.dataset.state = congested ? 'slow' : trouble > 0 ? 'busy' : 'well';
-    });
+    },
+  });
+  const show = (rows, total, note) => {
+    table.rows = rows;
     $('connections-count').textContent = (rows.length < total ? `${count(rows.length)} of ${count(total)}` : count(total)) + note;
     $('connections-empty').hidden = rows.length > 0;
   };

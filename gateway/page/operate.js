@@ -1,9 +1,12 @@
 /* The operations half of the page: asks this gateway every second or so while somebody looks, and nothing otherwise. */
-import { Denied, ask, token } from './admin.js';
+import { Denied, act, ask, token } from './admin.js';
 import { Chart } from './chart.js';
 import { showConnections } from './connections.js';
+import { Dialog, confirmed } from './dialog.js';
 import { $ } from './dom.js';
 import { showFleet } from './fleet.js';
+import { showFunctions } from './functions.js';
+import { showNames } from './names.js';
 import { showRefusals } from './refusals.js';
 import { onTab } from './tabs.js';
 import { Tap } from './tap.js';
@@ -46,6 +49,7 @@ function describe({ state, address, version, started_ms, now_ms, worker, workers
   $('gateway-state').dataset.state = state;
   $('gateway-state-text').textContent = state;
   $('gateway-about').textContent = `${address} · syncgate ${version} · up ${span(now_ms - started_ms)} · process ${pid}`;
+  $('drain').disabled = state === 'draining';
   $('worker-note').hidden = workers < 2;
   $('worker-note').textContent = `${workers} workers. Each question is answered by one of them, the last by number ${worker + 1}; connections and refusals are gathered from all in turn, the tap shows one.`;
 }
@@ -64,10 +68,13 @@ async function updateStats(signal) {
 /* ---- asking ---- */
 
 const tap = new Tap(denied);
+const dialog = new Dialog();
 const parts = [
   { update: updateStats, every: 1 },
-  { update: showConnections((connection) => tap.connection(connection)), every: 2, problem: 'connections-problem' },
-  { update: showFleet(), every: 2, problem: 'fleet-problem' },
+  { update: showConnections((connection) => tap.connection(connection), dialog), every: 2, problem: 'connections-problem' },
+  { update: showNames(dialog), every: 2, problem: 'names-problem' },
+  { update: showFunctions(), every: 2, problem: 'functions-problem' },
+  { update: showFleet(() => {}), every: 2, problem: 'fleet-problem' },
   { update: showRefusals(), every: 2, problem: 'refusals-problem' },
 ];
 
@@ -116,6 +123,7 @@ function admitted() {
 function denied(error) {
   stop();
   tap.stop();
+  dialog.close();
   $('admitted').hidden = true;
   $('admission').hidden = false;
   $('admission-problem').textContent = token.get() ? error.message : '';
@@ -133,6 +141,18 @@ $('forget').addEventListener('click', () => {
   look();
 });
 
+/* ---- what an admin may do ---- */
+
+$('drain').addEventListener('click', async () => {
+  const text = 'It stops listening, sends its clients to the other gateways one after the other, and ends when the last has gone. There is no way back: somebody has to start it again.';
+  if (!(await confirmed('Drain this gateway?', text, 'Drain it'))) return;
+  try {
+    await act('admin/drain');
+  } catch (error) {
+    problem(parts[0], error.message);
+  }
+});
+
 /* ---- while it is seen ---- */
 
 let open = false;
@@ -143,6 +163,9 @@ const seen = () => {
 document.addEventListener('visibilitychange', seen);
 onTab((name) => {
   open = name === 'operate';
-  if (!open) tap.stop();
+  if (!open) {
+    tap.stop();
+    dialog.close();
+  }
   seen();
 });

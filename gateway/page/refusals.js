@@ -1,7 +1,7 @@
 /* Whom this gateway turned away, newest first. */
 import { ask } from './admin.js';
 import { $, h } from './dom.js';
-import { fill } from './table.js';
+import { Table } from './table.js';
 import { clock, count } from './units.js';
 import { Workers, of } from './workers.js';
 
@@ -13,21 +13,21 @@ const meanings = {
 };
 
 const columns = [
-  { name: 'Time', show: ({ time_ms }) => clock(time_ms) },
-  { name: 'Code', show: ({ code }, element) => element.querySelector('.badge') ?? h('span', { class: 'badge', 'data-state': code >= 1000 ? 'differs' : 'error', title: meanings[code] ?? '' }, code) },
-  { name: 'Client', show: ({ remote }) => remote },
-  { name: 'What', class: 'wide', show: ({ subject }) => subject },
-  { name: 'Why', class: 'wide', show: ({ why }) => why },
-  { name: 'Times', class: 'number', show: ({ times }) => count(times) },
+  { name: 'Time', show: ({ time_ms }) => clock(time_ms), value: ({ time_ms }) => time_ms },
+  { name: 'Code', show: ({ code }, element) => element.querySelector('.badge') ?? h('span', { class: 'badge', 'data-state': code >= 1000 ? 'differs' : 'error', title: meanings[code] ?? '' }, code), value: ({ code }) => code },
+  { name: 'Client', show: ({ remote }) => remote, value: ({ remote }) => remote },
+  { name: 'What', class: 'wide', show: ({ subject }) => subject, value: ({ subject }) => subject },
+  { name: 'Why', class: 'wide', show: ({ why }) => why, value: ({ why }) => why },
+  { name: 'Times', class: 'number', show: ({ times }) => count(times), value: ({ times }) => times },
 ];
 
 export function showRefusals() {
   const workers = new Workers();
+  const table = new Table('refusals-rows', columns, ({ worker, first_ms, code, remote, subject, why }) => [worker, first_ms, code, remote, subject, why].join(' '), { filter: 'refusals-filter' });
   return async (signal) => {
     const answers = workers.take(await ask('admin/refusals', signal));
     const refusals = answers.flatMap(({ worker, refusals: all }) => all.map((each) => ({ ...each, worker }))).sort((a, b) => b.time_ms - a.time_ms);
-    fill($('refusals-rows'), refusals.slice(0, SHOWN), columns,
-      ({ worker, first_ms, code, remote, subject, why }) => [worker, first_ms, code, remote, subject, why].join(' '));
+    table.rows = refusals.slice(0, SHOWN);
     $('refusals-count').textContent = count(answers.reduce((sum, { total }) => sum + total, 0)) + of(answers);
     $('refusals-empty').hidden = refusals.length > 0;
   };

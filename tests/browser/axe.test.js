@@ -73,7 +73,16 @@ for (const [name, options] of looks) {
     await page.locator('#fleet-rows tr').nth(1).waitFor();
     await page.locator('#connections-rows tr[data-state=slow]').waitFor();
     await page.locator('#refusals-rows tr').first().waitFor();
+    await page.locator('#names-rows tr').nth(2).waitFor();
     assert.deepEqual(await violations(page), []);
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true);
+    for (const button of ['#connections-rows tr[data-state=slow] button', '#names-rows tr[data-key="list demo:todo"] button', '#names-rows tr[data-key="var demo:text"] button', '#drain']) {
+      await page.locator(button).first().click();
+      await page.locator('dialog[open] .facts, dialog[open] #confirm-text').waitFor();
+      assert.deepEqual(await violations(page), [], button);
+      assert.equal(await page.locator('dialog[open]').evaluate((dialog) => dialog.scrollWidth <= dialog.clientWidth), true, button);
+      await page.keyboard.press('Escape');
+      await page.locator('dialog[open]').waitFor({ state: 'detached' });
+    }
   });
 }

@@ -197,7 +197,7 @@ test('of several workers all are shown, and each connection can be tapped', asyn
   await page.locator('#worker-note').waitFor();
   for (const [worker, numbers] of ofWorkers) {
     const id = Math.min(...numbers); // a talker: they came before the page
-    await page.locator('#connections-rows tr').filter({ has: page.locator('td:first-child', { hasText: new RegExp(`^${worker}·${id}$`) }) }).locator('button').click();
+    await page.locator('#connections-rows tr').filter({ has: page.locator('td:first-child', { hasText: new RegExp(`^${worker}·${id}$`) }) }).getByText('Tap', { exact: true }).click();
     await page.locator('#tap-clear').click(); // the tap before has ended
     await eventually(async () => {
       for (const talker of talkers) talker.subscribe('room');
@@ -205,6 +205,126 @@ test('of several workers all are shown, and each connection can be tapped', asyn
     });
     assert.equal(await page.locator(`#tap-log li:not([data-conn="${id}"])`).count(), 0);
   }
+});
+
+test('one connection shows what it follows, and is disconnected with a reason', async () => {
+  await set('followed', { a: 1 });
+  await stage.call('sg_list_set_all', 'followed', JSON.stringify(Array.from({ length: 30 }, (_, id) => ({ id, value: id }))));
+  const reader = await client(one, 'a clerk');
+  reader.subscribe('followed');
+  reader.say({ func: 'subscribe', type: 'list', name: 'followed' });
+  reader.say({ func: 'get', type: 'list', name: 'followed', page: 1, page_size: 12 });
+  const page = await operate(one);
+  await page.locator('#connections-filter').fill('clerk');
+  const row = page.locator('#connections-rows tr');
+  await eventually(async () => assert.equal(await row.count(), 1));
+  await row.getByText('Look', { exact: true }).click();
+  const dialog = page.locator('#dialog');
+  await contains(dialog, '127.0.0.1, clerk');
+  await contains(dialog, 'Subscriptions (2)');
+  await contains(dialog, 'page 2 of 12, told 12 of 30 items');
+  await contains(dialog, 'It is not.');
+  await dialog.locator('#close-reason').fill('tidying up');
+  await dialog.locator('.danger').click();
+  await eventually(async () => assert.equal(await row.count(), 0));
+  assert.equal(await dialog.isVisible(), false);
+  await eventually(() => assert.ok(one.process.output.includes('action=close') && one.process.output.includes('tidying up')));
+});
+
+test('of several workers the right one is asked and obeys', async () => {
+  const many = await stage.gateway(['--dev', '--workers', '2', '--prefix', 'closing:']);
+  for (let i = 0; i < 10; i++) await client(many);
+  const page = await operate(many);
+  await eventually(async () => assert.equal(await page.locator('#connections-rows tr').count(), 11));
+  for (const worker of ['1', '2']) {
+    const row = page.locator('#connections-rows tr').filter({ has: page.locator('td:first-child', { hasText: new RegExp(`^${worker}·`) }) }).first();
+    const key = await row.getAttribute('data-key');
+    await row.getByText('Look', { exact: true }).click();
+    await contains(page.locator('#dialog'), '127.0.0.1, anonymous');
+    await page.locator('#dialog .danger').click();
+    await page.locator('#dialog').waitFor({ state: 'hidden' });
+    await page.locator(`#connections-rows tr[data-key="${key}"]`).waitFor({ state: 'detached' });
+  }
+});
+
+/* ---- tables ---- */
+
+test('tables are sorted and filtered', async () => {
+  const [few, several] = [await client(one), await client(one)];
+  for (const name of ['sort:a', 'sort:b', 'sort:c']) await set(name, 0);
+  few.subscribe('sort:a');
+  for (const name of ['sort:a', 'sort:b', 'sort:c']) several.subscribe(name);
+  const page = await operate(one);
+  const subscriptions = async () => (await page.locator('#connections-rows td:nth-child(5)').allTextContents()).map(Number);
+  const header = page.locator('th', { hasText: 'Subscriptions' }).first();
+  const sorted = async (sign) => {
+    const all = await subscriptions();
+    assert.deepEqual(all, [...all].sort((a, b) => sign * (a - b)));
+    assert.ok(all.length >= 3 && new Set(all).size >= 2, all);
+  };
+  await header.locator('button').click();
+  assert.equal(await header.getAttribute('aria-sort'), 'descending');
+  await eventually(() => sorted(-1));
+  await header.locator('button').click();
+  assert.equal(await header.getAttribute('aria-sort'), 'ascending');
+  await eventually(() => sorted(1));
+  await header.locator('button').click();
+  assert.equal(await header.getAttribute('aria-sort'), null);
+  await page.locator('#fleet-filter').fill(two.host);
+  await eventually(async () => assert.equal(await page.locator('#fleet-rows tr').count(), 1));
+  await page.locator('#fleet-filter').fill('no such gateway');
+  await eventually(async () => assert.equal(await page.locator('#fleet-rows tr').count(), 0));
+});
+
+/* ---- names ---- */
+
+test('names are found, and one is looked at', async () => {
+  await set('looked:at', { deep: ['<b>', 1] });
+  await stage.call('sg_list_set_all', 'looked:list', JSON.stringify(Array.from({ length: 45 }, (_, n) => ({ id: `i${n}`, value: n }))));
+  const readers = [await client(one), await client(one), await client(two)];
+  for (const reader of readers) reader.subscribe('looked:at');
+  readers[0].say({ func: 'subscribe', type: 'list', name: 'looked:list' });
+  const page = await operate(one);
+  const row = (kind, name) => page.locator(`#names-rows tr[data-key="${kind} ${name}"]`);
+  await page.locator('#names-match').fill('looked');
+  await eventually(async () => assert.deepEqual(await page.locator('#names-rows td:nth-child(2)').allTextContents(), ['looked:at', 'looked:list']));
+  await eventually(async () => assert.equal(await row('var', 'looked:at').locator('td').nth(3).textContent(), '2'));
+  await set('looked:at', { deep: ['<b>', 2] });
+  await eventually(async () => assert.equal(await row('var', 'looked:at').locator('td').nth(5).textContent(), '2'));
+  await row('var', 'looked:at').locator('button').click();
+  const dialog = page.locator('#dialog');
+  await contains(dialog, 'revision 2');
+  await contains(dialog, '2 gateways with subscribers');
+  assert.deepEqual(JSON.parse(await dialog.locator('.value-text').textContent()), { deep: ['<b>', 2] });
+  assert.equal(await dialog.locator('b').count(), 0);
+  await page.keyboard.press('Escape');
+  await row('list', 'looked:list').locator('button').click();
+  await contains(dialog, '45 items');
+  const indexes = () => dialog.locator('.items .position').allTextContents();
+  await eventually(async () => assert.equal((await indexes()).at(-1), '19'));
+  await dialog.getByText('Next 20').click();
+  await dialog.getByText('Next 20').click();
+  await eventually(async () => assert.deepEqual(await indexes(), ['40', '41', '42', '43', '44']));
+  await page.keyboard.press('Escape');
+  await page.locator('#names-match').fill('nothing like it');
+  await contains(page.locator('#names-empty'), 'No name that is held here fits');
+});
+
+/* ---- functions ---- */
+
+test('functions show who serves them and how fast', async () => {
+  const [here, elsewhere] = [await client(one), await client(two)];
+  here.say({ func: 'subscribe', type: 'function', name: 'quick' });
+  elsewhere.say({ func: 'subscribe', type: 'function', name: 'remote' });
+  const page = await operate(one);
+  const row = (name) => page.locator(`#functions-rows tr[data-key="${name}"]`);
+  await contains(row('remote'), 'elsewhere');
+  await eventually(async () => assert.equal(await row('quick').locator('td').nth(1).textContent(), '1'));
+  const caller = await client(two);
+  caller.say({ func: 'call', type: 'function', name: 'quick', id: 1 });
+  await eventually(async () => assert.equal(await row('quick').locator('td').nth(2).textContent(), '1'));
+  here.say({ func: 'return', type: 'function', name: 'quick', id: 's-1', value: 1 });
+  await eventually(async () => assert.match(await row('quick').textContent(), /^quick101.*[µm]?s/));
 });
 
 /* ---- refusals ---- */
@@ -230,6 +350,35 @@ test('each gateway shows the fleet', async () => {
     await contains(page.locator('#fleet-rows tr').filter({ hasText: other.host }), 'ready');
   }
   await contains(a.locator('#fleet-count'), 'connections');
+  const link = a.locator('#fleet-rows a', { hasText: two.host });
+  assert.equal(await link.getAttribute('href'), `${two.url}#operate`);
+  assert.equal(await a.locator('#fleet-rows tr').filter({ hasText: 'this one' }).locator('a').count(), 0);
+});
+
+test('what a stranger wrote into Redis is no link', async () => {
+  for (const [id, address, host] of [['a', 'javascript:alert(1)', 'x'], ['b', '*:80', 'a/../@evil'], ['c', 'unix:/tmp/x', 'x'], ['d', '*:80', ''], ['e', 'x:99999', 'x']])
+    await stage.command('FCALL', 'sg_fleet_beat', 1, 'sg:@{calls}', `stranger-${id}`, JSON.stringify({ state: 'odd', address, host }), 15000);
+  const page = await operate(one);
+  await eventually(async () => assert.ok((await page.locator('#fleet-rows tr').filter({ hasText: 'odd' }).count()) === 5));
+  assert.equal(await page.locator('#fleet-rows tr').filter({ hasText: 'odd' }).locator('a').count(), 0);
+});
+
+test('a drain is asked for twice', async () => {
+  const leaving = await stage.gateway(['--dev', '--drain-delay', '60s', '--prefix', 'leaving:']);
+  const page = await operate(leaving);
+  await page.locator('#drain').click();
+  await page.locator('#confirm').getByText('No', { exact: true }).click();
+  await page.locator('#confirm').waitFor({ state: 'hidden' });
+  await page.locator('#drain').click();
+  await page.keyboard.press('Escape');
+  await page.locator('#confirm').waitFor({ state: 'hidden' });
+  assert.equal((await admin(leaving, 'stats')).state, 'ready');
+  await page.locator('#drain').click();
+  await page.locator('#confirm-yes').click();
+  await page.locator('#gateway-state[data-state=draining]').waitFor();
+  assert.equal(await page.locator('#drain').isDisabled(), true);
+  assert.match(leaving.process.output, /action=drain/);
+  await leaving.kill();
 });
 
 /* ---- the tap ---- */
@@ -274,7 +423,7 @@ test('one connection is tapped from its row', async () => {
   const page = await operate(one);
   const row = page.locator('#connections-rows tr').filter({ hasText: 'clerk' });
   const id = await row.locator('td').first().textContent();
-  await row.locator('button').click();
+  await row.getByText('Tap', { exact: true }).click();
   await eventually(async () => assert.equal((await admin(one, 'stats')).taps, 1));
   talker.subscribe('room');
   await contains(page.locator(`#tap-log li[data-conn="${id}"]`).first(), '"func":"subscribe"');
