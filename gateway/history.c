@@ -31,15 +31,24 @@ struct row {
     int64_t values[COLUMNS + LATENCIES];
 };
 
-struct history {
-    struct row ring[HISTORY_SECONDS];
-    size_t next, len;
+struct ring {
+    struct row *rows;
+    size_t max, next, len;
     struct histogram before; /* of the changes, as of the newest row */
+};
+
+struct history {
+    struct ring minutes, hour;
+    int since_coarse; /* seconds since the hour got a row */
+    struct row fine[HISTORY_SECONDS], coarse[HISTORY_COARSE_ROWS];
 };
 
 struct history *history_new(void)
 {
-    return sg_calloc(1, sizeof(struct history));
+    struct history *h = sg_calloc(1, sizeof(struct history));
+    h->minutes = (struct ring){.rows = h->fine, .max = HISTORY_SECONDS};
+    h->hour = (struct ring){.rows = h->coarse, .max = HISTORY_COARSE_ROWS};
+    return h;
 }
 
 void history_free(struct history *h)
@@ -48,9 +57,9 @@ void history_free(struct history *h)
 }
 
 /* The row that was taken `i` rows before the last one. */
-static const struct row *back(const struct history *h, size_t i)
+static const struct row *back(const struct ring *r, size_t i)
 {
-    return &h->ring[(h->next + HISTORY_SECONDS - 1 - i) % HISTORY_SECONDS];
+    return &r->rows[(r->next + r->max - 1 - i) % r->max];
 }
 
 /* The bound of the bucket in which that many percent are reached: at most twice the true value. */
@@ -65,26 +74,35 @@ static int64_t quantile(const struct histogram *h, struct histogram_shape shape,
     return count > 0 ? histogram_bound(shape, shape.buckets) : NONE;
 }
 
-static void take_latencies(struct history *h, int64_t *values)
+static void take_latencies(struct ring *r, int64_t *values)
 {
     struct histogram now, passed = {0};
     metrics_histogram_total(HISTOGRAM_CHANGE_TO_WRITE, &now);
     for (size_t i = 0; i <= HISTOGRAM_BUCKETS_MAX; i++)
-        passed.buckets[i] = now.buckets[i] - h->before.buckets[i];
-    h->before = now;
+        passed.buckets[i] = now.buckets[i] - r->before.buckets[i];
+    r->before = now;
     for (size_t i = 0; i < LATENCIES; i++)
         values[i] = quantile(&passed, histogram_shapes[HISTOGRAM_CHANGE_TO_WRITE], latencies[i].percent);
 }
 
-void history_take(struct history *h)
+static void take(struct ring *r)
 {
-    struct row *row = &h->ring[h->next];
+    struct row *row = &r->rows[r->next];
     row->time_ms = gateway_wall_ms();
     for (size_t i = 0; i < COLUMNS; i++)
         row->values[i] = metrics_total(columns[i].metric);
-    take_latencies(h, row->values + COLUMNS);
-    h->next = (h->next + 1) % HISTORY_SECONDS;
-    h->len += h->len < HISTORY_SECONDS;
+    take_latencies(r, row->values + COLUMNS);
+    r->next = (r->next + 1) % r->max;
+    r->len += r->len < r->max;
+}
+
+void history_take(struct history *h)
+{
+    take(&h->minutes);
+    if (++h->since_coarse < HISTORY_COARSE && h->hour.len > 0)
+        return;
+    h->since_coarse = 0;
+    take(&h->hour);
 }
 
 static void write_row(const struct row *row, struct jsonw *w)
@@ -102,8 +120,9 @@ static void write_row(const struct row *row, struct jsonw *w)
     jsonw_close(w, ']');
 }
 
-void history_write(const struct history *h, struct jsonw *w, int64_t since_ms)
+void history_write(const struct history *h, struct jsonw *w, enum history_span span, int64_t since_ms)
 {
+    const struct ring *r = span == HISTORY_HOUR ? &h->hour : &h->minutes;
     jsonw_open(w, "history", '{');
     jsonw_open(w, "columns", '[');
     jsonw_str(w, NULL, "time_ms");
@@ -113,9 +132,9 @@ void history_write(const struct history *h, struct jsonw *w, int64_t since_ms)
         jsonw_str(w, NULL, latencies[i].name);
     jsonw_close(w, ']');
     jsonw_open(w, "rows", '[');
-    for (size_t i = h->len; i > 0; i--)
-        if (back(h, i - 1)->time_ms > since_ms)
-            write_row(back(h, i - 1), w);
+    for (size_t i = r->len; i > 0; i--)
+        if (back(r, i - 1)->time_ms > since_ms)
+            write_row(back(r, i - 1), w);
     jsonw_close(w, ']');
     jsonw_close(w, '}');
 }

@@ -55,6 +55,11 @@ bool inspect_number(const struct http_request *r, const char *name, int64_t *out
 int inspect_stats(const struct http_request *r)
 {
     int64_t since_ms = 0;
+    char span[8];
+    enum http_argument spanned = http_argument(r->wsi, "span", span, sizeof(span));
+    bool hour = spanned == HTTP_ARGUMENT_THERE && strcmp(span, "hour") == 0;
+    if (spanned != HTTP_ARGUMENT_ABSENT && !hour && strcmp(span, "minutes") != 0)
+        return http_reply_text(r->wsi, 400, "span is minutes or hour");
     if (!inspect_number(r, "since", &since_ms))
         return http_reply_text(r->wsi, 400, "since is a time in ms since 1970");
     struct buf out;
@@ -66,7 +71,7 @@ int inspect_stats(const struct http_request *r)
     jsonw_i64(&w, "pid", getpid());
     jsonw_i64(&w, "started_ms", r->g->started_ms);
     jsonw_i64(&w, "taps", (int64_t)r->g->taps.count);
-    history_write(r->g->history, &w, since_ms);
+    history_write(r->g->history, &w, hour ? HISTORY_HOUR : HISTORY_MINUTES, since_ms);
     return inspect_reply(r, &w);
 }
 

@@ -8,7 +8,7 @@
 
 enum { INSPECT_CONNECTIONS_MAX = 200 }; /* of one answer */
 
-/* /admin/stats?since=MS */
+/* /admin/stats?since=MS&span=minutes|hour */
 int inspect_stats(const struct http_request *r);
 /* /admin/connections?limit=N&after=ID&order=id|trouble */
 int inspect_connections(const struct http_request *r);

@@ -19,7 +19,8 @@ enum {
     WAITING_MAX = 16, /* requests that wait for Redis */
     ITEMS_SHOWN = 20,
     VALUE_BYTES = 64 * 1024, /* of a variable; the rest is cut */
-    ITEM_BYTES = 2048        /* of an item of a list, and of its id */
+    ITEM_BYTES = 2048,       /* of an item of a list, and of its id */
+    ROOM_BYTES = 1024 * 1024 /* of what Redis may answer: a larger value is not shown, but for its size */
 };
 
 struct names {
@@ -239,11 +240,15 @@ static void on_var(void *arg, const struct store_result *r, const struct store_v
     if (!answerable(a, r))
         return;
     begin(a, &out, &w);
-    jsonw_bool(&w, "exists", v->exists);
+    jsonw_bool(&w, "exists", v->exists || v->larger);
     jsonw_i64(&w, "rev", v->rev);
-    jsonw_i64(&w, "size", v->exists ? (int64_t)v->value.len : 0);
+    jsonw_i64(&w, "size", (int64_t)(v->larger ? v->larger : v->exists ? v->value.len : 0));
     if (v->exists)
         write_text(&w, "value", v->value, VALUE_BYTES);
+    if (v->larger) {
+        jsonw_text(&w, "value", SLICE_LIT(""));
+        jsonw_bool(&w, "cut", true);
+    }
     finish(a, &out, &w);
     asker_free(a);
 }
@@ -286,9 +291,11 @@ static void on_listeners(void *arg, const struct store_result *r, int64_t n)
     struct slice name = slice_of(a->name, a->name_len);
     a->listeners = r->status == STORE_OK ? n : -1;
     if (a->kind == KIND_VAR)
-        store_var_read(s, name, on_var, a);
+        store_var_read(s, name, ROOM_BYTES, on_var, a);
     else
-        store_list_read(s, name, &(struct store_range){a->first, ITEMS_SHOWN}, 1, NULL, 0, on_list, a);
+        store_list_read(s, name,
+                        &(struct store_want){ROOM_BYTES, &(struct store_range){a->first, ITEMS_SHOWN}, 1, NULL, 0},
+                        on_list, a);
 }
 
 static const char *read_name(const struct http_request *r, struct asker *a)

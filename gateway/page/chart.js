@@ -1,8 +1,7 @@
-/* A line chart of the last minutes, drawn as SVG. Pointer or arrow keys read off a moment. */
+/* A line chart of the last minutes or the last hour, drawn as SVG. Pointer or arrow keys read off a moment. */
 import { h } from './dom.js';
 import { clock } from './units.js';
 
-const WINDOW_MS = 180000;
 const HEIGHT = 132;
 const PAD = { top: 8, right: 6, bottom: 18, left: 6 };
 
@@ -24,6 +23,7 @@ export class Chart {
   #points = []; // { t, values }, oldest first; a value may be null
   #cursor = null; // index into #points
   #width = 320;
+  #window = 180000; // ms that are shown
 
   /** series: names, the first is the one that is filled. least: the scale does not go below it. */
   constructor({ title, series, format, least = 1 }) {
@@ -41,6 +41,12 @@ export class Chart {
       this.#width = Math.max(120, Math.floor(contentRect.width));
       this.#draw();
     }).observe(this.picture.parentElement);
+  }
+
+  /** show: these points, of the last `window` ms. */
+  show(points, window) {
+    this.#window = window;
+    this.points = points;
   }
 
   set points(points) {
@@ -78,7 +84,7 @@ export class Chart {
   }
 
   #x(t) {
-    return PAD.left + ((t - (this.#end - WINDOW_MS)) / WINDOW_MS) * (this.#width - PAD.left - PAD.right);
+    return PAD.left + ((t - (this.#end - this.#window)) / this.#window) * (this.#width - PAD.left - PAD.right);
   }
 
   #top() {
@@ -111,7 +117,7 @@ export class Chart {
       return element;
     };
     return [...rows, label(this.format(top), left + 2, y(top) + 11, 'start'),
-      label('3 min ago', left, base, 'start'), label('now', this.#width - right, base, 'end')];
+      label(`${this.#window / 60000} min ago`, left, base, 'start'), label('now', this.#width - right, base, 'end')];
   }
 
   #lines(y) {

@@ -12,8 +12,9 @@ import { onTab } from './tabs.js';
 import { Tap } from './tap.js';
 import { bytes, count, micros, rate, span } from './units.js';
 
-const KEPT_MS = 180000;
 const SECOND_MS = 1000;
+const HOUR_MS = 3600000;
+const spans = { minutes: 180000, hour: HOUR_MS, fleet: HOUR_MS };
 
 /* ---- charts ---- */
 
@@ -35,14 +36,38 @@ const charts = [
 });
 
 let rows = []; // of the history, as objects
+let fleet = []; // what all gateways did together, while somebody looked: an hour at most
+let shown = 'minutes'; // what the charts show, a key of `spans`
+
+/* The fleet says of itself what these charts show; the others are one gateway's. */
+const ofFleet = { deliveries: ({ sent, changes }) => [sent, changes], connections: ({ connections }) => [connections], queued: ({ queued }) => [queued] };
+
+function draw() {
+  const window = spans[shown];
+  for (const { id, chart, values } of charts) {
+    chart.element.hidden = shown === 'fleet' && !ofFleet[id];
+    if (shown === 'fleet') chart.show(ofFleet[id] ? fleet.map((sums) => ({ t: sums.t, values: ofFleet[id](sums) })) : [], window);
+    else chart.show(rows.slice(1).map((row, i) => ({ t: row.time_ms, values: values.map((value) => value(row, rows[i])) })).filter(({ t }) => t > rows.at(-1).time_ms - window), window);
+  }
+}
+
+function takeFleet(sums) {
+  fleet.push(sums);
+  fleet = fleet.filter(({ t }) => t > sums.t - HOUR_MS);
+  if (shown === 'fleet') draw();
+}
+
+$('charts-span').addEventListener('change', ({ target }) => {
+  shown = target.value;
+  rows = [];
+  draw();
+});
 
 function take({ columns, rows: fresh }) {
   rows.push(...fresh.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i]]))));
   const end = rows.at(-1)?.time_ms ?? 0;
-  rows = rows.filter(({ time_ms }) => time_ms > end - KEPT_MS - 2 * SECOND_MS);
-  if (fresh.length === 0) return;
-  for (const { chart, values } of charts)
-    chart.points = rows.slice(1).map((row, i) => ({ t: row.time_ms, values: values.map((value) => value(row, rows[i])) })).filter(({ t }) => t > end - KEPT_MS);
+  rows = rows.filter(({ time_ms }) => time_ms > end - spans[shown] - (shown === 'hour' ? 20 : 2) * SECOND_MS);
+  if (fresh.length > 0) draw();
 }
 
 function describe({ state, address, version, started_ms, now_ms, worker, workers, pid }) {
@@ -57,7 +82,9 @@ function describe({ state, address, version, started_ms, now_ms, worker, workers
 let served = null; // the process the rows are of
 
 async function updateStats(signal) {
-  const answer = await ask(`admin/stats?since=${rows.at(-1)?.time_ms ?? 0}`, signal);
+  const wanted = shown;
+  const answer = await ask(`admin/stats?since=${rows.at(-1)?.time_ms ?? 0}&span=${wanted === 'hour' ? 'hour' : 'minutes'}`, signal);
+  if (wanted !== shown) return; // asked for something else meanwhile
   const gateway = answer.workers > 1 ? 'workers' : answer.id;
   if (served !== null && served !== gateway) rows = []; // it was started anew: its counters begin at 0
   served = gateway;
@@ -74,7 +101,7 @@ const parts = [
   { update: showConnections((connection) => tap.connection(connection), dialog), every: 2, problem: 'connections-problem' },
   { update: showNames(dialog), every: 2, problem: 'names-problem' },
   { update: showFunctions(), every: 2, problem: 'functions-problem' },
-  { update: showFleet(() => {}), every: 2, problem: 'fleet-problem' },
+  { update: showFleet(takeFleet), every: 2, problem: 'fleet-problem' },
   { update: showRefusals(), every: 2, problem: 'refusals-problem' },
 ];
 

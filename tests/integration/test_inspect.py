@@ -66,6 +66,7 @@ def test_an_admin_sees_from_anywhere(gateway, path):
 
 @pytest.mark.parametrize("path", [
     "/admin/stats?since=x", "/admin/stats?since=-1", "/admin/stats?since=99999999999999999999", "/admin/stats?since=" + "1" * 400,
+    "/admin/stats?span=day", "/admin/stats?span=", "/admin/stats?span=" + "h" * 100,
     "/admin/connections?limit=0", "/admin/connections?limit=201", "/admin/connections?limit=1x", "/admin/connections?limit=-1",
     "/admin/connections?after=x", "/admin/connections?after=-1", "/admin/connections?order=up",
     "/admin/connections?order=trouble&after=1", "/admin/connections?order=" + "t" * 100,
@@ -101,6 +102,12 @@ async def test_figures_move(gateway, peers, db, name):
         assert all(row["latency_p50_us"] is None or 0 < row["latency_p50_us"] <= row["latency_p99_us"] for row in rows)
         return latencies and rows[-1]["sent"] >= 20 and rows[-1]["changes"] >= 19 and rows[-1]["connections"] >= 1
     await until(counted, lambda: f"the history holds the deliveries: {look(gateway, PATHS[0])}")
+
+
+async def test_an_hour_is_kept_too(gateway):
+    coarse = (await see(gateway, "/admin/stats?span=hour"))["history"]
+    fine = (await see(gateway, "/admin/stats?span=minutes"))["history"]
+    assert fine["columns"] == coarse["columns"] and 1 <= len(coarse["rows"]) <= len(fine["rows"])
 
 
 async def test_since_the_future_there_is_nothing(gateway):

@@ -1,7 +1,9 @@
 """What /admin/ tells of names, functions and single connections, and what an admin may do there."""
 import asyncio
 import json
+import re
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from test_admin import ask
 from test_functions_calls import Held, answer, begin, echo, received
 from test_inspect import congest, gateway, look, see  # noqa: F401 (the fixture is this file's too)
 
+REPOSITORY = Path(__file__).parents[2]
 PATHS = "/admin/names", "/admin/name?kind=var&name=x", "/admin/connection?id=1", "/admin/functions", "/admin/executors"
 
 
@@ -281,3 +284,15 @@ async def test_of_several_workers_the_right_one_closes(gateways, peers):
     await until(lambda: ask(gateway.address, path, "POST").status == 202, "the right one answered")
     await until(lambda: gateway.stderr().count("connection closed") == 1, "one is closed")
     assert sum(peer.broken is not None for peer in many) <= 1
+
+
+async def test_the_rights_of_the_containers_are_enough(gateways, redis_server, db, name):
+    """With the user of docker/redis/users.acl the gateways of a name are counted; with less the rest is told all the same."""
+    rights = re.search(r"^user gateway on #GATEWAY_PASSWORD (.*)$", (REPOSITORY / "docker/redis/users.acl").read_text(), re.M)[1].split()
+    await db.fcall("sg_var_set", name, 5)
+    for user, words, gateways_told in [("counts", rights, {0}), ("cannot", [word for word in rights if "pubsub" not in word], set())]:
+        await db.cmd("ACL", "SETUSER", user, "on", ">secret", *words)
+        gateway = gateways.new("--redis", f"redis://{user}:secret@127.0.0.1:{redis_server.port}", redis=None).start()
+        told = await see(gateway, query("/admin/name", kind="var", name=name))
+        assert told["redis"]["value"] == "5" and {told[key] for key in told if key == "gateways"} == gateways_told
+        assert await gateway.metric("syncgate_redis_link_losses_total") == 0
