@@ -13,8 +13,9 @@
 enum {
     NAME_BYTES = 512,
     LIMIT_DEFAULT = 50,
-    LIMIT_MAX = 200,       /* of TOP_MAX: in no order a bucket may come on top */
-    LOOKED_AT_MAX = 20000, /* names of one answer: a few milliseconds */
+    LIMIT_MAX = 200,                 /* of TOP_MAX: in no order a bucket may come on top */
+    LOOKED_AT_MAX = 20000,           /* names of one answer: a few milliseconds */
+    BUCKETS_MAX = 2 * LOOKED_AT_MAX, /* and of these many are empty */
     ANSWER_BYTES_MAX = 4 * 1024 * 1024,
     WAITING_MAX = 16, /* requests that wait for Redis */
     ITEMS_SHOWN = 20,
@@ -139,8 +140,7 @@ static size_t gather(const struct gateway *g, struct question *q, struct top *to
             if (!q->match[0] || glob_match(q->match, i->name))
                 top_consider(top, i, q->order->of(i));
         }
-    } while (q->cursor && ++buckets < 2 * LOOKED_AT_MAX && looked_at < LOOKED_AT_MAX &&
-             (ordered || top->len < q->limit));
+    } while (q->cursor && ++buckets < BUCKETS_MAX && looked_at < LOOKED_AT_MAX && (ordered || top->len < q->limit));
     return looked_at;
 }
 

@@ -76,7 +76,7 @@ function describe({ state, address, version, started_ms, now_ms, worker, workers
   $('gateway-about').textContent = `${address} · syncgate ${version} · up ${span(now_ms - started_ms)} · process ${pid}`;
   $('drain').disabled = state === 'draining';
   $('worker-note').hidden = workers < 2;
-  $('worker-note').textContent = `${workers} workers. Each question is answered by one of them, the last by number ${worker + 1}; connections and refusals are gathered from all in turn, the tap shows one.`;
+  $('worker-note').textContent = `${workers} workers. Each question is answered by one of them, the last by number ${worker + 1}; what the tables hold is gathered from all in turn, the tap shows one.`;
 }
 
 let served = null; // the process the rows are of

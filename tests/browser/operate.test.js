@@ -222,6 +222,8 @@ test('of several workers all are shown, and each connection can be tapped', asyn
     });
     assert.equal(await page.locator(`#tap-log li:not([data-conn="${id}"])`).count(), 0);
   }
+  const room = page.locator('#names-rows tr[data-key="var room"] td:nth-child(4)'); // of both together
+  await eventually(async () => assert.equal(await room.textContent(), '12'));
 });
 
 test('one connection shows what it follows, and is disconnected with a reason', async () => {

@@ -1,4 +1,4 @@
-/* Makes docs/images/operate.png: three gateways, a crowd, a few slow readers, changes. Not a test.
+/* Makes the pictures of docs/images: three gateways, a crowd, a few slow readers, changes. Not a test.
  *
  *   SYNCGATE_BIN=… SYNCGATE_CHROMIUM=… node screenshot.js [folder] */
 import path from 'node:path';
@@ -76,8 +76,15 @@ anonymous: { subscribe: ["*"], call: ["*"], write: ["*"], serve: ["*"] }
       if ((await page.locator('#tap-log li').count()) < 12) throw new Error('few frames');
     });
     await page.evaluate(() => scrollTo(0, 0));
-    await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: name !== 'operate' });
+    const whole = name === 'operate-phone' ? { fullPage: true, clip: { x: 0, y: 0, width: 390, height: 2000 } } : {};
+    await page.screenshot({ path: path.join(folder, `${name}.png`), ...whole });
     console.log(`${name}.png`);
+    if (name === 'operate') {
+      await page.locator('#connections-rows tr[data-state=slow] button').first().click();
+      await page.locator('#dialog .facts').waitFor();
+      await page.locator('#dialog').screenshot({ path: path.join(folder, 'connection.png') });
+      console.log('connection.png');
+    }
     await page.context().close();
   }
   end.abort();
