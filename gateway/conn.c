@@ -483,7 +483,7 @@ static enum ws_write_result write_only_frame(struct conn *c)
     struct frame *f = outq_peek(&c->out);
     enum ws_write_result r = ws_write(c, f->bytes, f->len);
     count_written(c, f->messages, f->len);
-    outq_pop(&c->out);
+    outq_pop_only(&c->out);
     if (r == WS_WRITE_PARTIAL) {
         become_congested(c);
         metric_add(METRIC_PARTIAL_WRITES, 1);
@@ -491,10 +491,11 @@ static enum ws_write_result write_only_frame(struct conn *c)
     return r;
 }
 
+/* Not congested: nothing is half written, by us; and libwebsockets does not call while it has something buffered itself. */
 static bool is_usual(const struct conn *c)
 {
     return c->out.len == 1 && !c->congested && c->state == CONN_OPEN && !c->mute &&
-           outq_peek(&c->out)->len <= c->piece_max && !ws_buffered(c); /* not congested: nothing is half written */
+           outq_peek(&c->out)->len <= c->piece_max;
 }
 
 __attribute__((noinline)) static bool write_all(struct conn *c)

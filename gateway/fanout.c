@@ -101,7 +101,7 @@ void fanout_limit(struct sub *s, int64_t interval_ms)
     s->rate->next_ms = 0;
 }
 
-bool fanout_ready(struct sub *s, uint32_t changes)
+bool fanout_ready_unusual(struct sub *s, uint32_t changes)
 {
     if (s->key.conn->congested || list_linked(&s->in_dirty)) {
         fanout_missed(s, changes);

@@ -3,13 +3,16 @@
 #ifndef SYNCGATE_GATEWAY_FANOUT_H
 #define SYNCGATE_GATEWAY_FANOUT_H
 
-#include "gateway/conn.h"
-
-struct sub;
+#include "gateway/item.h"
 
 /* fanout_ready: may this subscription be told this many changes right now? When not (its connection is congested, or its
  * max_rate says later), it is marked, and gets the newest state in time. One with a max_rate may be told the last one only. */
-bool fanout_ready(struct sub *s, uint32_t changes);
+bool fanout_ready_unusual(struct sub *s, uint32_t changes);
+static inline bool fanout_ready(struct sub *s, uint32_t changes)
+{
+    bool usual = !s->key.conn->congested && !s->rate && !list_linked(&s->in_dirty);
+    return usual || fanout_ready_unusual(s, changes);
+}
 /* fanout_limit sets the least time between two updates; 0: none. */
 void fanout_limit(struct sub *s, int64_t interval_ms);
 /* fanout_interval_ms: what fanout_limit set; only while there is one. */

@@ -139,12 +139,11 @@ static void on_message(struct hub_member *m, struct slice payload)
     kind_of(i)->apply(i, &e);
 }
 
-void items_settle(struct gateway *g)
+void items_settle_untold(struct gateway *g)
 {
     struct item *i = g->untold;
     g->untold = NULL;
-    if (i)
-        kind_of(i)->settle(i);
+    kind_of(i)->settle(i);
 }
 
 static void on_resync(struct hub_member *m)

@@ -168,7 +168,12 @@ void item_flush_sub(struct sub *s);
 void item_lose_sub(struct sub *s);
 /* items_settle tells subscribers what was held back to be told together with what else arrives in this turn. To be called
  * before anything else is queued for anybody, so that the order in which Redis told us is the order in which they are. */
-void items_settle(struct gateway *g);
+void items_settle_untold(struct gateway *g);
+static inline void items_settle(struct gateway *g)
+{
+    if (g->untold)
+        items_settle_untold(g);
+}
 /* item_missed: a change was lost; serve the old state and read again: at once, unless that was in vain very often. */
 void item_missed(struct item *i, enum read_reason why);
 /* item_bad_change: bytes from Redis were not what they should be. */

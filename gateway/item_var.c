@@ -45,10 +45,8 @@ static void destroy(struct item *i)
     free(v);
 }
 
-static struct frame *frame_of(struct var *v, const struct dialect *d)
+__attribute__((noinline)) static struct frame *make_frame(struct var *v, const struct dialect *d)
 {
-    if (v->frame && v->frame_dialect == d)
-        return v->frame;
     struct buf *out = &v->base.gw->scratch;
     buf_reset(out);
     struct slice value = v->value ? slice_of(v->value, v->value_len) : SLICE_LIT("null");
@@ -57,6 +55,11 @@ static struct frame *frame_of(struct var *v, const struct dialect *d)
     v->frame = frame_new(buf_slice(out), messages);
     v->frame_dialect = d;
     return v->frame;
+}
+
+static struct frame *frame_of(struct var *v, const struct dialect *d)
+{
+    return v->frame && v->frame_dialect == d ? v->frame : make_frame(v, d);
 }
 
 /* The memory of the last value is used again unless it is far too large: values of one name are about equally long. */

@@ -5,7 +5,7 @@
 #include "gateway/metrics.h"
 #include "protocol/base/alloc.h"
 
-enum { RING_FIRST = 8, RING_KEPT = 32 };
+enum { RING_FIRST = 8 };
 
 static struct outq_slot *at(struct outq *q, uint32_t i)
 {
@@ -89,7 +89,7 @@ void outq_pop(struct outq *q)
         q->head = (q->head + 1) & (q->cap - 1);
     q->len--;
     frame_unref(f);
-    if (q->cap > RING_KEPT)
+    if (q->cap > OUTQ_RING_KEPT)
         outq_trim(q);
 }
 

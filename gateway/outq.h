@@ -2,6 +2,8 @@
 #ifndef SYNCGATE_GATEWAY_OUTQ_H
 #define SYNCGATE_GATEWAY_OUTQ_H
 
+#include <assert.h>
+
 #include "protocol/base/frame.h"
 
 enum outq_kind {
@@ -15,6 +17,8 @@ struct outq_slot {
     struct frame *frame;
     enum outq_kind kind;
 };
+
+enum { OUTQ_RING_KEPT = 32 }; /* slots; a larger ring is given back as soon as nothing waits */
 
 struct outq {
     struct outq_slot *ring;  /* NULL while `one` is enough */
@@ -32,8 +36,19 @@ void outq_trim(struct outq *q);
 void outq_push(struct outq *q, struct frame *f, enum outq_kind kind);
 /* outq_peek returns the oldest frame, borrowed, or NULL. */
 struct frame *outq_peek(const struct outq *q);
-/* outq_pop drops the oldest frame. */
+/* outq_pop drops the oldest frame; outq_pop_only likewise, and is for the only one. */
 void outq_pop(struct outq *q);
+static inline void outq_pop_only(struct outq *q)
+{
+    assert(q->len == 1);
+    if (q->cap > OUTQ_RING_KEPT) {
+        outq_pop(q);
+        return;
+    }
+    q->len = 0;
+    q->bytes = q->sent = q->answers = 0;
+    frame_unref(q->ring ? q->ring[q->head].frame : q->one.frame);
+}
 /* outq_wrote: so many more bytes of the oldest frame were written; the last one drops it. */
 void outq_wrote(struct outq *q, size_t bytes);
 /* outq_shed drops all state but a frame whose beginning was written; returns how many messages that were. */

@@ -96,15 +96,10 @@ struct frame *frame_ref(struct frame *f)
     return f;
 }
 
-void frame_unref(struct frame *f)
+void frame_free(struct frame *f)
 {
-    while (f) {
-        assert(f->refs > 0);
-        if (--f->refs > 0)
-            return;
-        struct frame *twin = f->twin == f ? NULL : f->twin;
-        bytes_live -= sizeof *f + f->len;
-        free(f);
-        f = twin;
-    }
+    struct frame *twin = f->twin == f ? NULL : f->twin;
+    bytes_live -= sizeof *f + f->len;
+    free(f);
+    frame_unref(twin);
 }

@@ -4,6 +4,8 @@
 #ifndef SYNCGATE_PROTOCOL_BASE_FRAME_H
 #define SYNCGATE_PROTOCOL_BASE_FRAME_H
 
+#include <assert.h>
+
 #include "protocol/base/buf.h"
 
 struct frame {
@@ -22,8 +24,16 @@ void frame_end(struct buf *out, size_t mark);
 /* frame_new copies wire bytes made by frame_begin/frame_end into a new frame with one reference, the caller's. */
 struct frame *frame_new(struct slice wire, uint32_t messages);
 struct frame *frame_ref(struct frame *f);
-/* frame_unref drops one reference; the last one frees. NULL is allowed. */
-void frame_unref(struct frame *f);
+/* frame_unref drops one reference; the last one frees (frame_free, for nobody else). NULL is allowed. */
+void frame_free(struct frame *f);
+static inline void frame_unref(struct frame *f)
+{
+    if (!f)
+        return;
+    assert(f->refs > 0);
+    if (--f->refs == 0)
+        frame_free(f);
+}
 /* frame_bytes_live: memory of all frames that there are. */
 size_t frame_bytes_live(void);
 

@@ -146,6 +146,32 @@ static void test_answers_are_counted_until_begun(void)
     outq_deinit(&q);
 }
 
+/* Whatever held it, and whatever was written of it. */
+static void test_the_only_one(void)
+{
+    struct outq q = {0};
+    for (int waited = 1; waited < 200; waited += 33) { /* a slot of its own, a ring, and one that is too large to keep */
+        for (int i = 0; i < waited; i++)
+            push(&q, 'a', false);
+        while (q.len)
+            outq_pop(&q);
+        struct frame *f = frame_new(SLICE_LIT("answer"), 1);
+        outq_push(&q, f, OUTQ_ANSWER);
+        CU_ASSERT_EQUAL(f->refs, 2);
+        CU_ASSERT_EQUAL(q.answers, 6);
+        if (waited > 1)
+            outq_wrote(&q, 2);
+        outq_pop_only(&q);
+        CU_ASSERT_EQUAL(f->refs, 1);
+        CU_ASSERT_EQUAL(q.len + q.bytes + q.answers + q.sent, 0);
+        CU_ASSERT_TRUE(q.cap <= OUTQ_RING_KEPT);
+        frame_unref(f);
+        push(&q, 'b', false);
+        drains_as(&q, "b");
+    }
+    outq_deinit(&q);
+}
+
 static void test_deinit_drops_references(void)
 {
     struct outq q = {0};
@@ -161,4 +187,4 @@ static void test_deinit_drops_references(void)
 UNIT_MAIN("gateway/outq", UNIT(test_one_needs_no_ring), UNIT(test_order_over_growing_and_wrapping),
           UNIT(test_shed_keeps_answers_in_order), UNIT(test_frames_are_written_in_pieces),
           UNIT(test_what_was_begun_is_never_dropped), UNIT(test_answers_are_counted_until_begun),
-          UNIT(test_deinit_drops_references))
+          UNIT(test_the_only_one), UNIT(test_deinit_drops_references))
