@@ -22,6 +22,7 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/outcome.h"
+#include "gateway/pace.h"
 #include "gateway/results.h"
 #include "gateway/timer.h"
 #include "gateway/turn.h"
@@ -69,6 +70,8 @@ struct call {
 struct choice {
     struct ask ask;
     struct decimal corr;
+    uint64_t conn; /* of the caller */
+    size_t bytes;  /* as told to pace.c */
 };
 
 /* --- calls of local clients --------------------------------------------------------------------------------------- */
@@ -185,6 +188,8 @@ static void on_chosen(void *arg, const struct store_result *r, const struct stor
     struct choice *choice = arg;
     struct calls *k = ask_end(&choice->ask);
     struct call *call = k ? call_find(k, decimal_slice(&choice->corr)) : NULL; /* NULL: it ended meanwhile */
+    if (k)
+        pace_ends(k->gw, choice->conn, choice->bytes);
     free(choice);
     if (call && r->status == STORE_OK)
         call_chosen(call, x);
@@ -195,10 +200,14 @@ static void on_chosen(void *arg, const struct store_result *r, const struct stor
 }
 
 /* The answer may come, and free call and choice, from inside the store: nothing of theirs is handed to it. */
-static void call_send(struct calls *k, struct decimal corr, const struct action *a)
+static void call_send(struct conn *c, struct decimal corr, const struct action *a)
 {
+    struct calls *k = c->gw->calls;
     struct choice *choice = sg_malloc(sizeof *choice);
     choice->corr = corr;
+    choice->conn = c->id;
+    choice->bytes = sizeof *choice + a->name.len + (a->has_value ? a->value.len : 0);
+    pace_begins(c, choice->bytes);
     ask_begin(&choice->ask, &k->asks);
     k->choosing = true;
     store_fn_call(k->gw->store, a->name, decimal_slice(&corr), slice_str(k->gw->id), k->gw->opt->call_timeout_ms,
@@ -227,7 +236,7 @@ void calls_call(struct conn *c, const struct action *a)
         conn_error(c, ERROR_OTHER, SLICE_LIT("too many calls"), KIND_FUNCTION, a->name, a->id);
         return;
     }
-    call_send(c->gw->calls, call_new(c, a->name, a->id)->corr, a);
+    call_send(c, call_new(c, a->name, a->id)->corr, a);
 }
 
 static void on_result(struct calls *k, const struct call_event *e)

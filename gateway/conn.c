@@ -12,6 +12,7 @@
 #include "gateway/kernel.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/pace.h"
 #include "gateway/refusal.h"
 #include "gateway/session.h"
 #include "gateway/tap.h"
@@ -24,7 +25,8 @@ enum {
     WRITES_PER_TURN = 16,                     /* then others get their turn */
     PIECES_PER_TURN_BYTES = 16 * 1024 * 1024, /* of long messages, to all together */
     WAITING_MAX_BUDGETS = 128,
-    CLOSE_WAIT_MS = 5000, /* for the peer's close frame */
+    BEGUN_MAX_BYTES = 64 * 1024 * 1024, /* of long messages that nobody has but those that took a part of them */
+    CLOSE_WAIT_MS = 5000,               /* for the peer's close frame */
     MISSED_PONGS_MAX = 2,
     CLOSE_REASON_BYTES = 123, /* RFC 6455 section 5.5: control frames carry at most 125 bytes */
     ERROR_WINDOW_MS = 60 * 1000
@@ -80,8 +82,15 @@ static void detach(struct conn *c)
     session_close(c);
 }
 
+static void begun_no_more(struct conn *c)
+{
+    if (list_linked(&c->begun))
+        list_remove(&c->gw->begun, &c->begun);
+}
+
 static void drop_queue(struct conn *c)
 {
+    begun_no_more(c);
     metric_add(METRIC_QUEUED_BYTES, -(int64_t)c->out.bytes);
     outq_deinit(&c->out);
 }
@@ -176,6 +185,9 @@ void conn_dead(struct conn *c, int library_code)
     }
     log_end(c);
     bool was_open = c->state == CONN_OPEN;
+    pace_forget(c);
+    metric_add(METRIC_UNREAD, -(c->reading_held != 0));
+    c->reading_held = 0;
     c->state = CONN_DEAD;
     detach(c);
     if (list_linked(&c->closing))
@@ -262,8 +274,10 @@ void conn_hold_reading(struct conn *c, enum hold why, bool on)
 {
     bool held = c->reading_held;
     c->reading_held = (uint8_t)(on ? c->reading_held | why : c->reading_held & ~why);
-    if (held != (c->reading_held != 0))
-        ws_pause_reading(c, on);
+    if (held == (c->reading_held != 0))
+        return;
+    metric_add(METRIC_UNREAD, on ? 1 : -1);
+    ws_pause_reading(c, on);
 }
 
 /* Takes note of a frame's reserved bit. libwebsockets lets it pass when the extension is agreed on, in every frame; RFC 7692
@@ -379,9 +393,12 @@ static enum ws_write_result write_once(struct conn *c)
     if (rest > c->piece_max) {
         enum ws_write_result r = ws_write(c, f->bytes + c->out.sent, c->piece_max);
         count_written(c, 0, c->piece_max);
+        if (!c->out.sent)
+            list_append(&c->gw->begun, &c->begun);
         outq_wrote(&c->out, c->piece_max);
         return r;
     }
+    begun_no_more(c);
     if (c->out.len == 1) {
         enum ws_write_result r = ws_write(c, f->bytes + c->out.sent, rest);
         count_written(c, f->messages, rest);
@@ -591,15 +608,23 @@ void conn_answer(struct conn *c, struct slice wire, uint32_t messages)
     frame_unref(f);
 }
 
-void conn_error(struct conn *c, enum error_code code, struct slice text, enum kind kind, struct slice name,
-                struct slice id)
+/* Error 8 is what the peer cannot help: Redis is away, a bound of ours is reached. */
+static bool errs_too_often(struct conn *c, enum error_code code)
 {
     int64_t now = gateway_now_ms();
+    if (code == ERROR_OTHER)
+        return false;
     if (now - c->errors_since_ms >= ERROR_WINDOW_MS) {
         c->errors_since_ms = now;
         c->errors = 0;
     }
-    if ((int64_t)++c->errors > c->gw->opt->errors_per_minute) {
+    return (int64_t)++c->errors > c->gw->opt->errors_per_minute;
+}
+
+void conn_error(struct conn *c, enum error_code code, struct slice text, enum kind kind, struct slice name,
+                struct slice id)
+{
+    if (errs_too_often(c, code)) {
         conn_close(c, 1008, "too many errors");
         return;
     }
@@ -663,8 +688,33 @@ void conn_wait_for_room(struct conn *c)
     conn_weigh(c);
 }
 
+/* Bytes that live only because this connection and others took a part of them; divided by these. */
+static size_t kept_alone(const struct conn *c)
+{
+    const struct frame *f = outq_peek(&c->out);
+    return f->begun == f->refs ? f->len / f->begun : 0;
+}
+
+/* A value that is large and changes is there once for all who keep up; who stopped in the middle of an older one keeps that. Together
+ * they may keep so much, then those go that need the longest: they are the ones that keep the oldest. */
+static void end_longest_begun(struct gateway *g)
+{
+    size_t bytes = 0;
+    if (frame_bytes_live() <= BEGUN_MAX_BYTES)
+        return;
+    list_each(&g->begun, n) bytes += kept_alone(container_of(n, struct conn, begun));
+    while (bytes > BEGUN_MAX_BYTES && g->begun.count) {
+        struct conn *c = container_of(list_first(&g->begun), struct conn, begun);
+        bytes -= kept_alone(c);
+        begun_no_more(c);
+        conn_close(c, 1013, "takes too long for a large message");
+        ws_kill(c); /* a close frame would have to wait for the rest */
+    }
+}
+
 void conn_tick_stalled(struct gateway *g)
 {
+    end_longest_begun(g);
     int64_t now = gateway_now_ms();
     struct list_node *n;
     while ((n = list_first(&g->watched))) {
@@ -708,8 +758,8 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
         drop_unsent(c);
     queue(c, f, OUTQ_OTHER);
     frame_unref(f);
-    conn_hold_reading(c, HOLD_ANSWERS, false);
-    conn_hold_reading(c, HOLD_WRITES, false);
+    pace_forget(c);
+    conn_hold_reading(c, HOLD_ALL, false);
     watch_no_more(c);
     c->state = CONN_CLOSING;
     metric_add(METRIC_CONNECTIONS, -1);

@@ -19,9 +19,13 @@ enum conn_state {
 
 /* Why a connection is not read from. */
 enum hold {
-    HOLD_WRITES = 1,   /* Redis is slower than its writes (session.c) */
-    HOLD_ANSWERS = 2,  /* it does not take what it asked for */
-    HOLD_UNPACKING = 4 /* its compressed message waits (unpacker.c) */
+    HOLD_WRITES = 1,     /* Redis is slower than its writes (pace.c) */
+    HOLD_ANSWERS = 2,    /* it does not take what it asked for */
+    HOLD_UNPACKING = 4,  /* its compressed message waits (unpacker.c) */
+    HOLD_REQUESTS = 8,   /* too many of its requests wait for Redis (pace.c, as those below) */
+    HOLD_ASKS = 16,      /* it asks for what is not known here too often */
+    HOLD_REDIS = 32,     /* Redis has too much to do for all */
+    HOLD_ALL = 63
 };
 
 /* There are very many of them: the order leaves no holes. */
@@ -49,11 +53,13 @@ struct conn {
     struct buf *rx;     /* the fragments of a message until it is whole, or what waits there; NULL: nothing */
 
     /* session.c and item.c */
-    struct list subs;     /* struct sub */
-    struct list dirty;    /* struct sub that missed updates while congested */
-    struct list requests; /* struct request that wait, for Redis or for room */
-    struct list held;     /* struct request, of them, that wait for room, oldest first */
-    uint64_t held_pass;   /* item_list.c: its answers have to wait in this pass */
+    struct list subs;       /* struct sub */
+    struct list dirty;      /* struct sub that missed updates while congested */
+    struct list requests;   /* struct request that wait, for Redis or for room */
+    struct list held;       /* struct request, of them, that wait for room, oldest first */
+    uint64_t held_pass;     /* item_list.c: its answers have to wait in this pass */
+    struct list_node paced; /* pace.c: gateway->slowed or gateway->queued */
+    int64_t asks_until_us;  /* pace.c */
     uint32_t writes_in_flight;
     uint32_t write_bytes_in_flight;
     uint32_t watching; /* watch.c: item subscriptions among subs */
@@ -68,6 +74,7 @@ struct conn {
     /* life */
     struct list_node wheel;      /* a slot of gateway->wheel: when to ping */
     struct list_node closing;    /* gateway->closing while CONN_CLOSING, gateway->watched while conn_weigh says so */
+    struct list_node begun;      /* gateway->begun while a part of a long message was taken */
     int64_t close_deadline_ms;   /* the peer's time to answer, or to take something */
     uint64_t taken;              /* what the peer had taken when that was looked at last; only changes tell */
     uint16_t close_code;         /* ours; 0: we did not begin to close */
@@ -119,7 +126,8 @@ void conn_end_turn(struct gateway *g);
 /* conn_tick: call WHEEL_SLOTS times per ping interval: pings, missed pongs, closes that nobody answered. */
 enum { WHEEL_SLOTS = 32 };
 void conn_tick(struct gateway *g);
-/* conn_tick_stalled closes with 1013 who has to take much and took nothing for --stall-timeout. Call it a few times in that time. */
+/* conn_tick_stalled closes with 1013 who has to take much and took nothing for --stall-timeout, and who keeps alive what nobody else
+ * needs when that is too much. Call it a few times in that time. */
 void conn_tick_stalled(struct gateway *g);
 
 /* conn_unpack: the compressed message that waits in `rx` is due (for unpacker.c). */
@@ -159,7 +167,7 @@ static inline void conn_answer_scratch(struct conn *c, uint32_t messages)
     if (c->state == CONN_OPEN && messages > 0)
         conn_answer(c, buf_slice(&c->gw->scratch), messages);
 }
-/* conn_error sends an error frame, counts it, and closes with 1008 beyond errors-per-minute. kind NONE, name.ptr NULL and
+/* conn_error sends an error frame, counts it, and closes with 1008 beyond errors-per-minute, in which error 8 does not count. kind NONE, name.ptr NULL and
  * id.ptr NULL mean: not known. */
 void conn_error(struct conn *c, enum error_code code, struct slice text, enum kind kind, struct slice name,
                 struct slice id);

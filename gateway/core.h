@@ -44,14 +44,18 @@ struct gateway {
     struct history *history;
     struct names *names;
     struct refusals *refusals;
-    struct list taps;       /* struct tap; empty while nobody looks */
-    struct list conns;      /* struct conn, open ones */
-    struct map conns_by_id; /* struct conn */
-    uint64_t conn_ids;      /* last one given */
-    struct list closing;    /* struct conn that wait for the peer's close frame */
-    struct list watched;    /* struct conn that have to take something, or are closed with 1013 */
-    size_t pieces_bytes;    /* of long messages, written in this turn */
-    struct list *wheel;     /* WHEEL_SLOTS lists of struct conn */
+    struct list taps;          /* struct tap; empty while nobody looks */
+    struct list conns;         /* struct conn, open ones */
+    struct map conns_by_id;    /* struct conn */
+    uint64_t conn_ids;         /* last one given */
+    struct list closing;       /* struct conn that wait for the peer's close frame */
+    struct list watched;       /* struct conn that have to take something, or are closed with 1013 */
+    struct list begun;         /* struct conn that took a part of a long message, the longest ago first */
+    struct list slowed;        /* struct conn that are not read from: they asked too often (pace.c) … */
+    struct list queued;        /* … or asked while Redis had too much to do for all */
+    size_t asked, asked_bytes; /* of Redis, by all, and not answered yet: writes, calls, questions */
+    size_t pieces_bytes;       /* of long messages, written in this turn */
+    struct list *wheel;        /* WHEEL_SLOTS lists of struct conn */
     size_t wheel_at;
     struct item *untold; /* a variable whose subscribers are not told yet what arrived in this turn (item_var.c) */
     struct buf burst;    /* what that is */

@@ -13,6 +13,7 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/outcome.h"
+#include "gateway/pace.h"
 #include "gateway/results.h"
 #include "gateway/timer.h"
 #include "gateway/turn.h"
@@ -324,6 +325,7 @@ void executors_serve(struct executors *xs, struct conn *c, struct slice name)
     xs->serving++;
     if (xs->gw->redis_up) /* otherwise executors_register does it */
         service_register(s);
+    pace_asked(c);
 }
 
 void executors_unserve(struct executors *xs, const struct conn *c, struct slice name)

@@ -19,6 +19,7 @@
 #include "gateway/metrics.h"
 #include "gateway/names.h"
 #include "gateway/notify.h"
+#include "gateway/pace.h"
 #include "gateway/probe.h"
 #include "gateway/reload.h"
 #include "gateway/refusal.h"
@@ -116,6 +117,7 @@ static void on_tick_items(evutil_socket_t fd, short what, void *arg)
     struct run *r = arg;
     items_tick(r->g.items);
     conn_tick_stalled(&r->g);
+    pace_tick(&r->g);
 }
 
 static void on_tick_conns(evutil_socket_t fd, short what, void *arg)
@@ -261,6 +263,9 @@ static bool start(struct run *r, const char *redis_url)
     list_init(&g->conns);
     list_init(&g->closing);
     list_init(&g->watched);
+    list_init(&g->begun);
+    list_init(&g->slowed);
+    list_init(&g->queued);
     list_init(&g->taps);
     map_init(&g->conns_by_id);
     buf_init(&g->scratch, SCRATCH_BYTES_MAX);
@@ -361,6 +366,7 @@ int gateway_run(const struct options *o, const char *redis_url, int worker, void
             items_settle(&r->g);
             ws_end_turn(r->g.ws);
             conn_end_turn(&r->g);
+            pace_end_turn(&r->g);
             turn_ends(link_heard_us(r->g.link));
         }
     } else {

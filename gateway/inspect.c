@@ -129,6 +129,12 @@ static void write_why(struct jsonw *w, const struct conn *c)
         say(w, "not read from: %u writes of it wait for Redis", c->writes_in_flight);
     if (c->reading_held & HOLD_UNPACKING)
         say(w, "not read from: its compressed messages become too large for its share");
+    if (c->reading_held & HOLD_REQUESTS)
+        say(w, "not read from: too many requests of it wait for Redis");
+    if (c->reading_held & HOLD_ASKS)
+        say(w, "not read from: it asks for too much in a second that is not known here");
+    if (c->reading_held & HOLD_REDIS)
+        say(w, "not read from: Redis has too much to do for all clients together");
     size_t asked = c->requests.count - c->held.count;
     if (asked)
         say(w, "%zu request%s wait%s for Redis", asked, many(asked), asked == 1 ? "s" : "");

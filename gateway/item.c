@@ -7,6 +7,7 @@
 #include "gateway/fanout.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/pace.h"
 #include "gateway/turn.h"
 #include "gateway/view.h"
 #include "gateway/watch.h"
@@ -14,9 +15,11 @@
 
 enum {
     NAME_BYTES_MAX = 512,
-    RETRY_MS = 1000,            /* after a read that Redis answered with something unusable */
-    SUBS_PER_CONN_MAX = 100000, /* with its requests: what one peer can make us remember */
-    SWEEPS_MAX = 1000,          /* per tick, and in flight */
+    RETRY_MS = 1000, /* after a read that Redis answered with something unusable */
+    SUBS_PER_CONN_MAX = 10000,
+    IDLE_MAX = 20000, /* names that live without users, and bytes of them: over it the longest idle ones go early */
+    IDLE_BYTES_MAX = 64 * 1024 * 1024,
+    SWEEPS_MAX = 1000, /* per tick, and in flight */
     IN_VAIN_FREE = 32,
     BARRED_LOOK_MIN_MS = 2000, /* doubling */
     BARRED_LOOK_MAX_MS = 60 * 1000,
@@ -623,6 +626,7 @@ void request_free(struct request *q)
     if (!q->held)
         list_remove(&i->gw->items->deadlines, &q->in_deadlines);
     kind_of(i)->request_gone(q);
+    pace_answered(q->conn);
     free(q);
     drop_user(i);
 }
@@ -730,33 +734,38 @@ struct sub *items_find_sub(struct conn *c, enum kind kind, struct slice name, co
     return w ? sub_find(c, i, w) : NULL;
 }
 
-static bool too_many(struct conn *c, enum kind kind, struct slice name)
+static size_t asked_of_redis(const struct conn *c)
 {
-    if (c->subs.count + c->requests.count < SUBS_PER_CONN_MAX)
-        return false;
-    conn_error(c, ERROR_OTHER, SLICE_LIT("too many subscriptions"), kind, name, SLICE_NONE);
-    return true;
+    return c->requests.count - c->held.count;
 }
 
 void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t interval_ms)
 {
-    if (too_many(c, kind, name))
+    const struct slice *item_id = kind == KIND_LIST ? id : NULL;
+    size_t asked = asked_of_redis(c);
+    if (c->subs.count >= SUBS_PER_CONN_MAX && !items_find_sub(c, kind, name, item_id)) {
+        struct slice told = item_id ? *item_id : SLICE_NONE;
+        conn_error(c, ERROR_OTHER, SLICE_LIT("too many subscriptions"), kind, name, told);
         return;
+    }
     struct item *i = find_or_create(c->gw->items, kind, name);
     kind_of(i)->subscribe(c, i, id);
-    struct sub *s = items_find_sub(c, kind, name, kind == KIND_LIST ? id : NULL);
+    struct sub *s = items_find_sub(c, kind, name, item_id);
     if (s) /* else it was refused at once */
         fanout_limit(s, interval_ms);
+    if (asked_of_redis(c) > asked)
+        pace_asked(c);
 }
 
 void items_get(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t page,
                int64_t page_size)
 {
-    if (too_many(c, kind, name))
-        return;
+    size_t asked = asked_of_redis(c);
     struct item *i = find(c->gw->items, kind, name);
     assert(i); /* the peer is subscribed */
     kind_of(i)->get(c, i, id, page, page_size);
+    if (asked_of_redis(c) > asked)
+        pace_asked(c);
 }
 
 /* What was asked for by `get` with an id is answered all the same: the list's subscription allowed it. */
@@ -835,14 +844,29 @@ static void end_overdue_requests(struct items *r, int64_t now)
     }
 }
 
+/* What a name holds is about what its next answer will bring. */
+static size_t idle_bytes(const struct items *r)
+{
+    size_t bytes = 0;
+    list_each(&r->idle, n) bytes += container_of(n, struct item, idle)->read.expect;
+    return bytes;
+}
+
+static bool worth_keeping(const struct item *i, int64_t now)
+{
+    return (i->exists || item_declared(i)) && now - i->idle_since_ms < i->gw->opt->linger_ms;
+}
+
 static void free_idle(struct items *r, int64_t now)
 {
+    size_t bytes = idle_bytes(r);
     list_each(&r->idle, n)
     {
         struct item *i = container_of(n, struct item, idle);
-        bool worth_keeping = i->exists || item_declared(i);
-        if (i->reading || i->sweeping || i->barred || (worth_keeping && now - i->idle_since_ms < r->g->opt->linger_ms))
+        bool crowded = r->idle.count > IDLE_MAX || bytes > IDLE_BYTES_MAX;
+        if (i->reading || i->sweeping || i->barred || (!crowded && worth_keeping(i, now)))
             continue;
+        bytes -= i->read.expect;
         item_free(i);
     }
 }
@@ -898,6 +922,11 @@ static void retry_refused(struct items *r, int64_t now)
         list_remove(&r->refused, n);
         item_want_read(i);
     }
+}
+
+size_t items_waiting(const struct items *r)
+{
+    return r->deadlines.count;
 }
 
 void items_tick(struct items *r)

@@ -113,6 +113,8 @@ void items_free(struct items *r);
 /* items_tick: deadlines, lingering, the sweep. Call every ITEMS_TICK_MS. */
 enum { ITEMS_TICK_MS = 100 };
 void items_tick(struct items *r);
+/* items_waiting: requests of all connections that wait for Redis. */
+size_t items_waiting(const struct items *r);
 /* items_link_down: every name may change unheard from now on. Call it after the reads that were in flight got their answer. */
 void items_link_down(struct items *r);
 

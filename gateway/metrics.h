@@ -64,6 +64,8 @@
     X(PARTIAL_WRITES, "counter", "syncgate_partial_writes_total", "", "Writes the socket took only a part of.")        \
     H(MESSAGES_PER_WRITE, 0, 11, "syncgate_messages_per_write", "",                                                    \
       "Messages that left in one socket write; pings and closes count as none.")                                       \
+    X(UNREAD, "gauge", "syncgate_connections_unread", "",                                                              \
+      "Connections that are not read from until they, or Redis, took what is under way.")                              \
     X(WRITES_UNTOLD, "counter", "syncgate_writes_untold_total", "", "Refused writes whose writer is not told.")        \
     X(ERRORS_1, "counter", "syncgate_errors_total", "code=\"1\"", "Error frames sent, by code.")                       \
     X(ERRORS_2, "counter", "syncgate_errors_total", "code=\"2\"", "")                                                  \

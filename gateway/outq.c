@@ -83,6 +83,7 @@ void outq_pop(struct outq *q)
     assert(q->len > 0);
     const struct outq_slot *oldest = at(q, 0);
     struct frame *f = oldest->frame;
+    f->begun -= q->sent > 0;
     forget(q, oldest, q->sent);
     q->sent = 0;
     if (q->ring)
@@ -103,6 +104,7 @@ void outq_wrote(struct outq *q, size_t bytes)
     }
     if (oldest->kind == OUTQ_ANSWER && !q->sent)
         q->answers -= oldest->frame->len;
+    oldest->frame->begun += !q->sent;
     q->sent += bytes;
     q->bytes -= bytes;
 }

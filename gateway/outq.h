@@ -36,17 +36,17 @@ void outq_trim(struct outq *q);
 void outq_push(struct outq *q, struct frame *f, enum outq_kind kind);
 /* outq_peek returns the oldest frame, borrowed, or NULL. */
 struct frame *outq_peek(const struct outq *q);
-/* outq_pop drops the oldest frame; outq_pop_only likewise, and is for the only one. */
+/* outq_pop drops the oldest frame; outq_pop_only likewise, when it is the only one and not begun. */
 void outq_pop(struct outq *q);
 static inline void outq_pop_only(struct outq *q)
 {
-    assert(q->len == 1);
+    assert(q->len == 1 && !q->sent);
     if (q->cap > OUTQ_RING_KEPT) {
         outq_pop(q);
         return;
     }
     q->len = 0;
-    q->bytes = q->sent = q->answers = 0;
+    q->bytes = q->answers = 0;
     frame_unref(q->ring ? q->ring[q->head].frame : q->one.frame);
 }
 /* outq_wrote: so many more bytes of the oldest frame were written; the last one drops it. */

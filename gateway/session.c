@@ -8,11 +8,9 @@
 #include "gateway/item.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/pace.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
-
-/* A peer that writes faster than Redis takes it is not read from meanwhile. */
-enum { WRITES_IN_FLIGHT_MAX = 1024, WRITE_BYTES_IN_FLIGHT_MAX = 4 * 1024 * 1024 };
 
 /* --- grants and subscriptions: the dialect's question --- */
 
@@ -86,7 +84,7 @@ struct pending {
     enum kind kind;
     enum error_code error; /* pending knowledge: what to answer when the name is known */
     const char *text;
-    size_t bytes; /* counted against the connection's writes in flight; 0: not a write */
+    size_t bytes; /* as told to pace.c */
     struct slice name, id;
     char names[];
 };
@@ -101,6 +99,8 @@ static struct pending *pending_new(struct conn *c, const struct action *a)
         memcpy(p->names + a->name.len, a->id.ptr, a->id.len);
         p->id = slice_of(p->names + a->name.len, a->id.len);
     }
+    p->bytes = sizeof(*p) + a->name.len + a->id.len + a->value.len + a->items_json.len;
+    pace_begins(c, p->bytes);
     return p;
 }
 
@@ -114,6 +114,7 @@ static void answer_error(const struct pending *p, enum error_code code, struct s
 static void on_known(void *arg, const struct store_result *r, const struct store_state *st)
 {
     struct pending *p = arg;
+    pace_ends(p->g, p->conn, p->bytes);
     bool known = r->status != STORE_OK || (p->kind == KIND_VAR ? st->var_exists : st->list_exists);
     if (known)
         answer_error(p, p->error, slice_str(p->text));
@@ -125,26 +126,11 @@ static void on_known(void *arg, const struct store_result *r, const struct store
 static void fault_if_known(struct conn *c, const struct action *a)
 {
     struct pending *p = pending_new(c, a);
+    pace_asked(c);
     store_state(c->gw->store, a->name, on_known, p);
 }
 
 /* --- writes --- */
-
-static void count_write(struct conn *c, size_t bytes, bool begin)
-{
-    if (begin) {
-        c->writes_in_flight++;
-        c->write_bytes_in_flight += (uint32_t)bytes;
-    } else {
-        c->writes_in_flight--;
-        c->write_bytes_in_flight -= (uint32_t)bytes;
-    }
-    bool full = c->writes_in_flight >= WRITES_IN_FLIGHT_MAX || c->write_bytes_in_flight >= WRITE_BYTES_IN_FLIGHT_MAX;
-    bool low =
-        c->writes_in_flight <= WRITES_IN_FLIGHT_MAX / 2 && c->write_bytes_in_flight <= WRITE_BYTES_IN_FLIGHT_MAX / 2;
-    if (c->state == CONN_OPEN && (full || low))
-        conn_hold_reading(c, HOLD_WRITES, full);
-}
 
 static const struct {
     enum error_code code;
@@ -174,9 +160,7 @@ static void on_written(void *arg, const struct store_result *r, int64_t n)
 {
     struct pending *p = arg;
     (void)n; /* the revision: the change itself is the answer, and goes to every subscriber */
-    struct conn *c = conn_find(p->g, p->conn);
-    if (c)
-        count_write(c, p->bytes, false);
+    pace_ends(p->g, p->conn, p->bytes);
     switch (r->status) {
     case STORE_OK:
         break;
@@ -199,8 +183,6 @@ static void write_state(struct conn *c, const struct action *a)
 {
     struct store *st = c->gw->store;
     struct pending *p = pending_new(c, a);
-    p->bytes = a->value.len + a->items_json.len + 1;
-    count_write(c, p->bytes, true);
     switch (a->op) {
     case ACTION_SET:
         if (a->kind == KIND_VAR)

@@ -81,6 +81,7 @@ struct frame *frame_new(struct slice wire, uint32_t messages)
     bytes_live += sizeof *f + wire.len;
     f->refs = 1;
     f->messages = messages;
+    f->begun = 0;
     f->len = wire.len;
     f->twin = NULL;
     if (wire.len)

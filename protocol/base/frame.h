@@ -11,6 +11,7 @@
 struct frame {
     uint32_t refs;
     uint32_t messages; /* WebSocket messages inside */
+    uint32_t begun;    /* of refs: queues that wrote a part of it (outq.c) */
     size_t len;
     struct frame *twin; /* its compressed form, which it owns; itself when there is none, NULL until somebody asks */
     char bytes[];       /* wire bytes: header, payload, header, payload … */

@@ -146,11 +146,38 @@ static void test_answers_are_counted_until_begun(void)
     outq_deinit(&q);
 }
 
-/* Whatever held it, and whatever was written of it. */
+static void test_who_began_is_counted(void)
+{
+    struct outq a = {0}, b = {0}, c = {0};
+    struct frame *f = frame_new(SLICE_LIT("shared"), 1);
+    outq_push(&a, f, OUTQ_STATE);
+    outq_push(&b, f, OUTQ_STATE);
+    outq_push(&c, f, OUTQ_STATE);
+    CU_ASSERT_EQUAL(f->begun, 0);
+    outq_wrote(&a, 1);
+    outq_wrote(&a, 1);
+    outq_wrote(&b, 3);
+    CU_ASSERT_EQUAL(f->begun, 2);
+    outq_clear(&a);
+    CU_ASSERT_EQUAL(f->begun, 2);
+    outq_wrote(&a, 4); /* the rest */
+    CU_ASSERT_EQUAL(f->begun, 1);
+    outq_wrote(&c, 6); /* all at once */
+    CU_ASSERT_EQUAL(f->begun, 1);
+    outq_deinit(&b);
+    CU_ASSERT_EQUAL(f->begun, 0);
+    CU_ASSERT_EQUAL(f->refs, 1);
+    frame_unref(f);
+    outq_deinit(&a);
+    outq_deinit(&c);
+}
+
+/* Whatever holds it. */
 static void test_the_only_one(void)
 {
     struct outq q = {0};
-    for (int waited = 1; waited < 200; waited += 33) { /* a slot of its own, a ring, and one that is too large to keep */
+    for (int waited = 1; waited < 200;
+         waited += 33) { /* a slot of its own, a ring, and one that is too large to keep */
         for (int i = 0; i < waited; i++)
             push(&q, 'a', false);
         while (q.len)
@@ -159,8 +186,6 @@ static void test_the_only_one(void)
         outq_push(&q, f, OUTQ_ANSWER);
         CU_ASSERT_EQUAL(f->refs, 2);
         CU_ASSERT_EQUAL(q.answers, 6);
-        if (waited > 1)
-            outq_wrote(&q, 2);
         outq_pop_only(&q);
         CU_ASSERT_EQUAL(f->refs, 1);
         CU_ASSERT_EQUAL(q.len + q.bytes + q.answers + q.sent, 0);
@@ -187,4 +212,4 @@ static void test_deinit_drops_references(void)
 UNIT_MAIN("gateway/outq", UNIT(test_one_needs_no_ring), UNIT(test_order_over_growing_and_wrapping),
           UNIT(test_shed_keeps_answers_in_order), UNIT(test_frames_are_written_in_pieces),
           UNIT(test_what_was_begun_is_never_dropped), UNIT(test_answers_are_counted_until_begun),
-          UNIT(test_the_only_one), UNIT(test_deinit_drops_references))
+          UNIT(test_who_began_is_counted), UNIT(test_the_only_one), UNIT(test_deinit_drops_references))
