@@ -12,6 +12,7 @@ from gateway import until
 from peer import RawPeer, dumps
 from redis_server import RedisServer
 from resp import fcall
+from test_inspect import see
 
 MIB = 1 << 20
 SMALL = 4096  # SO_RCVBUF of a reader that is to be stalled
@@ -38,7 +39,10 @@ class Greedy:
         self.sending = set()
 
     def send(self, *messages):
-        task = asyncio.ensure_future(self.raw.write(frames(*messages)))
+        self.write(frames(*messages))
+
+    def write(self, data):
+        task = asyncio.ensure_future(self.raw.write(data))
         self.sending.add(task)
         task.add_done_callback(self.sending.discard)
 
@@ -89,9 +93,8 @@ async def test_subscriptions_are_bounded(gateways, greedy, db, name):
     peer.send(subscribe(names[0]), {"func": "get", "type": "var", "name": names[1]})
     assert [(frame["func"], frame["name"]) for frame in await peer.answers(2)] == [("set", names[0]), ("set", names[1])]
     peer.send(unsubscribe(names[0]), subscribe(names[-1]), subscribe(names[0]))
-    first, second = await peer.answers(2)
-    assert (first["func"], first["name"]) == ("set", names[-1])
-    assert (second["func"], second["name"]) == ("error", names[0])
+    told = {frame["name"]: frame["func"] for frame in await peer.answers(2)}
+    assert told == {names[-1]: "set", names[0]: "error"}
     assert await gateway.metric("syncgate_subscriptions") == SUBSCRIPTIONS
 
 
@@ -108,11 +111,12 @@ async def test_names_that_are_made_up_come_at_a_rate(gateways, greedy, peers, db
     for n in range(count):
         peer.send(subscribe(f"{name}.{n}"), unsubscribe(f"{name}.{n}"))
     await until_metric(gateway, "syncgate_connections_unread", lambda n: n == 1)
-    looked = json.loads((await gateway.get_async("/admin/connections")).body)["connections"]
+    looked = (await see(gateway, "/admin/connections"))["connections"]
     assert any("not read from: it asks for too much" in why for conn in looked for why in conn["why"]), looked
     await other.subscribe("var", name)
     await other.expect(f'{{"func":"set","type":"var","name":"{name}","value":1}}')
-    assert await peer.ping() == [], "all of it was read in the end"
+    told = await peer.ping()  # all of it was read in the end, but sometimes an answer was quicker than what undoes the question
+    assert {(frame["func"], frame["error_code"]) for frame in told} <= {("error", 3)}
     await until_metric(gateway, "syncgate_connections_unread", lambda n: n == 0)
     await until_metric(gateway, "syncgate_names", lambda n: n == 1)
     assert await gateway.metric("syncgate_redis_commands_total") - before < 5 * count
@@ -148,7 +152,7 @@ async def test_requests_wait_for_redis_in_bounds(tmp_path, gateways, greedy, nam
         names = [f"{name}.{n}" for n in range(REQUESTS + 500)]
         peer.send(*map(subscribe, names))
         await until_metric(gateway, "syncgate_connections_unread", lambda n: n == 1)
-        waiting = json.loads((await gateway.get_async("/admin/connections")).body)["connections"][0]["waiting"]
+        waiting = (await see(gateway, "/admin/connections"))["connections"][0]["waiting"]
         assert waiting <= REQUESTS + 100, "what one read of the socket brought comes on top"
         told = await peer.answers(len(names))
         assert [frame["name"] for frame in told] == names
@@ -163,19 +167,19 @@ async def test_writes_of_many_wait_for_redis_in_bounds(gateways, greedy, name):
         gateway = gateways.start(redis=redis.socket_path)
         value = "v" * (MIB // 2)
         crowd = [await greedy(gateway) for _ in range(30)]
+        data = [frames(*({"func": "set", "type": "var", "name": f"{name}.{number}.{n}", "value": value} for n in range(6)))
+                for number in range(len(crowd))]
         redis.pause()
         try:
-            for number, peer in enumerate(crowd):
-                peer.send(*({"func": "set", "type": "var", "name": f"{name}.{number}.{n}", "value": value} for n in range(6)))
+            for peer, sets in zip(crowd, data):
+                peer.write(sets)
             await until_metric(gateway, "syncgate_connections_unread", lambda n: n >= 10)
         finally:
             redis.resume()
         for peer in crowd:
             assert await peer.ping() == []
-        async with redis.client() as db:
-            async def all_there():
-                return await db.cmd("DBSIZE") >= 6 * len(crowd)
-            await until(all_there, "every write happened")
+        with redis.client() as db:
+            await until(lambda: sum(1 for _ in db.scan_iter(f"*{name}.*")) >= 6 * len(crowd), "every write happened")
         await until_metric(gateway, "syncgate_connections_unread", lambda n: n == 0)
         assert await gateway.metric("syncgate_errors_total") == 0
 
