@@ -593,9 +593,34 @@ static void release_behind(struct conn *c, uint64_t pass)
     list_each(&c->held, n)
     {
         struct request *q = container_of(n, struct request, in_item);
-        if (q->item->held_pass == pass)
+        if (q->item && q->item->held_pass == pass)
             release(q);
     }
+}
+
+bool items_hold_ping(struct conn *c, struct slice id)
+{
+    if (!c->held.count)
+        return false;
+    struct request *q = sg_calloc(1, sizeof(*q) + id.len);
+    q->conn = c;
+    q->held = true;
+    if (id.ptr) {
+        memcpy(q->id_bytes, id.ptr, id.len);
+        q->id = slice_of(q->id_bytes, id.len);
+    }
+    list_append(&c->requests, &q->in_conn);
+    list_append(&c->held, &q->in_item);
+    conn_wait_for_room(c);
+    return true;
+}
+
+static void answer_ping(struct request *q)
+{
+    struct conn *c = q->conn;
+    buf_reset(&c->gw->scratch);
+    conn_answer_scratch(c, c->dialect->pong(&c->gw->scratch, q->id));
+    request_free(q);
 }
 
 void items_answer_held(struct conn *c, size_t limit)
@@ -607,6 +632,10 @@ void items_answer_held(struct conn *c, size_t limit)
     while (c->out.bytes < limit && (n = list_first(&c->held))) {
         struct request *q = container_of(n, struct request, in_item);
         struct item *i = q->item;
+        if (!i) {
+            answer_ping(q);
+            continue;
+        }
         release(q);
         if (i->held_pass == pass || kind_of(i)->answer(q))
             continue;
@@ -618,17 +647,26 @@ void items_answer_held(struct conn *c, size_t limit)
         release_behind(c, pass);
 }
 
-void request_free(struct request *q)
+static void leave_item(struct request *q)
 {
     struct item *i = q->item;
-    list_remove(q->held ? &q->conn->held : &i->requests, &q->in_item);
-    list_remove(&q->conn->requests, &q->in_conn);
-    if (!q->held)
+    if (!q->held) {
+        list_remove(&i->requests, &q->in_item);
         list_remove(&i->gw->items->deadlines, &q->in_deadlines);
+    }
     kind_of(i)->request_gone(q);
+    drop_user(i);
+}
+
+void request_free(struct request *q)
+{
+    if (q->held)
+        list_remove(&q->conn->held, &q->in_item);
+    list_remove(&q->conn->requests, &q->in_conn);
+    if (q->item)
+        leave_item(q);
     pace_answered(q->conn);
     free(q);
-    drop_user(i);
 }
 
 static const void *target_of(const struct request *q)
@@ -813,7 +851,7 @@ void items_revoke(struct conn *c)
     list_each(&c->requests, n)
     {
         struct request *q = container_of(n, struct request, in_conn);
-        if (!granted(c, q->item))
+        if (q->item && !granted(c, q->item))
             request_free(q);
     }
     list_each(&c->subs, m)

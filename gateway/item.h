@@ -93,14 +93,16 @@ struct request {
     struct list_node in_item; /* or in conn->held: it waits for room, and is looked at when there is some */
     struct list_node in_conn;
     struct list_node in_deadlines; /* registry, oldest first; not while held */
-    struct item *item;
+    struct item *item; /* NULL: a ping, which waits for room behind others and has nothing below but `held` and `id` */
     struct conn *conn;
+    struct slice id;     /* of a ping; ptr NULL: none */
     uint64_t reads;      /* of the item, begun before this request */
     bool subscribe;      /* else: get */
     bool held;           /* in conn->held */
     struct view *view;   /* list page */
     struct watch *watch; /* list item */
     int64_t deadline_ms;
+    char id_bytes[];
 };
 
 /* --- registry --- */
@@ -135,6 +137,9 @@ void items_subscribe(struct conn *c, enum kind kind, struct slice name, const st
 /* items_get: the peer is subscribed (the dialect asked). page_size 0: the owner's maximum. */
 void items_get(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t page,
                int64_t page_size);
+/* items_hold_ping: when requests of this connection wait for room a ping waits behind them, and is answered in its place. False: there
+ * are none. */
+bool items_hold_ping(struct conn *c, struct slice id);
 void items_unsubscribe(struct sub *s);
 void items_unsubscribe_all(struct conn *c);
 /* items_answer_held answers what waited for room, until the queue of this connection holds `limit` bytes. Only when it is not

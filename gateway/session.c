@@ -236,8 +236,11 @@ static void unsubscribe_all(struct conn *c, const struct action *a)
 /* An answer like any other, in its place among them: one that overtook what is queued would say more than is true. */
 static void pong(struct conn *c, const struct action *a)
 {
+    struct slice id = a->has_id ? a->id : SLICE_NONE;
+    if (items_hold_ping(c, id))
+        return;
     buf_reset(&c->gw->scratch);
-    conn_answer_scratch(c, c->dialect->pong(&c->gw->scratch, a->has_id ? a->id : SLICE_NONE));
+    conn_answer_scratch(c, c->dialect->pong(&c->gw->scratch, id));
 }
 
 static void get(struct conn *c, const struct action *a)
