@@ -9,7 +9,7 @@
 #include "gateway/history.h"
 #include "gateway/kernel.h"
 #include "gateway/refusal.h"
-#include "gateway/top.h"
+#include "gateway/largest.h"
 #include "gateway/ws.h"
 
 enum {
@@ -216,12 +216,12 @@ static void write_page(struct jsonw *w, const struct gateway *g, uint64_t after,
 
 static void write_worst(struct jsonw *w, const struct gateway *g, size_t limit)
 {
-    struct top worst = {.limit = limit};
+    struct largest worst = {.limit = limit};
     size_t looked_at = 0;
     for (const struct list_node *n = g->conns.head.next; n != &g->conns.head && looked_at < LOOKED_AT_MAX;
          n = n->next) {
         const struct conn *c = container_of(n, struct conn, node);
-        top_consider(&worst, c, trouble(c));
+        largest_consider(&worst, c, trouble(c));
         looked_at++;
     }
     jsonw_i64(w, "looked_at", (int64_t)looked_at);

@@ -6,14 +6,14 @@
 #include "gateway/inspect.h"
 #include "gateway/item.h"
 #include "gateway/text.h"
-#include "gateway/top.h"
+#include "gateway/largest.h"
 #include "gateway/turn.h"
 #include "protocol/base/alloc.h"
 
 enum {
     NAME_BYTES = 512,
     LIMIT_DEFAULT = 50,
-    LIMIT_MAX = 200,                 /* of TOP_MAX: in no order a bucket may come on top */
+    LIMIT_MAX = 200,                 /* of LARGEST_MAX: in no order a bucket may come on top */
     LOOKED_AT_MAX = 20000,           /* names of one answer: a few milliseconds */
     BUCKETS_MAX = 2 * LOOKED_AT_MAX, /* and of these many are empty */
     ANSWER_BYTES_MAX = 4 * 1024 * 1024,
@@ -129,16 +129,16 @@ static const char *read_question(const struct http_request *r, struct question *
 
 /* Looks at some names and leaves the cursor behind them. In no order it is done with `limit` of them, and may find a few more: a
  * bucket is never cut in two. */
-static size_t gather(const struct gateway *g, struct question *q, struct top *top)
+static size_t gather(const struct gateway *g, struct question *q, struct largest *top)
 {
     size_t looked_at = 0, buckets = 0;
     bool ordered = q->order != &orders[0];
-    top->limit = ordered ? q->limit : TOP_MAX;
+    top->limit = ordered ? q->limit : LARGEST_MAX;
     do {
         for (const struct map_node *n = map_scan(items_map(g->items), &q->cursor); n; n = n->next, looked_at++) {
             const struct item *i = container_of(n, struct item, by_key);
             if (!q->match[0] || glob_match(q->match, i->name))
-                top_consider(top, i, q->order->of(i));
+                largest_consider(top, i, q->order->of(i));
         }
     } while (q->cursor && ++buckets < BUCKETS_MAX && looked_at < LOOKED_AT_MAX && (ordered || top->len < q->limit));
     return looked_at;
@@ -150,7 +150,7 @@ int names_answer(const struct http_request *r)
     const char *wrong = read_question(r, &q);
     if (wrong)
         return http_reply_text(r->wsi, 400, wrong);
-    struct top top = {.len = 0};
+    struct largest top = {.len = 0};
     size_t looked_at = gather(r->g, &q, &top);
     struct buf out;
     buf_init(&out, ANSWER_BYTES_MAX);

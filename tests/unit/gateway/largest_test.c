@@ -1,5 +1,5 @@
 /* The largest, in order, whatever comes in which order. */
-#include "gateway/top.h"
+#include "gateway/largest.h"
 #include "tests/unit/unit.h"
 
 enum { MANY = 1000 };
@@ -8,9 +8,9 @@ static int things[MANY];
 
 static void test_the_largest_in_order(void)
 {
-    struct top t = {.limit = 5};
+    struct largest t = {.limit = 5};
     for (int i = 0; i < MANY; i++)
-        top_consider(&t, &things[i], (i * 7919) % MANY); /* a permutation */
+        largest_consider(&t, &things[i], (i * 7919) % MANY); /* a permutation */
     CU_ASSERT_EQUAL(t.len, 5);
     for (int i = 0; i < 5; i++)
         CU_ASSERT_EQUAL(t.size[i], MANY - 1 - i);
@@ -20,25 +20,25 @@ static void test_the_largest_in_order(void)
 
 static void test_equals_stay_in_the_order_they_came(void)
 {
-    struct top t = {.limit = 3};
+    struct largest t = {.limit = 3};
     for (int i = 0; i < 5; i++)
-        top_consider(&t, &things[i], 0);
+        largest_consider(&t, &things[i], 0);
     CU_ASSERT_EQUAL(t.len, 3);
     for (int i = 0; i < 3; i++)
         CU_ASSERT_PTR_EQUAL(t.what[i], &things[i]);
-    top_consider(&t, &things[9], 1);
+    largest_consider(&t, &things[9], 1);
     CU_ASSERT_PTR_EQUAL(t.what[0], &things[9]);
     CU_ASSERT_PTR_EQUAL(t.what[2], &things[1]);
 }
 
 static void test_fewer_than_the_limit(void)
 {
-    struct top t = {.limit = TOP_MAX};
-    top_consider(&t, &things[0], -1);
-    top_consider(&t, &things[1], INT64_MAX);
+    struct largest t = {.limit = LARGEST_MAX};
+    largest_consider(&t, &things[0], -1);
+    largest_consider(&t, &things[1], INT64_MAX);
     CU_ASSERT_EQUAL(t.len, 2);
     CU_ASSERT_PTR_EQUAL(t.what[0], &things[1]);
 }
 
-UNIT_MAIN("gateway/top", UNIT(test_the_largest_in_order), UNIT(test_equals_stay_in_the_order_they_came),
+UNIT_MAIN("gateway/largest", UNIT(test_the_largest_in_order), UNIT(test_equals_stay_in_the_order_they_came),
           UNIT(test_fewer_than_the_limit))

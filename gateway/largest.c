@@ -1,7 +1,7 @@
 /* See the header. */
-#include "gateway/top.h"
+#include "gateway/largest.h"
 
-void top_consider(struct top *t, const void *what, int64_t size)
+void largest_consider(struct largest *t, const void *what, int64_t size)
 {
     if (t->len == t->limit && size <= t->size[t->limit - 1])
         return;
