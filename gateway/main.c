@@ -2,6 +2,7 @@
  * workers. */
 #include "gateway/activation.h"
 #include "gateway/address.h"
+#include "gateway/checkup.h"
 #include "gateway/gateway.h"
 #include "gateway/healthcheck.h"
 #include "gateway/metrics.h"
@@ -9,6 +10,8 @@
 #include "gateway/option.h"
 #include "gateway/reap.h"
 #include "gateway/reload.h"
+#include "gateway/selftest.h"
+#include "gateway/top.h"
 #include "gateway/workers.h"
 #include "redis/embedded.h"
 
@@ -69,6 +72,13 @@ static void warn_of_strangers(const struct options *o)
     else if (o->anonymous_default)
         log_warn("ANYONE who reaches this gateway may subscribe to everything and call everything, and it listens "
                  "beyond this machine: set `anonymous` in a file, see docs/configuration.md");
+}
+
+/* Only of what looks like a slip: others call their variables so too, Kubernetes among them (SYNCGATE_PORT of a service). */
+static void warn_of_variable(const char *name, const char *meant)
+{
+    if (meant)
+        log_warn("an unknown variable of the environment is ignored name=%s meant=%s", name, meant);
 }
 
 static void warn_of_placeholders(const struct options *o)
@@ -182,14 +192,36 @@ static int run_embedded(struct program *p)
     return code;
 }
 
+/* What was asked for instead of running: the exit code. */
+static int do_instead(const struct options *o)
+{
+    signal(SIGPIPE, SIG_IGN);
+    switch (o->action) {
+    case ACTION_CHECK:
+        return checkup_run(o, stdout, stderr);
+    case ACTION_SELFTEST:
+        return selftest_run(o, stdout);
+    case ACTION_TOP:
+        return top_run(o);
+    case ACTION_HEALTHCHECK:
+        return healthcheck_run(o);
+    case ACTION_RUN:
+    case ACTION_PRINT:
+    case ACTION_HELP:
+    case ACTION_VERSION:
+        break;
+    }
+    return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
     enum options_result result = options_load(&options, argc, argv, environ, stdout, stderr);
     if (result != OPTIONS_RUN)
         return result == OPTIONS_EXIT_OK ? EXIT_SUCCESS : EXIT_FAILURE;
-    if (options.healthcheck) {
-        int answer = healthcheck_run(options.healthcheck);
+    if (options.action != ACTION_RUN) {
+        int answer = do_instead(&options);
         options_deinit(&options);
         return answer;
     }
@@ -209,6 +241,7 @@ int main(int argc, char **argv)
     log_summary(&options);
     warn_of_strangers(&options);
     warn_of_placeholders(&options);
+    options_strange_variables(&options, warn_of_variable);
 
     /* Before anything is started, and once, however many workers there are. */
     if (!address_files_readable(&options) || !address_usable(&options, options.workers > 1)) {

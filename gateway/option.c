@@ -1,6 +1,7 @@
 /* The option table, and the values of each type: from text, to text. */
 #include "gateway/option.h"
 #include "gateway/forwarded.h"
+#include "gateway/nearest.h"
 #include "gateway/origin.h"
 #include "gateway/text.h"
 #include "protocol/base/alloc.h"
@@ -18,7 +19,10 @@
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
 
-enum { FILES_MAX = 1 << 20 /* of a process, see main.c */ };
+enum {
+    FILES_MAX = 1 << 20, /* of a process, see main.c */
+    QUOTE_MAX = 80       /* bytes of a value that is quoted back */
+};
 
 static const char *take_listen(const char *text, char **kept);
 static const char *take_redis(const char *text, char **kept);
@@ -108,6 +112,25 @@ const struct option option_table[] = {
 
 const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
 
+const struct option_action option_actions[] = {
+    {"check-config", "[=full]", ACTION_CHECK,
+     "read everything that a start reads, try the addresses and the certificate, say what is wrong, exit with 0 or 1; "
+     "full asks Redis too"},
+    {"print-config", NULL, ACTION_PRINT, "print the effective configuration as a file, without its secrets"},
+    {"selftest", NULL, ACTION_SELFTEST,
+     "try out the Redis of --redis as a gateway would use it, print a table with cures, exit with 0 or 1; leaves "
+     "nothing behind"},
+    {"top", "[URL]", ACTION_TOP,
+     "watch a gateway that runs: the one at the first listen address, or at the URL; an admin's token is taken "
+     "from " OPTION_TOKEN_VARIABLE "; with --once print it once as text"},
+    {"healthcheck", "[URL]", ACTION_HEALTHCHECK,
+     "ask the gateway at the first listen address for /healthz, or ask the URL; exit with 0 when the answer is 200"},
+    {"version", NULL, ACTION_VERSION, "print the version"},
+    {"help", NULL, ACTION_HELP, "print this"},
+};
+
+const size_t option_actions_count = sizeof(option_actions) / sizeof(option_actions[0]);
+
 const struct option *option_find(struct slice name)
 {
     for (size_t i = 0; i < option_count; i++) {
@@ -129,6 +152,36 @@ const struct option *option_find_flag(struct slice flag)
 const char *option_flag(const struct option *row)
 {
     return row->flag ? row->flag : row->name;
+}
+
+const char *option_nearest_flag(struct slice flag)
+{
+    static struct nearest n;
+    nearest_init(&n, flag);
+    for (size_t i = 0; i < option_count; i++)
+        nearest_offer(&n, slice_str(option_flag(&option_table[i])));
+    for (size_t i = 0; i < option_actions_count; i++)
+        nearest_offer(&n, slice_str(option_actions[i].name));
+    return nearest_found(&n);
+}
+
+/* What all of them begin with would make all of them alike. */
+const char *option_nearest_env(struct slice variable)
+{
+    static const char head[] = "SYNCGATE_";
+    const size_t skip = sizeof(head) - 1;
+    static char name[sizeof(head) + sizeof(((struct nearest *)NULL)->best)];
+    struct nearest n;
+    if (variable.len < skip)
+        return NULL;
+    nearest_init(&n, slice_of(variable.ptr + skip, variable.len - skip));
+    for (size_t i = 0; i < option_count; i++)
+        nearest_offer(&n, slice_str(option_env(&option_table[i]) + skip));
+    nearest_offer(&n, slice_str(OPTION_TOKEN_VARIABLE + skip));
+    if (!nearest_found(&n))
+        return NULL;
+    snprintf(name, sizeof(name), "%s%s", head, n.best);
+    return name;
 }
 
 /* --- texts ------------------------------------------------------------------------------------------------ */
@@ -478,7 +531,7 @@ static bool set_text(struct options *o, const struct option *row, const char *te
     return true;
 }
 
-bool option_set(struct options *o, const struct option *row, const char *text, char why[OPTION_WHY_MAX])
+static bool set(struct options *o, const struct option *row, const char *text, char why[OPTION_WHY_MAX])
 {
     int64_t number;
     bool truth;
@@ -507,6 +560,23 @@ bool option_set(struct options *o, const struct option *row, const char *text, c
         return true;
     }
     abort(); /* every type has its case */
+}
+
+/* Says what was given, behind the sentence; not when it may be a secret, or would spoil the line. */
+static void quote_back(const struct option *row, const char *text, char why[OPTION_WHY_MAX])
+{
+    size_t len = strlen(why);
+    bool plain = text[0] && strlen(text) <= QUOTE_MAX && text_is_printable(slice_str(text)) && !strchr(text, '@');
+    if (plain && !row->secret)
+        snprintf(why + len, OPTION_WHY_MAX - len, "; given is `%s`", text);
+}
+
+bool option_set(struct options *o, const struct option *row, const char *text, char why[OPTION_WHY_MAX])
+{
+    if (set(o, row, text, why))
+        return true;
+    quote_back(row, text, why);
+    return false;
 }
 
 /* --- print ------------------------------------------------------------------------------------------------ */

@@ -45,6 +45,20 @@ struct option {
 extern const struct option option_table[];
 extern const size_t option_count;
 
+/* Flags that make the program do something else than run. They are flags only. */
+struct option_action {
+    const char *name; /* the flag without its dashes */
+    const char *arg;  /* what may follow, as the help calls it: "[URL]"; NULL: nothing */
+    enum options_action action;
+    const char *help;
+};
+
+extern const struct option_action option_actions[];
+extern const size_t option_actions_count;
+
+/* Variables of the environment that are no options. */
+#define OPTION_TOKEN_VARIABLE "SYNCGATE_TOKEN"
+
 /* option_find: the row of that name (slice, no dashes), NULL when there is none. option_find_flag: that of the flag. */
 const struct option *option_find(struct slice name);
 const struct option *option_find_flag(struct slice flag);
@@ -62,6 +76,10 @@ void option_copy(struct options *to, const struct options *from, const struct op
 
 /* option_len: how many values there are (a list's length; 0 for a text that is not set). */
 size_t option_len(const struct options *o, const struct option *row);
+/* option_nearest: the flag (without dashes), key or variable that may have been meant, NULL when nothing is near. Valid until the
+ * next call of the same function. */
+const char *option_nearest_flag(struct slice flag);
+const char *option_nearest_env(struct slice variable);
 /* option_print writes value i as one would write it (`1MiB`, `30s`, `true`); secrets hidden. */
 void option_print(const struct options *o, const struct option *row, size_t i, FILE *to);
 /* option_print_range writes `1KiB to 64MiB` or `page, absolute`; nothing for types without. */

@@ -26,8 +26,6 @@ struct load {
     FILE *to, *err;
     struct given *flags; /* in the order of the command line */
     size_t flags_len;
-    bool check, print; /* --check-config, --print-config */
-    bool ask;          /* --healthcheck */
     bool failed;
 };
 
@@ -43,7 +41,7 @@ static void complain_flag(struct load *l, const char *name, const char *what)
     l->failed = true;
 }
 
-/* Flags that print something and end the program. */
+/* Flags that print something and end the program at once. */
 static const struct {
     const char *flag;
     void (*print)(FILE *to);
@@ -54,6 +52,7 @@ static const struct {
     {"--print-options-markdown", options_print_markdown}, /* for docs/configuration.md */
     {"--print-man-flags", options_print_man_flags},       /* for deploy/man */
     {"--print-man-keys", options_print_man_keys},
+    {"--print-man-actions", options_print_man_actions},
 };
 
 static bool try_printers(struct load *l, const char *arg)
@@ -67,15 +66,33 @@ static bool try_printers(struct load *l, const char *arg)
     return false;
 }
 
+/* What stands behind the = may be a secret, so it is not repeated. */
+static void complain_unknown(struct load *l, struct slice name)
+{
+    const char *meant = option_nearest_flag(name);
+    if (meant)
+        fprintf(l->err, "--%.*s: unknown option, did you mean --%s?\n", (int)name.len, name.ptr, meant);
+    else
+        fprintf(l->err, "--%.*s: unknown option, see --help\n", (int)name.len, name.ptr);
+    l->failed = true;
+}
+
+/* The name of --name or --name=value. */
+static struct slice name_of(const char *arg)
+{
+    return slice_of(arg + 2, strcspn(arg + 2, "="));
+}
+
 /* Takes `--name=value`, `--name value` or `--bool` at argv[i]; returns the index of the next one. */
 static int take_flag(struct load *l, int argc, char **argv, int i)
 {
-    const char *name = argv[i] + 2, *equals = strchr(name, '=');
-    struct slice bare = slice_of(name, equals ? (size_t)(equals - name) : strlen(name));
-    const struct option *row = option_find_flag(bare);
+    struct slice name = name_of(argv[i]);
+    const char *equals = name.ptr[name.len] == '=' ? name.ptr + name.len : NULL;
+    const struct option *row = option_find_flag(name);
     if (!row) {
-        complain(l, argv[i], "unknown option, see --help");
-        return i + 1;
+        complain_unknown(l, name);
+        bool has_value = !equals && i + 1 < argc && argv[i + 1][0] != '-';
+        return i + 1 + has_value;
     }
     const char *text = equals ? equals + 1 : "true";
     if (!equals && row->type != OPTION_BOOL) {
@@ -89,22 +106,48 @@ static int take_flag(struct load *l, int argc, char **argv, int i)
     return i + 1;
 }
 
-/* Takes --healthcheck, --healthcheck=URL or --healthcheck URL at argv[*i] and moves on; false when it is none of them. */
-static bool try_healthcheck(struct load *l, int argc, char **argv, int *i)
+static bool takes_url(const struct option_action *a)
 {
-    static const char flag[] = "--healthcheck";
-    if (strncmp(argv[*i], flag, strlen(flag)) != 0)
+    return a->arg && strcmp(a->arg, "[URL]") == 0;
+}
+
+/* What stands behind the flag of an action: `=full`, `=URL`, or the URL as an argument of its own. */
+static void take_action_value(struct load *l, const struct option_action *a, const char *value)
+{
+    if (takes_url(a))
+        l->o->url = value;
+    else if (a->arg && strcmp(value, "full") == 0)
+        l->o->full = true;
+    else
+        complain_flag(l, a->name, a->arg ? "only =full may follow" : "no value may follow");
+}
+
+static void take_action(struct load *l, const struct option_action *a)
+{
+    if (l->o->action != ACTION_RUN && l->o->action != a->action)
+        complain_flag(l, a->name, "one thing at a time: another flag wants something else than running, too");
+    l->o->action = a->action;
+}
+
+/* Takes the flag of an action at argv[*i] and what belongs to it, and moves on; false when it is none. */
+static bool try_action(struct load *l, int argc, char **argv, int *i)
+{
+    if (strncmp(argv[*i], "--", 2) != 0)
         return false;
-    const char *rest = argv[*i] + strlen(flag);
-    if (*rest != '\0' && *rest != '=')
-        return false;
-    l->ask = true;
-    (*i)++;
-    if (*rest == '=')
-        l->o->healthcheck = rest + 1;
-    else if (*i < argc && argv[*i][0] != '-')
-        l->o->healthcheck = argv[(*i)++];
-    return true;
+    struct slice name = name_of(argv[*i]);
+    for (size_t n = 0; n < option_actions_count; n++) {
+        const struct option_action *a = &option_actions[n];
+        if (!slice_eq(name, slice_str(a->name)))
+            continue;
+        take_action(l, a);
+        (*i)++;
+        if (name.ptr[name.len] == '=')
+            take_action_value(l, a, name.ptr + name.len + 1);
+        else if (takes_url(a) && *i < argc && argv[*i][0] != '-')
+            l->o->url = argv[(*i)++];
+        return true;
+    }
+    return false;
 }
 
 /* Returns true when something was printed that ends the program. */
@@ -113,13 +156,10 @@ static bool read_flags(struct load *l, int argc, char **argv)
     for (int i = 1; i < argc;) {
         if (try_printers(l, argv[i]))
             return true;
-        if (try_healthcheck(l, argc, argv, &i))
+        if (try_action(l, argc, argv, &i))
             continue;
-        if (strcmp(argv[i], "--check-config") == 0) {
-            l->check = true;
-            i++;
-        } else if (strcmp(argv[i], "--print-config") == 0) {
-            l->print = true;
+        if (strcmp(argv[i], "--once") == 0) {
+            l->o->once = true;
             i++;
         } else if (strncmp(argv[i], "--", 2) == 0) {
             i = take_flag(l, argc, argv, i);
@@ -127,6 +167,8 @@ static bool read_flags(struct load *l, int argc, char **argv)
             complain(l, argv[i++], "unexpected argument, see --help");
         }
     }
+    if (l->o->once && l->o->action != ACTION_TOP)
+        complain_flag(l, "once", "goes with --top only");
     return false;
 }
 
@@ -265,19 +307,16 @@ static void resolve(struct load *l)
     }
     if (!l->failed)
         check_listen(l);
-    if (!l->failed && l->ask && !l->o->healthcheck)
-        l->o->healthcheck = l->o->listen[0];
 }
 
 static enum options_result finish(struct load *l)
 {
     if (l->failed)
         return OPTIONS_EXIT_FAILURE;
-    if (l->print)
-        options_print_config(l->o, l->to);
-    else if (l->check)
-        fputs("the configuration is good\n", l->to);
-    return l->print || l->check ? OPTIONS_EXIT_OK : OPTIONS_RUN;
+    if (l->o->action != ACTION_PRINT)
+        return OPTIONS_RUN;
+    options_print_config(l->o, l->to);
+    return OPTIONS_EXIT_OK;
 }
 
 static void own_grants(struct options *o)
@@ -372,6 +411,31 @@ void options_release(const struct grants *g)
 {
     if (g->owner)
         drop_holder(g->owner);
+}
+
+static bool is_ours(struct slice variable)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        if (slice_eq(variable, slice_str(option_env(&option_table[i]))))
+            return true;
+    }
+    /* The second one is redis/embedded.c's. */
+    return slice_eq(variable, SLICE_LIT(OPTION_TOKEN_VARIABLE)) ||
+           slice_eq(variable, SLICE_LIT("SYNCGATE_REDIS_SERVER"));
+}
+
+void options_strange_variables(const struct options *o, void (*on)(const char *name, const char *meant))
+{
+    static const char head[] = "SYNCGATE_";
+    char name[64];
+    for (char **p = o->envp; *p; p++) {
+        struct slice variable = slice_of(*p, strcspn(*p, "="));
+        if (strncmp(*p, head, strlen(head)) != 0 || variable.len >= sizeof(name) || is_ours(variable))
+            continue;
+        memcpy(name, variable.ptr, variable.len);
+        name[variable.len] = '\0';
+        on(name, option_nearest_env(variable));
+    }
 }
 
 /* --- questions -------------------------------------------------------------------------------------------- */

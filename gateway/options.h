@@ -15,6 +15,18 @@ struct name_pattern {
     int64_t max_page_size; /* 0: the option's */
 };
 
+/* What the program is to do instead of running: docs in option.h's table. */
+enum options_action {
+    ACTION_RUN,
+    ACTION_CHECK,       /* checkup.h */
+    ACTION_PRINT,       /* was done by options_load */
+    ACTION_SELFTEST,    /* selftest.h */
+    ACTION_TOP,         /* top.h */
+    ACTION_HEALTHCHECK, /* healthcheck.h */
+    ACTION_HELP,        /* like ACTION_PRINT, and so is the next */
+    ACTION_VERSION
+};
+
 struct options {
     /* How they were made, to make them again: borrowed, of main. */
     int argc;
@@ -57,8 +69,9 @@ struct options {
     char *tls_key;
     bool deflate; /* --deflate off|on: permessage-deflate */
     bool dev;     /* anonymous may do everything */
-    /* Not NULL: only ask the gateway there (healthcheck.h). --healthcheck without a URL: the first listen address. Borrowed. */
-    const char *healthcheck;
+    enum options_action action;
+    const char *url; /* of the action that asks a gateway; NULL: the first listen address. Borrowed */
+    bool full, once; /* --check-config=full, --once */
     struct grants anonymous;
     bool anonymous_default; /* neither a file nor --dev said what anonymous peers may do */
     struct grants *tokens;
@@ -69,8 +82,8 @@ struct options {
 
 enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_FAILURE };
 
-/* options_load reads everything and prints what was asked for (--help, --version, --check-config, --print-config) or what is
- * wrong (`file:line: message`, `--flag: message`) to the streams. On OPTIONS_RUN `out` is filled. */
+/* options_load reads everything and prints what was asked for (--help, --version, --print-config) or what is wrong
+ * (`file:line: message`, `--flag: message`) to the streams. On OPTIONS_RUN `out` is filled, and out->action is to be done. */
 enum options_result options_load(struct options *out, int argc, char **argv, char **envp, FILE *to, FILE *err);
 void options_deinit(struct options *o);
 /* options_again makes options as `now` were made, from what the file holds by now; what cannot change at run time keeps its
@@ -81,6 +94,8 @@ void options_retire(struct options *o);
 /* options_hold keeps the options of these grants alive until options_release. */
 const struct grants *options_hold(const struct grants *g);
 void options_release(const struct grants *g);
+/* options_strange_variables tells of each SYNCGATE_… variable that is none of ours, with the one that may have been meant, or NULL. */
+void options_strange_variables(const struct options *o, void (*on)(const char *name, const char *meant));
 /* options_version: "0.1.0". */
 const char *options_version(void);
 

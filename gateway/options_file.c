@@ -1,8 +1,10 @@
 /* Reads the file in three steps: libyaml tells where everything stands, the schema says what may stand there (so that every
  * complaint has its line), libcyaml loads it; then values go through the same parsers as flags do. */
 #include "gateway/options_file.h"
+#include "gateway/nearest.h"
 #include "gateway/option.h"
 #include "gateway/text.h"
+#include "gateway/yaml_advice.h"
 #include "protocol/base/alloc.h"
 
 #include <cyaml/cyaml.h>
@@ -18,6 +20,7 @@ enum {
     PATTERNS_MAX = 1000,
     KEYS_MAX = 1000,
     COMPLAINTS_MAX = 20, /* more are not printed */
+    KEY_QUOTED_MAX = 64, /* bytes of a key that is quoted back */
     OPTIONS_MAX = 64,    /* rows of the option table the schema has room for */
     TOKEN_MIN_BYTES = 1,
     TOKEN_MAX_BYTES = 512,
@@ -225,19 +228,20 @@ static const struct cyaml_schema_field *field_of(const struct cyaml_schema_field
     return NULL;
 }
 
-/* Flags are spelled with dashes, keys with underscores: the likely slip gets a hint. */
 static void complain_unknown(struct reader *r, const yaml_node_t *key, const struct cyaml_schema_field *fields)
 {
-    char hint[64];
-    size_t len = strlen(text_of(key));
-    for (size_t i = 0; i <= len && len < sizeof(hint); i++)
-        hint[i] = text_of(key)[i] == '-' ? '_' : text_of(key)[i];
-    if (len < sizeof(hint) && field_of(fields, hint))
-        complain(r, line_of(key), "unknown key `%s`, did you mean `%s`?", text_of(key), hint);
-    else if (len < sizeof(hint) && text_is_printable(slice_str(text_of(key))))
-        complain(r, line_of(key), "unknown key `%s`", text_of(key));
-    else
+    struct slice written = slice_str(text_of(key));
+    struct nearest near;
+    nearest_init(&near, written);
+    for (; fields->key; fields++)
+        nearest_offer(&near, slice_str(fields->key));
+    const char *meant = nearest_found(&near);
+    if (written.len >= KEY_QUOTED_MAX || !text_is_printable(written))
         complain(r, line_of(key), "unknown key");
+    else if (meant)
+        complain(r, line_of(key), "unknown key `%s`, did you mean `%s`?", text_of(key), meant);
+    else
+        complain(r, line_of(key), "unknown key `%s`", text_of(key));
 }
 
 /* Whether `key` stands in the mapping before the pair `end`. */
@@ -346,14 +350,34 @@ static unsigned char *read_bytes(struct reader *r, size_t *len)
 }
 
 /* libyaml counts lines only of what it could decode. */
-static size_t line_of_problem(const yaml_parser_t *parser, const unsigned char *bytes, size_t len)
+static size_t line_of_offset(const unsigned char *bytes, size_t len, size_t offset)
 {
     size_t line = 1;
-    if (parser->error != YAML_READER_ERROR)
-        return parser->problem_mark.line + 1;
-    for (size_t i = 0; i < parser->problem_offset && i < len; i++)
+    for (size_t i = 0; i < offset && i < len; i++)
         line += bytes[i] == '\n';
     return line;
+}
+
+static void complain_syntax(struct reader *r, const yaml_parser_t *parser, const unsigned char *bytes, size_t len)
+{
+    if (parser->error == YAML_READER_ERROR) {
+        complain(r, line_of_offset(bytes, len, parser->problem_offset), "%s: the file must be UTF-8 text",
+                 parser->problem ? parser->problem : "not readable");
+        return;
+    }
+    const struct yaml_fault fault = {.problem = parser->problem,
+                                     .context = parser->context,
+                                     .line = parser->problem_mark.line,
+                                     .column = parser->problem_mark.column,
+                                     .began = parser->context ? parser->context_mark.line : parser->problem_mark.line};
+    char sentence[OPTION_WHY_MAX] = "";
+    FILE *to = fmemopen(sentence, sizeof(sentence), "w");
+    if (!to)
+        abort(); /* out of memory */
+    size_t line = yaml_advice(&fault, slice_of((const char *)bytes, len), to);
+    fclose(to);
+    sentence[sizeof(sentence) - 1] = '\0';
+    complain(r, line, "%s", sentence);
 }
 
 static void parse(struct reader *r, const unsigned char *bytes, size_t len)
@@ -371,7 +395,7 @@ static void parse(struct reader *r, const unsigned char *bytes, size_t len)
         yaml_document_delete(&second);
     }
     if (parser.error != YAML_NO_ERROR)
-        complain(r, line_of_problem(&parser, bytes, len), "%s", parser.problem ? parser.problem : "not YAML");
+        complain_syntax(r, &parser, bytes, len);
     yaml_parser_delete(&parser);
 }
 
@@ -448,6 +472,16 @@ static void apply_option(struct reader *r, const struct file *file, size_t i, st
     }
 }
 
+/* Says what stands there, unless that would spoil the line. Not for secrets. */
+static void complain_given(struct reader *r, size_t line, const char *key, const char *sentence, const char *given)
+{
+    struct slice text = slice_str(given);
+    if (text.len > 0 && text.len < KEY_QUOTED_MAX && text_is_printable(text))
+        complain(r, line, "%s: %s; given is `%s`", key, sentence, given);
+    else
+        complain(r, line, "%s: %s", key, sentence);
+}
+
 static void apply_patterns(struct reader *r, const struct file_list *from, yaml_node_t *holder, enum grant verb,
                            struct patterns *to)
 {
@@ -457,7 +491,7 @@ static void apply_patterns(struct reader *r, const struct file_list *from, yaml_
     for (size_t i = 0; i < from->len; i++) {
         const char *wrong = option_check_glob(from->texts[i]);
         if (wrong)
-            complain(r, line_of(entry_of(r, list, i)), "%s: %s", verb_keys[verb], wrong);
+            complain_given(r, line_of(entry_of(r, list, i)), verb_keys[verb], wrong, from->texts[i]);
         patterns_add(to, from->texts[i]);
     }
 }
@@ -521,7 +555,7 @@ static void apply_token(struct reader *r, const struct file *file, size_t i, str
     struct grants *to = &o->tokens[o->tokens_len++];
     *to = (struct grants){.name = copy_of(from->name), .token = copy_of(from->token)};
     if (from->admin && !option_parse_bool(from->admin, &to->admin))
-        complain(r, line_of(value_under(r, holder, "admin")), "admin: expected true or false");
+        complain_given(r, line_of(value_under(r, holder, "admin")), "admin", "expected true or false", from->admin);
     apply_verbs(r, from, holder, to);
 }
 
@@ -534,13 +568,13 @@ static void apply_name(struct reader *r, const struct file *file, size_t i, stru
 
     const char *wrong = option_check_glob(from->pattern);
     if (wrong)
-        complain(r, line_of(value_under(r, holder, "pattern")), "pattern: %s", wrong);
+        complain_given(r, line_of(value_under(r, holder, "pattern")), "pattern", wrong, from->pattern);
     if (strcmp(from->type, "var") == 0)
         to->kind = KIND_VAR;
     else if (strcmp(from->type, "list") == 0)
         to->kind = KIND_LIST;
     else
-        complain(r, line_of(value_under(r, holder, "type")), "type: expected var or list");
+        complain_given(r, line_of(value_under(r, holder, "type")), "type", "expected var or list", from->type);
     if (!from->max_page_size)
         return;
     yaml_node_t *size = value_under(r, holder, "max_page_size");

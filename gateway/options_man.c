@@ -91,3 +91,17 @@ void options_print_man_keys(FILE *to)
         print_rest(to, row);
     }
 }
+
+void options_print_man_actions(FILE *to)
+{
+    for (size_t i = 0; i < option_actions_count; i++) {
+        const struct option_action *a = &option_actions[i];
+        fputs(".TP\n.BR \\-\\-", to);
+        print_roff(to, a->name);
+        if (a->arg)
+            fprintf(to, " \"%s\\fI%s\\fR\"", a->arg[1] == '=' ? "" : " ", a->arg);
+        fputs("\n\\&", to);
+        print_roff(to, a->help);
+        fputs(".\n", to);
+    }
+}

@@ -8,5 +8,7 @@
 void options_print_man_flags(FILE *to);
 /* options_print_man_keys: an entry per key of the file, for syncgate.conf(5). */
 void options_print_man_keys(FILE *to);
+/* options_print_man_actions: an entry per flag that does something else than running, for syncgate(1). */
+void options_print_man_actions(FILE *to);
 
 #endif

@@ -60,6 +60,13 @@ static void print_row(FILE *to, const struct option *row)
     print_wrapped(to, text);
 }
 
+static void print_action(FILE *to, const struct option_action *a)
+{
+    int len = fprintf(to, "  --%s%s%s", a->name, a->arg && a->arg[1] != '=' ? " " : "", a->arg ? a->arg : "");
+    indent(to, len);
+    print_wrapped(to, a->help);
+}
+
 void options_print_help(FILE *to)
 {
     fputs("Usage: syncgate [--OPTION VALUE | --OPTION=VALUE]...\n"
@@ -67,14 +74,10 @@ void options_print_help(FILE *to)
           to);
     for (size_t i = 0; i < option_count; i++)
         print_row(to, &option_table[i]);
+    fputs("\nInstead of running:\n", to);
+    for (size_t i = 0; i < option_actions_count; i++)
+        print_action(to, &option_actions[i]);
     fputs("\n"
-          "  --check-config              read everything, say what is wrong, exit with 0 or 1\n"
-          "  --print-config              print the effective configuration as a file, without its secrets\n"
-          "  --healthcheck [URL]         ask the gateway at the first listen address for /healthz, or ask the URL;\n"
-          "                              exit with 0 when the answer is 200\n"
-          "  --version                   print the version\n"
-          "  --help                      print this\n"
-          "\n"
           "--max-message is also SYNCGATE_MAX_MESSAGE in the environment and max_message in the file, and so for\n"
           "every option. A flag goes before the environment, the environment before the file. Tokens, grants and\n"
           "declared names stand in the file: docs/configuration.md.\n",

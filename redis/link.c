@@ -15,6 +15,7 @@
 
 #include "protocol/base/alloc.h"
 #include "protocol/base/buf.h"
+#include "redis/advice.h"
 #include "redis/functions.h"
 #include "redis/resolver.h"
 #include "redis/wire.h"
@@ -265,7 +266,7 @@ static void say_lost(struct link *l, const char *why, int64_t delay_ms)
 static void lose(struct link *l, const char *why)
 {
     char text[256], copy[200];
-    bool was_up = l->state == LINK_UP;
+    bool was_up = l->state == LINK_UP, greeting = l->state == LINK_GREETING;
     assert(l->depth > 0);
     snprintf(copy, sizeof copy, "%s", why);
     disconnect(l);
@@ -279,7 +280,7 @@ static void lose(struct link *l, const char *why)
         if (l->events.on_down)
             l->events.on_down(l->arg, copy);
     } else if (l->state != LINK_CLOSED) {
-        snprintf(text, sizeof text, "cannot reach Redis: %s", copy);
+        snprintf(text, sizeof text, "%s: %s", greeting ? "Redis cannot be used" : "cannot reach Redis", copy);
         say_failure(l, LOG_WARN, text);
     }
 }
@@ -662,6 +663,13 @@ static bool was_loaded(struct link *l, const struct reply *r)
     return r->type != REPLY_ERROR || l->library_exists;
 }
 
+static void lose_refused(struct link *l, struct slice error)
+{
+    char why[ADVICE_MAX];
+    advice_error(error, why);
+    lose(l, why);
+}
+
 static void on_version(void *arg, const struct reply *r);
 
 static void on_loaded(void *arg, const struct reply *r)
@@ -672,7 +680,7 @@ static void on_loaded(void *arg, const struct reply *r)
     if (was_loaded(l, r))
         ask_version(l, on_version);
     else
-        lose(l, r->text.ptr);
+        lose_refused(l, r->text);
 }
 
 static void on_version(void *arg, const struct reply *r)
@@ -684,7 +692,7 @@ static void on_version(void *arg, const struct reply *r)
         say(l, LOG_INFO, "loading the function library into Redis");
         load_library(l, r, on_loaded);
     } else if (r->type == REPLY_ERROR) {
-        lose(l, r->text.ptr);
+        lose_refused(l, r->text);
     } else {
         became_up(l);
     }
@@ -693,33 +701,20 @@ static void on_version(void *arg, const struct reply *r)
 static void on_selected(void *arg, const struct reply *r)
 {
     if (r && r->type == REPLY_ERROR)
-        lose(arg, r->text.ptr);
+        lose_refused(arg, r->text);
 }
 
-/* hello_field finds a text in the map that HELLO answers. */
-static struct slice hello_field(const struct reply *hello, const char *key)
-{
-    for (size_t i = 0; i + 1 < hello->len; i += 2) {
-        if (slice_eq(reply_at(hello, i)->text, slice_str(key)))
-            return reply_at(hello, i + 1)->text;
-    }
-    return SLICE_NONE;
-}
-
+/* The text of Redis repeats our arguments, the password among them. */
 static void on_hello(void *arg, const struct reply *r)
 {
-    struct link *l = arg;
+    char why[ADVICE_MAX];
     if (!r)
         return;
-    if (r->type == REPLY_ERROR) {
-        /* Its text repeats our arguments, the password among them. */
-        bool unknown = has_prefix(r->text, "ERR unknown command");
-        lose(l, unknown ? "it does not know HELLO: Redis 7.0 or newer is needed" : r->text.ptr);
-    } else if (r->type != REPLY_ARRAY) {
-        lose(l, "it does not speak Redis' protocol");
-    } else if (slice_eq(hello_field(r, "role"), SLICE_LIT("replica"))) {
-        lose(l, "it is a replica");
-    }
+    if (r->type == REPLY_ERROR)
+        advice_error(r->text, why);
+    else if (advice_hello(r, why))
+        return;
+    lose(arg, why);
 }
 
 /* The greeting goes out in one piece; the first answer that is not good ends the attempt. */

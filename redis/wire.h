@@ -15,6 +15,7 @@ struct wire {
     struct ssl_st *ssl;   /* NULL: plain */
     bool write_blocked;   /* the last wire_write stopped because the socket is full */
     bool read_needs_room; /* TLS cannot read on before it has written something of its own */
+    bool ended;           /* the peer closed it in order */
     char why[160];        /* what ended it, after a failure */
 };
 
@@ -25,7 +26,8 @@ bool wire_connect(struct wire *w, const struct sockaddr *address, socklen_t len)
 /* wire_connected, when the socket became writable for the first time: whether connecting succeeded. */
 bool wire_connected(struct wire *w);
 /* wire_secure puts TLS around a connected wire; the handshake happens with the first reads and writes. The certificate must be
- * valid for `host` (a name or an address) and signed by ca_file's authorities, or by the system's when that is NULL. */
+ * valid for `host` (a name or an address) and signed by ca_file's authorities, or by the system's when that is NULL. Without a
+ * host whoever answers is believed: for peers that nobody can stand in front of. */
 bool wire_secure(struct wire *w, const char *host, const char *ca_file);
 /* wire_read and wire_write return the bytes moved, 0 when nothing can be moved at present, -1 when the wire is broken. */
 ssize_t wire_read(struct wire *w, void *room, size_t size);

@@ -3,7 +3,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 file(READ ${IN} page)
-foreach(part FLAGS KEYS)
+foreach(part FLAGS KEYS ACTIONS)
     if(page MATCHES "@${part}@")
         string(TOLOWER ${part} flag)
         execute_process(COMMAND ${PROGRAM} --print-man-${flag} OUTPUT_VARIABLE ${part}
@@ -12,7 +12,7 @@ foreach(part FLAGS KEYS)
 endforeach()
 string(TIMESTAMP DATE "%Y-%m-%d" UTC) # SOURCE_DATE_EPOCH counts, where it is set
 # Not through string(CONFIGURE) or a regular expression: both would take backslashes of the text for theirs.
-foreach(name FLAGS KEYS DATE VERSION)
+foreach(name FLAGS KEYS ACTIONS DATE VERSION)
     string(REPLACE "@${name}@" "${${name}}" page "${page}")
 endforeach()
 file(WRITE ${OUT} "${page}")

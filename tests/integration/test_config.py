@@ -72,7 +72,7 @@ def test_help_lists_each_option():
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.findall(r"^  --([a-z-]+)", done.stdout, re.M) == OPTIONS + [
-        "check-config", "print-config", "healthcheck", "version", "help"]
+        "check-config", "print-config", "selftest", "top", "healthcheck", "version", "help"]
     assert max(map(len, done.stdout.splitlines())) <= 105
 
 
@@ -105,14 +105,14 @@ def test_check_config_good(config):
 
 
 @pytest.mark.parametrize("text, message", [
-    pytest.param("workers: 1\nlisen: []\n", "c.yaml:2: unknown key `lisen`\n", id="unknown key"),
-    pytest.param("anonymous:\n  subscribe: []\n  wirte: []\n", "c.yaml:3: unknown key `wirte`\n", id="unknown verb"),
+    pytest.param("workers: 1\nlisen: []\n", "c.yaml:2: unknown key `lisen`, did you mean `listen`?\n", id="unknown key"),
+    pytest.param("anonymous:\n  subscribe: []\n  wirte: []\n", "c.yaml:3: unknown key `wirte`, did you mean `write`?\n", id="unknown verb"),
     pytest.param("tokens:\n  - token: abcdefgh\n    name: a\n    x: 1\n", "c.yaml:4: unknown key `x`\n",
                  id="unknown key of a token"),
     pytest.param("\nmax_message: 1MB\n",
-                 "c.yaml:2: max_message: expected a size in B, KiB, MiB or GiB, 1KiB to 64MiB\n", id="size"),
+                 "c.yaml:2: max_message: expected a size in B, KiB, MiB or GiB, 1KiB to 64MiB; given is `1MB`\n", id="size"),
     pytest.param("listen:\n- '*:80'\n- '*'\n",
-                 "c.yaml:3: listen: expected ADDR:PORT with a port from 0 to 65535, or unix:PATH\n", id="address"),
+                 "c.yaml:3: listen: expected ADDR:PORT with a port from 0 to 65535, or unix:PATH; given is `*`\n", id="address"),
     pytest.param("dev: true\ndev: true\n", "c.yaml:2: `dev` stands here a second time\n", id="key twice"),
     pytest.param("tokens:\n- {token: abcdefgh, name: a}\n- {token: abcdefgh, name: b}\n",
                  "c.yaml:3: token: the same as that of line 2\n", id="token twice"),
@@ -121,6 +121,109 @@ def test_check_config_bad(config, text, message):
     for flags in ["--check-config"], ["--print-config"], []:
         done = run(*flags, "--config", "c.yaml", cwd=config(text))
         assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+
+
+def test_an_unquoted_star_is_explained(config):
+    done = run("--check-config", "--config", "c.yaml", cwd=config("anonymous:\n  subscribe: [*]\n"))
+    assert (done.returncode, done.stderr) == (1, 'c.yaml:2: a star needs quotes in YAML: "*"\n')
+
+
+def test_misspelt_variables_are_told(gateways):
+    done = run("--check-config", SYNCGATE_LISEN="*:1", SYNCGATE_PORT="tcp://10.0.0.1:80")
+    assert done.returncode == 0
+    assert sorted(done.stderr.splitlines()) == [
+        "SYNCGATE_LISEN: unknown variable, ignored; did you mean SYNCGATE_LISTEN?",
+        "SYNCGATE_PORT: none of our variables, ignored"]
+    gateway = gateways.start(env={"SYNCGATE_LISEN": "*:1", "SYNCGATE_PORT": "tcp://10.0.0.1:80"})
+    ignored = [line for line in warnings(gateway) if "environment" in line]
+    assert len(ignored) == 1 and "name=SYNCGATE_LISEN meant=SYNCGATE_LISTEN" in ignored[0]
+
+
+# --- what --check-config tries out --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory):
+    """Makes a pair of files, with so many days to live."""
+    folder = tmp_path_factory.mktemp("pem")
+
+    def make(name, days):
+        cert, key = folder / f"{name}.pem", folder / f"{name}.key"
+        if not cert.exists():
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+                            str(days), "-subj", "/CN=localhost", "-keyout", key, "-out", cert], check=True, capture_output=True)
+        return str(cert), str(key)
+    return make
+
+
+def check(*flags):
+    """--check-config beside whatever runs: on a port that is free."""
+    return run("--check-config", "--listen", f"127.0.0.1:{free_port()}", *flags)
+
+
+def test_check_config_reads_the_certificate(pem, tmp_path):
+    cert, key = pem("good", 400)
+    _, other = pem("other", 400)
+    done = check("--tls-cert", cert, "--tls-key", key)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the configuration is good\n", "")
+    done = check("--tls-cert", cert, "--tls-key", other)
+    assert done.returncode == 1 and f"{other} is the key of another certificate" in done.stderr
+    done = check("--tls-cert", key, "--tls-key", key)
+    assert done.returncode == 1 and f"{key} is no certificate" in done.stderr
+    done = check("--tls-cert", cert, "--tls-key", cert)
+    assert done.returncode == 1 and f"{cert} is no key" in done.stderr
+    done = check("--tls-cert", cert, "--tls-key", str(tmp_path / "nowhere.pem"))
+    assert done.returncode == 1 and "nowhere.pem: No such file or directory" in done.stderr
+    done = check("--tls-cert", cert)
+    assert done.returncode == 1 and "--tls-key is missing" in done.stderr
+
+
+def test_check_config_never_asks_for_a_password(pem, tmp_path):
+    cert, key = pem("good", 400)
+    locked = tmp_path / "locked.key"
+    subprocess.run(["openssl", "ec", "-in", key, "-aes128", "-passout", "pass:x", "-out", locked], check=True, capture_output=True)
+    done = check("--tls-cert", cert, "--tls-key", str(locked))
+    assert done.returncode == 1 and "without a password" in done.stderr
+
+
+def test_an_old_certificate_is_a_warning(pem):
+    cert, key = pem("short", 2)
+    done = check("--tls-cert", cert, "--tls-key", key)
+    assert done.returncode == 0 and "expires in" in done.stderr
+
+
+def test_check_config_tries_the_addresses(tmp_path):
+    done = run("--check-config", "--listen", "203.0.113.1:8080")
+    assert done.returncode == 1 and "cannot listen on 203.0.113.1:8080" in done.stderr
+    done = run("--check-config", "--listen", f"unix:{tmp_path}/nowhere/socket")
+    assert done.returncode == 1 and "No such file or directory" in done.stderr
+    (tmp_path / "file").write_text("mine")
+    done = run("--check-config", "--listen", f"unix:{tmp_path}/file")
+    assert done.returncode == 1 and (tmp_path / "file").read_text() == "mine"
+
+
+def test_check_config_beside_the_gateway_that_runs(gateways, tmp_path):
+    """As before a reload. What is in use is no fault, and goes on."""
+    path = f"{tmp_path}/socket"
+    gateway = gateways.new()
+    gateway.port = free_port()
+    gateway.listen = [f"127.0.0.1:{gateway.port}", f"unix:{path}"]
+    gateway.start()
+    done = run("--check-config", "--listen", gateway.listen[0], "--listen", gateway.listen[1])
+    assert done.returncode == 0 and done.stderr.count("is in use") == 2
+    assert run("--healthcheck", f"unix:{path}").returncode == 0
+
+
+def test_check_config_full_asks_redis(redis_server):
+    good = f"unix:{redis_server.socket_path}"
+    done = check("--redis", good)
+    assert (done.returncode, done.stdout) == (0, "the configuration is good\n")
+    done = run("--check-config=full", "--listen", f"127.0.0.1:{free_port()}", "--redis", good)
+    assert done.returncode == 0
+    for subject in "redis", "library", "rights", "memory", "output limit", "listen":
+        assert re.search(f"^(ok|note) +{subject} ", done.stdout, re.M), subject
+    done = run("--check-config=full", "--listen", f"127.0.0.1:{free_port()}", "--redis", "redis://127.0.0.1:1")
+    assert done.returncode == 1 and re.search("^BAD +redis +cannot reach 127.0.0.1:1: ", done.stdout, re.M)
 
 
 def test_syntax_error_has_its_line(config):

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gateway import BINARY, free_port
+from gateway import BINARY, free_port, poll
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
@@ -86,6 +86,38 @@ def test_file_names_the_address(tmp_path):
         assert ask("--healthcheck", "--config", str(config)) == (0, "")
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", "/CN=example.org", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return str(cert), str(key)
+
+
+def test_gateway_with_tls(gateways, certificate, tmp_path):
+    """The name in the certificate is the world's, not this machine's; nobody stands between."""
+    cert, key = certificate
+    gateway = gateways.new("--tls-cert", cert, "--tls-key", key)
+    gateway.port = free_port()
+    gateway.listen = [f"127.0.0.1:{gateway.port}", f"unix:{tmp_path}/socket"]
+    gateway.launch()
+    poll(lambda: ask("--healthcheck", f"https://localhost:{gateway.port}/readyz")[0] == 0, "a gateway that is ready")
+    flags = "--listen", gateway.listen[0], "--tls-cert", cert, "--tls-key", key
+    assert ask("--healthcheck", *flags) == (0, "")
+    assert ask("--healthcheck", f"unix:{tmp_path}/socket", *flags) == (0, "")
+    code, said = ask("--healthcheck", f"http://127.0.0.1:{gateway.port}")
+    assert code == 1 and said
+    code, said = ask("--healthcheck", f"https://127.0.0.1:{gateway.port}/nowhere")
+    assert (code, said) == (1, f"healthcheck: https://127.0.0.1:{gateway.port}/nowhere: answered 404\n")
+
+
+def test_plain_gateway_asked_for_tls(gateways):
+    gateway = gateways.start()
+    code, said = ask("--healthcheck", f"https://127.0.0.1:{gateway.port}")
+    assert code == 1 and said.startswith(f"healthcheck: https://127.0.0.1:{gateway.port}: ")
+
+
 def test_nobody_listens():
     code, said = ask("--healthcheck", "--listen", f"127.0.0.1:{free_port()}")
     assert code == 1 and "Connection refused" in said
@@ -117,7 +149,7 @@ def test_other_answers(answer, said):
         assert code == 1 and text.endswith(f": {said}\n")
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1:1/healthz", "http://", "nonsense", "127.0.0.1:0"])
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1/healthz", "ftp://127.0.0.1/", "http://", "nonsense", "127.0.0.1:0"])
 def test_what_cannot_be_asked(url):
     code, said = ask("--healthcheck", url)
     assert code == 1 and said.startswith(f"healthcheck: {url}: ")

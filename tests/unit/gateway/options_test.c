@@ -274,18 +274,29 @@ static const struct {
     const char *args[4];
     const char *err;
 } refused[] = {
-    {"unknown flag",
-     {"--nonsense", "1"},
-     "--nonsense: unknown option, see --help\n1: unexpected argument, see --help\n"},
-    {"underscore in a flag", {"--max_message=1MiB"}, "--max_message=1MiB: unknown option, see --help\n"},
+    {"unknown flag", {"--nonsense", "1"}, "--nonsense: unknown option, see --help\n"},
+    {"underscore in a flag", {"--max_message=1MiB"}, "--max_message: unknown option, did you mean --max-message?\n"},
+    {"slip in a flag", {"--lisen", "*:80"}, "--lisen: unknown option, did you mean --listen?\n"},
+    {"slip in an action", {"--helthcheck"}, "--helthcheck: unknown option, did you mean --healthcheck?\n"},
+    {"a secret behind a slip", {"--tls-kye=hunter22"}, "--tls-kye: unknown option, did you mean --tls-key?\n"},
+    {"two things at a time",
+     {"--selftest", "--top"},
+     "--top: one thing at a time: another flag wants something else than running, too\n"},
+    {"half a check", {"--check-config=half"}, "--check-config: only =full may follow\n"},
+    {"value of an action", {"--selftest=x"}, "--selftest: no value may follow\n"},
+    {"once alone", {"--once"}, "--once: goes with --top only\n"},
+    {"a URL is not quoted back",
+     {"--trusted-proxy", "http://a:hunter22@b"},
+     "--trusted-proxy: expected a network as in 10.0.0.0/8 or 2001:db8::/32, one address, or unix\n"},
     {"argument", {"serve"}, "serve: unexpected argument, see --help\n"},
     {"value missing", {"--workers"}, "--workers: a value is missing\n"},
-    {"range", {"--workers", "x"}, "--workers: expected a whole number, 0 to 256\n"},
-    {"words", {"--log-level", "x"}, "--log-level: expected one of error, warn, info, debug\n"},
-    {"bool with a strange value", {"--dev=x"}, "--dev: expected true or false\n"},
+    {"range", {"--workers", "x"}, "--workers: expected a whole number, 0 to 256; given is `x`\n"},
+    {"words", {"--log-level", "x"}, "--log-level: expected one of error, warn, info, debug; given is `x`\n"},
+    {"bool with a strange value", {"--dev=x"}, "--dev: expected true or false; given is `x`\n"},
     {"every fault is told",
      {"--workers=x", "--drain-delay=y"},
-     "--workers: expected a whole number, 0 to 256\n--drain-delay: expected a time in ms, s, m or h, 0 to 10m\n"},
+     "--workers: expected a whole number, 0 to 256; given is `x`\n"
+     "--drain-delay: expected a time in ms, s, m or h, 0 to 10m; given is `y`\n"},
     {"same address twice", {"--listen", "*:80", "--listen=0.0.0.0:80"}, "listen: an address stands there twice\n"},
     {"free port for several workers",
      {"--listen", "*:0", "--workers=2"},
@@ -306,6 +317,35 @@ static void test_refused(void)
     }
 }
 
+static char strange[512];
+
+static void on_strange(const char *name, const char *meant)
+{
+    size_t len = strlen(strange);
+    snprintf(strange + len, sizeof(strange) - len, "%s=%s ", name, meant ? meant : "");
+}
+
+/* Slips are known from what other programs call theirs; what they have in common makes no two alike. */
+static void test_strange_variables(void)
+{
+    static const char *const env[] = {"SYNCGATE_LISEN=a",
+                                      "SYNCGATE_MAX-MESSAGE=b",
+                                      "SYNCGATE_BIN=c",
+                                      "SYNCGATE_TOKEN=d",
+                                      "SYNCGATE_WORKERS=2",
+                                      "SYNCGATE_PORT_80_TCP=e",
+                                      "SYNC=f",
+                                      "SYNCGATE_=g",
+                                      NULL};
+    struct run r = run(NOTHING, env);
+    r.o.envp = (char **)(uintptr_t)env; /* that of run() is gone */
+    strange[0] = '\0';
+    options_strange_variables(&r.o, on_strange);
+    CU_ASSERT_STRING_EQUAL(strange, "SYNCGATE_LISEN=SYNCGATE_LISTEN SYNCGATE_MAX-MESSAGE=SYNCGATE_MAX_MESSAGE "
+                                    "SYNCGATE_BIN= SYNCGATE_PORT_80_TCP= SYNCGATE_= ");
+    end(&r);
+}
+
 static void test_questions(void)
 {
     struct run r = run(ARGS("--version"), NULL);
@@ -317,7 +357,17 @@ static void test_questions(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(r.to, "--workers N"));
     end(&r);
     r = run(ARGS("--check-config"), NULL);
-    CU_ASSERT_EQUAL(r.result, OPTIONS_EXIT_OK);
+    CU_ASSERT_EQUAL(r.result, OPTIONS_RUN);
+    CU_ASSERT_EQUAL(r.o.action, ACTION_CHECK);
+    CU_ASSERT_FALSE(r.o.full);
+    end(&r);
+    r = run(ARGS("--check-config=full"), NULL);
+    CU_ASSERT_TRUE(r.o.full);
+    end(&r);
+    r = run(ARGS("--top", "http://there", "--once"), NULL);
+    CU_ASSERT_EQUAL(r.o.action, ACTION_TOP);
+    CU_ASSERT_STRING_EQUAL(r.o.url, "http://there");
+    CU_ASSERT_TRUE(r.o.once);
     end(&r);
     r = run(ARGS("--check-config", "--workers=x"), NULL);
     CU_ASSERT_EQUAL(r.result, OPTIONS_EXIT_FAILURE);
@@ -389,7 +439,7 @@ static void test_file_from_environment(void)
     CU_ASSERT_EQUAL(r.result, OPTIONS_EXIT_FAILURE);
     end(&r);
     r = run(NOTHING, ARGS("SYNCGATE_WORKERS=many"));
-    CU_ASSERT_STRING_EQUAL(r.err, "SYNCGATE_WORKERS: expected a whole number, 0 to 256\n");
+    CU_ASSERT_STRING_EQUAL(r.err, "SYNCGATE_WORKERS: expected a whole number, 0 to 256; given is `many`\n");
     end(&r);
     write_file("redis: redis://r", 16);
     r = run(ARGS("--config=c.yaml", "--redis="), NULL);
@@ -430,33 +480,36 @@ static const struct {
     {"an empty mapping", "{}", ""},
     {"a list", "[dev]", "c.yaml:1: expected keys with values (`key: value`)\n"},
     {"a word", "dev", "c.yaml:1: expected keys with values (`key: value`)\n"},
-    {"unknown key", "\n\nlisen: []\n", "c.yaml:3: unknown key `lisen`\n"},
+    {"unknown key", "\n\nlisen: []\n", "c.yaml:3: unknown key `lisen`, did you mean `listen`?\n"},
     {"dashes", "workers: 1\nmax-message: 1MiB\n", "c.yaml:2: unknown key `max-message`, did you mean `max_message`?\n"},
     {"the file names itself", "config: c.yaml", "c.yaml:1: unknown key `config`\n"},
     {"key twice", "dev: true\nworkers: 1\ndev: false\n", "c.yaml:3: `dev` stands here a second time\n"},
     {"key that is no word", "? [a]\n: b\n", "c.yaml:1: a key must be a word\n"},
     {"list for a value", "workers: [1]", "c.yaml:1: expected a single value\n"},
     {"value for a list", "workers: 1\nlisten: 0.0.0.0:80\n", "c.yaml:2: expected a list (`[one, two]`)\n"},
-    {"bad value", "# here\nworkers: many\n", "c.yaml:2: workers: expected a whole number, 0 to 256\n"},
+    {"bad value", "# here\nworkers: many\n", "c.yaml:2: workers: expected a whole number, 0 to 256; given is `many`\n"},
     {"bad value in a list", "listen:\n  - 127.0.0.1:80\n  - 127.0.0.1\n",
-     "c.yaml:3: listen: expected ADDR:PORT with a port from 0 to 65535, or unix:PATH\n"},
+     "c.yaml:3: listen: expected ADDR:PORT with a port from 0 to 65535, or unix:PATH; given is `127.0.0.1`\n"},
     {"empty list", "listen: []", "listen: at least one address is needed\n"},
     {"several faults", "dev: 2\nlinger: 3\n",
-     "c.yaml:2: linger: expected a time in ms, s, m or h, 0 to 1h\nc.yaml:1: dev: expected true or false\n"},
+     "c.yaml:2: linger: expected a time in ms, s, m or h, 0 to 1h; given is `3`\n"
+     "c.yaml:1: dev: expected true or false; given is `2`\n"},
     {"NUL in a value", "data_dir: \"a\\0b\"", "c.yaml:1: the value holds a NUL character\n"},
     {"control in a value", "data_dir: \"a\\nb\"", "c.yaml:1: data_dir: the value is not printable UTF-8\n"},
-    {"not closed", "dev: true\nlisten: [\n", "c.yaml:3: did not find expected node content\n"},
-    {"tab", "dev: true\n\tworkers: 1\n", "c.yaml:2: found a tab character that violates indentation\n"},
-    {"not UTF-8", "dev: true\n# \n# \xff\n", "c.yaml:3: invalid leading UTF-8 octet\n"},
+    {"not closed", "dev: true\nlisten: [\n",
+     "c.yaml:3: a value is missing here, or the ] or } of what was opened above\n"},
+    {"tab", "dev: true\n\tworkers: 1\n", "c.yaml:2: this line is indented with a tab: YAML takes spaces only\n"},
+    {"not UTF-8", "dev: true\n# \n# \xff\n", "c.yaml:3: invalid leading UTF-8 octet: the file must be UTF-8 text\n"},
     {"two documents", "dev: true\n---\ndev: false\n", "c.yaml:3: a second document begins here; one is enough\n"},
-    {"unknown alias", "listen: *x", "c.yaml:1: found undefined alias\n"},
+    {"unknown alias", "listen: *x", "c.yaml:1: a star needs quotes in YAML: \"*x\"\n"},
     {"alias to itself", "listen: &x [*x]", "c.yaml:1: expected a single value\n"},
     {"alias", "anonymous: {subscribe: &x [a], call: *x}", ""},
     {"no grants at all", "anonymous:\n", "c.yaml:1: expected keys with values (`key: value`)\n"},
     {"unknown verb", "anonymous:\n  read: []\n", "c.yaml:2: unknown key `read`\n"},
     {"empty pattern", "anonymous:\n  call:\n    - a\n    - ''\n",
      "c.yaml:4: call: a pattern has 1 to 512 bytes, as a name has\n"},
-    {"pattern with brace", "anonymous: {call: ['{a}']}", "c.yaml:1: call: a pattern holds no braces, no name does\n"},
+    {"pattern with brace", "anonymous: {call: ['{a}']}",
+     "c.yaml:1: call: a pattern holds no braces, no name does; given is `{a}`\n"},
     {"token without token", "tokens:\n  - name: a\n", "c.yaml:2: `token` is missing\n"},
     {"token without name", "tokens:\n  - token: abcdefgh\n", "c.yaml:2: `name` is missing\n"},
     {"empty token", "tokens:\n  - name: a\n    token: \"\"\n", "c.yaml:3: token: a token has 1 to 512 bytes\n"},
@@ -470,11 +523,12 @@ static const struct {
     {"same token", "tokens:\n- " TOKEN("abcdefgh", "a") "\n- " TOKEN("ijklmnop", "b") "\n- " TOKEN("abcdefgh", "c"),
      "c.yaml:4: token: the same as that of line 2\n"},
     {"admin that is neither", "tokens:\n  - token: abcdefgh\n    name: a\n    admin: maybe\n",
-     "c.yaml:4: admin: expected true or false\n"},
+     "c.yaml:4: admin: expected true or false; given is `maybe`\n"},
     {"admin of the anonymous", "anonymous: {admin: true}\n", "c.yaml:1: unknown key `admin`\n"},
     {"unknown key in a token", "tokens:\n  - token: abcdefgh\n    name: a\n    wriet: []\n",
-     "c.yaml:4: unknown key `wriet`\n"},
-    {"declared function", "names:\n  - {pattern: a, type: function}\n", "c.yaml:2: type: expected var or list\n"},
+     "c.yaml:4: unknown key `wriet`, did you mean `write`?\n"},
+    {"declared function", "names:\n  - {pattern: a, type: function}\n",
+     "c.yaml:2: type: expected var or list; given is `function`\n"},
     {"name without type", "names:\n  - {pattern: a}\n", "c.yaml:2: `type` is missing\n"},
     {"pages of a variable", "names:\n  - pattern: a\n    type: var\n    max_page_size: 5\n",
      "c.yaml:4: max_page_size: only a list has pages\n"},
@@ -698,8 +752,8 @@ static void test_clean_folder(void)
 }
 
 UNIT_MAIN("gateway/options", UNIT(test_in_folder), UNIT(test_defaults), UNIT(test_default_grants), UNIT(test_values),
-          UNIT(test_bool), UNIT(test_table), UNIT(test_refused), UNIT(test_questions), UNIT(test_precedence),
-          UNIT(test_precedence_of_lists), UNIT(test_file_from_environment), UNIT(test_workers_per_core),
-          UNIT(test_files), UNIT(test_sections), UNIT(test_tokens), UNIT(test_print_config), UNIT(test_dev),
-          UNIT(test_large_file), UNIT(test_every_prefix), UNIT(test_too_many), UNIT(test_loopback),
-          UNIT(test_clean_folder))
+          UNIT(test_bool), UNIT(test_table), UNIT(test_refused), UNIT(test_strange_variables), UNIT(test_questions),
+          UNIT(test_precedence), UNIT(test_precedence_of_lists), UNIT(test_file_from_environment),
+          UNIT(test_workers_per_core), UNIT(test_files), UNIT(test_sections), UNIT(test_tokens),
+          UNIT(test_print_config), UNIT(test_dev), UNIT(test_large_file), UNIT(test_every_prefix), UNIT(test_too_many),
+          UNIT(test_loopback), UNIT(test_clean_folder))
