@@ -177,7 +177,7 @@ const char *option_nearest_env(struct slice variable)
     nearest_init(&n, slice_of(variable.ptr + skip, variable.len - skip));
     for (size_t i = 0; i < option_count; i++)
         nearest_offer(&n, slice_str(option_env(&option_table[i]) + skip));
-    nearest_offer(&n, slice_str(OPTION_TOKEN_VARIABLE + skip));
+    nearest_offer(&n, slice_str(&OPTION_TOKEN_VARIABLE[skip]));
     if (!nearest_found(&n))
         return NULL;
     snprintf(name, sizeof(name), "%s%s", head, n.best);

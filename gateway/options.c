@@ -150,6 +150,18 @@ static bool try_action(struct load *l, int argc, char **argv, int *i)
     return false;
 }
 
+/* The URL of an action may also stand behind other flags: --top --once URL. */
+static bool try_url(struct load *l, const char *arg)
+{
+    for (size_t n = 0; n < option_actions_count; n++) {
+        if (option_actions[n].action != l->o->action || !takes_url(&option_actions[n]) || l->o->url || arg[0] == '-')
+            continue;
+        l->o->url = arg;
+        return true;
+    }
+    return false;
+}
+
 /* Returns true when something was printed that ends the program. */
 static bool read_flags(struct load *l, int argc, char **argv)
 {
@@ -163,6 +175,8 @@ static bool read_flags(struct load *l, int argc, char **argv)
             i++;
         } else if (strncmp(argv[i], "--", 2) == 0) {
             i = take_flag(l, argc, argv, i);
+        } else if (try_url(l, argv[i])) {
+            i++;
         } else {
             complain(l, argv[i++], "unexpected argument, see --help");
         }

@@ -66,10 +66,12 @@ static bool ask(struct top *t, const char *target, bool (*take)(struct top_view 
     return good;
 }
 
-/* The fleet is Redis', which may be away; the gateway is looked at all the same. */
+/* The fleet is Redis', which may be away, and balancers keep /metrics to themselves: the gateway is looked at all the same. */
 static bool look(struct top *t)
 {
     int status;
+    if (!ask(t, "/metrics", top_take_metrics, &status))
+        t->view.has_links = false;
     if (!ask(t, "/admin/stats", top_take_stats, &status) ||
         !ask(t, "/admin/connections?order=trouble&limit=50", top_take_connections, &status))
         return false;

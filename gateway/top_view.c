@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "protocol/json.h"
@@ -178,6 +179,57 @@ bool top_take_stats(struct top_view *v, struct slice json)
     v->p50_us = v->p99_us = -1;
     take_history(v, h[0].text, h[1].text);
     return true;
+}
+
+/* --- links ------------------------------------------------------------------------------------------------ */
+
+/* What is added up of /metrics, over the workers. */
+enum sum { UP, CONNECTS, LOSSES, ROUND_TRIP_SUM, ROUND_TRIP_COUNT, SUMS };
+
+static const char *const sum_names[SUMS] = {"syncgate_redis_up", "syncgate_redis_link_connects_total",
+                                            "syncgate_redis_link_losses_total", "syncgate_redis_round_trip_seconds_sum",
+                                            "syncgate_redis_round_trip_seconds_count"};
+
+/* `name{labels} value`; -1 when it is none of those above. */
+static int read_sample(struct slice line, double *value)
+{
+    char text[32];
+    size_t name_len = 0;
+    while (name_len < line.len && line.ptr[name_len] != '{' && line.ptr[name_len] != ' ')
+        name_len++;
+    const char *space = line.len ? memrchr(line.ptr, ' ', line.len) : NULL;
+    for (int i = 0; space && i < SUMS; i++) {
+        if (!slice_eq(slice_of(line.ptr, name_len), slice_str(sum_names[i])))
+            continue;
+        snprintf(text, sizeof(text), "%.*s", (int)(line.ptr + line.len - space - 1), space + 1);
+        *value = strtod(text, NULL);
+        return i;
+    }
+    return -1;
+}
+
+bool top_take_metrics(struct top_view *v, struct slice text)
+{
+    struct slice line;
+    double sums[SUMS] = {0}, value = 0;
+    int64_t links = 0;
+    while (slice_cut(&text, '\n', &line)) {
+        int i = read_sample(line, &value);
+        if (i >= 0 && value >= 0 && value < 1e15)
+            sums[i] += value;
+        links += i == UP;
+    }
+    double count = sums[ROUND_TRIP_COUNT] - v->round_trips, sum_s = sums[ROUND_TRIP_SUM] - v->round_trip_sum_s;
+    if (count > 0)
+        v->round_trip_s = sum_s / count;
+    v->round_trips = sums[ROUND_TRIP_COUNT];
+    v->round_trip_sum_s = sums[ROUND_TRIP_SUM];
+    v->links = links;
+    v->links_up = (int64_t)sums[UP];
+    v->connects = (int64_t)sums[CONNECTS];
+    v->losses = (int64_t)sums[LOSSES];
+    v->has_links = links > 0;
+    return v->has_links;
 }
 
 /* --- connections ------------------------------------------------------------------------------------------ */
@@ -391,6 +443,12 @@ static const char *latency(char out[24], int64_t us)
     return out;
 }
 
+static const char *fine(char out[24], double s)
+{
+    snprintf(out, 24, "%.2f ms", s < 1e4 ? s * 1000 : 0);
+    return out;
+}
+
 static void write_figures(const struct top_view *v, struct page *p)
 {
     char a[24], b[24], c[16], d[16];
@@ -401,6 +459,15 @@ static void write_figures(const struct top_view *v, struct page *p)
          v->received_per_s, bytes(d, v->bytes_per_s), v->changes_per_s);
     line(p, false, "spared/s %-12" PRId64 " change to write: half within %s, 99 of 100 within %s", v->conflated_per_s,
          latency(a, v->p50_us), latency(b, v->p99_us));
+}
+
+static void write_links(const struct top_view *v, struct page *p)
+{
+    char trip[24];
+    if (v->has_links)
+        line(p, v->links_up < v->links,
+             "links to Redis: %" PRId64 " of %" PRId64 " up, round trip %s, came up %" PRId64 " times, lost %" PRId64,
+             v->links_up, v->links, fine(trip, v->round_trip_s), v->connects, v->losses);
 }
 
 static void write_fleet(const struct top_view *v, struct page *p, size_t most)
@@ -456,6 +523,7 @@ void top_write(const struct top_view *v, size_t columns, size_t rows, bool ansi,
 {
     struct page p = {.out = out, .columns = columns, .rows = rows, .endless = rows == 0, .ansi = ansi};
     write_figures(v, &p);
+    write_links(v, &p);
     write_fleet(v, &p, rows == 0 ? TOP_FLEET_MAX : rows / 3);
     write_connections(v, &p);
 }

@@ -26,6 +26,11 @@ struct top_view {
     int64_t sent_per_s, received_per_s, bytes_per_s, changes_per_s,
         conflated_per_s;    /* over the last seconds that are known */
     int64_t p50_us, p99_us; /* -1: nothing was delivered */
+    /* /metrics: the links to Redis, one of each worker. */
+    bool has_links;
+    int64_t links, links_up, connects, losses;
+    double round_trip_s; /* of the pings since they were last looked at; 0: not known */
+    double round_trips, round_trip_sum_s;
     /* /admin/connections, worst first: those of the workers that have answered. */
     struct top_connection list[TOP_CONNECTIONS_MAX];
     size_t list_len;
@@ -40,6 +45,7 @@ struct top_view {
 
 /* Each takes one answer in; false when it is not what was asked for. */
 bool top_take_stats(struct top_view *v, struct slice json);
+bool top_take_metrics(struct top_view *v, struct slice text);
 bool top_take_connections(struct top_view *v, struct slice json);
 bool top_take_fleet(struct top_view *v, struct slice json);
 

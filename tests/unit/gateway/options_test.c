@@ -369,6 +369,10 @@ static void test_questions(void)
     CU_ASSERT_STRING_EQUAL(r.o.url, "http://there");
     CU_ASSERT_TRUE(r.o.once);
     end(&r);
+    r = run(ARGS("--top", "--once", "http://there"), NULL);
+    CU_ASSERT_EQUAL(r.result, OPTIONS_RUN);
+    CU_ASSERT_STRING_EQUAL(r.o.url, "http://there");
+    end(&r);
     r = run(ARGS("--check-config", "--workers=x"), NULL);
     CU_ASSERT_EQUAL(r.result, OPTIONS_EXIT_FAILURE);
     end(&r);
