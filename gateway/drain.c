@@ -25,6 +25,8 @@ enum {
     HANDSHAKES_MS = 6000, /* after that: for peers that do not answer the close, then they are cut */
     WAIT_MIN_MS = 1000,   /* the spread of the waits, at least */
     WAIT_MAX_MS = 60000,  /* and at most */
+    TELL_MIN_MS = 1000,   /* how many are left is told five times in the period, as far as that is not oftener, */
+    TELL_MAX_MS = 10000,  /* or rarer */
     COMEBACKS_PER_MS = 1  /* what the rest of the fleet may be asked to take */
 };
 
@@ -37,6 +39,8 @@ struct drain {
     int64_t since_ms; /* the period began */
     size_t first;     /* connections that were open then */
     int64_t wait_max_ms;
+    int64_t told_ms;  /* when it was told last how many are left, */
+    size_t told_left; /* and how many that were */
 };
 
 struct drain *drain_new(struct gateway *g)
@@ -90,6 +94,30 @@ static void close_some(struct drain *d, size_t count, bool busy_too)
     }
 }
 
+/* So that who waits for the end sees it come nearer, or not. */
+static void tell_left(struct drain *d, int64_t period_ms)
+{
+    int64_t now = gateway_now_ms(), every = period_ms / 5;
+    size_t left = d->g->conns.count;
+    every = every < TELL_MIN_MS ? TELL_MIN_MS : every > TELL_MAX_MS ? TELL_MAX_MS : every;
+    if (left == 0 || left == d->told_left || now - d->told_ms < every)
+        return;
+    log_info("closing connections left=%zu of=%zu", left, d->first);
+    d->told_ms = now;
+    d->told_left = left;
+}
+
+static void end(struct drain *d)
+{
+    size_t left = d->g->conns.count;
+    int64_t ms = gateway_now_ms() - d->since_ms;
+    if (left == 0)
+        log_info("drained: all connections are closed count=%zu ms=%lld", d->first, (long long)ms);
+    else
+        log_warn("the drain ends, and who did not leave is cut left=%zu of=%zu ms=%lld", left, d->first, (long long)ms);
+    d->g->stopped = true;
+}
+
 static void on_step(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -99,10 +127,13 @@ static void on_step(evutil_socket_t fd, short what, void *arg)
     int64_t period_ms = g->opt->drain_seconds * 1000;
     int64_t left_ms = period_ms - (gateway_now_ms() - d->since_ms);
     size_t open = g->conns.count - g->closing.count, remaining = drain_remaining(d->first, left_ms, period_ms);
-    if (g->conns.count == 0 || left_ms < -(CALLS_MS + HANDSHAKES_MS))
-        g->stopped = true;
-    else if (open > remaining)
+    if (g->conns.count == 0 || left_ms < -(CALLS_MS + HANDSHAKES_MS)) {
+        end(d);
+        return;
+    }
+    if (open > remaining)
         close_some(d, open - remaining, left_ms < -CALLS_MS);
+    tell_left(d, period_ms);
 }
 
 static void close_doors(struct drain *d)
@@ -111,7 +142,8 @@ static void close_doors(struct drain *d)
     g->closed_doors = true;
     ws_stop_listening(g->ws);
     d->since_ms = gateway_now_ms();
-    d->first = g->conns.count;
+    d->told_ms = d->since_ms;
+    d->first = d->told_left = g->conns.count;
     int64_t workers = g->worker >= 0 ? g->opt->workers : 1; /* the others have about as many clients */
     d->wait_max_ms = drain_wait_max_ms((int64_t)d->first * workers, g->opt->drain_seconds * 1000);
     log_info("closing connections count=%zu seconds=%lld", d->first, (long long)g->opt->drain_seconds);

@@ -26,6 +26,7 @@
 #include "gateway/tap.h"
 #include "gateway/timer.h"
 #include "gateway/turn.h"
+#include "gateway/waiting.h"
 #include "gateway/ws.h"
 #include "protocol/base/alloc.h"
 
@@ -39,6 +40,7 @@ struct run {
     struct gateway g;
     void (*on_second)(void *);
     void *arg;
+    struct waiting waiting;
     struct event tick_items, tick_conns, second, sigterm, sigint, sigusr1, sighup;
 };
 
@@ -128,6 +130,12 @@ static void on_tick_conns(evutil_socket_t fd, short what, void *arg)
     conn_tick(&r->g);
 }
 
+static void tell_waiting(struct run *r)
+{
+    if (waiting_second(&r->waiting, r->g.redis_up))
+        log_warn("still waiting for Redis seconds=%lld", (long long)r->waiting.seconds);
+}
+
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -142,6 +150,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     history_take(r->g.history);
     fleet_second(r->g.fleet);
     tap_second(&r->g);
+    tell_waiting(r);
     if (r->on_second)
         r->on_second(r->arg);
 }

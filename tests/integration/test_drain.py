@@ -219,3 +219,15 @@ async def test_a_client_that_never_answers_the_close_does_not_hold_it(gateways, 
     gateway.signal(signal.SIGTERM)
     assert await asyncio.to_thread(gateway.wait_exit) == 0
     assert silent is not None
+
+
+async def test_the_log_says_how_many_are_left_and_that_it_ended(gateways, peers):
+    gateway = gateways.start("--drain-seconds", "4")
+    many = await crowd(peers, gateway, 8)
+    gateway.signal(signal.SIGTERM)
+    for peer in many:
+        await reason_of(peer)
+    assert await asyncio.to_thread(gateway.wait_exit) == 0
+    left = [int(n) for n in re.findall(r'msg="closing connections" left=(\d+) of=8$', gateway.stderr(), re.M)]
+    assert left and left == sorted(set(left), reverse=True) and left[-1] > 0
+    assert re.search(r'level=info msg="drained: all connections are closed" count=8 ms=\d+$', gateway.stderr(), re.M)
