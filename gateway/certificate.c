@@ -11,7 +11,7 @@
 enum { SOON_DAYS = 21 };
 
 /* A key with a password would ask for it at the terminal. */
-static int no_password(char *room, int size, int writing, void *arg)
+static int no_password(char *room, int size, int writing, void *arg) /* NOLINT(readability-non-const-parameter) */
 {
     (void)room;
     (void)size;

@@ -103,36 +103,37 @@ struct right {
     const char *grant; /* as ACL SETUSER takes it */
     const char *words[WORDS_MAX];
     bool creates; /* a key, which the next command takes away */
+    bool pushes;  /* the answer is a push */
 };
 
 /* Those of docs/redis-api.md. Deleting comes first: without it nothing is created. */
 static const struct right rights[] = {
-    {"+unlink", {"UNLINK", root}, false},
-    {"+del", {"DEL", root}, false},
-    {"+expire", {"EXPIRE", root, "60"}, false},
-    {"+persist", {"PERSIST", root}, false},
-    {"+copy", {"COPY", root, beside}, false},
-    {"+exists", {"EXISTS", root}, false},
-    {"+get", {"GET", root}, false},
-    {"+incr", {"INCR", root}, true},
-    {"+@hash", {"HGET", root, "f"}, false},
-    {"+@hash", {"HKEYS", root}, false},
-    {"+@hash", {"HDEL", root, "f"}, false},
-    {"+@hash", {"HSET", root, "f", "v"}, true},
-    {"+@sortedset", {"ZRANGE", root, "0", "0"}, false},
-    {"+@sortedset", {"ZSCORE", root, "m"}, false},
-    {"+@sortedset", {"ZREM", root, "m"}, false},
-    {"+@sortedset", {"ZADD", root, "0", "m"}, true},
-    {"+@set", {"SMEMBERS", root}, false},
-    {"+@set", {"SREM", root, "m"}, false},
-    {"+@set", {"SADD", root, "m"}, true},
-    {"+time", {"TIME"}, false},
-    {"+fcall", {"FCALL", "sg_version", "0"}, false},
-    {"+fcall_ro", {"FCALL_RO", "sg_version", "0"}, false},
-    {"+function|load", {"FUNCTION", "LOAD", "-- no library"}, false},
-    {"+spublish", {"SPUBLISH", root, ""}, false},
-    {"+ssubscribe", {"SSUBSCRIBE", root}, false},
-    {"+sunsubscribe", {"SUNSUBSCRIBE", root}, false},
+    {.grant = "+unlink", .words = {"UNLINK", root}},
+    {.grant = "+del", .words = {"DEL", root}},
+    {.grant = "+expire", .words = {"EXPIRE", root, "60"}},
+    {.grant = "+persist", .words = {"PERSIST", root}},
+    {.grant = "+copy", .words = {"COPY", root, beside}},
+    {.grant = "+exists", .words = {"EXISTS", root}},
+    {.grant = "+get", .words = {"GET", root}},
+    {.grant = "+incr", .words = {"INCR", root}, .creates = true},
+    {.grant = "+@hash", .words = {"HGET", root, "f"}},
+    {.grant = "+@hash", .words = {"HKEYS", root}},
+    {.grant = "+@hash", .words = {"HDEL", root, "f"}},
+    {.grant = "+@hash", .words = {"HSET", root, "f", "v"}, .creates = true},
+    {.grant = "+@sortedset", .words = {"ZRANGE", root, "0", "0"}},
+    {.grant = "+@sortedset", .words = {"ZSCORE", root, "m"}},
+    {.grant = "+@sortedset", .words = {"ZREM", root, "m"}},
+    {.grant = "+@sortedset", .words = {"ZADD", root, "0", "m"}, .creates = true},
+    {.grant = "+@set", .words = {"SMEMBERS", root}},
+    {.grant = "+@set", .words = {"SREM", root, "m"}},
+    {.grant = "+@set", .words = {"SADD", root, "m"}, .creates = true},
+    {.grant = "+time", .words = {"TIME"}},
+    {.grant = "+fcall", .words = {"FCALL", "sg_version", "0"}},
+    {.grant = "+fcall_ro", .words = {"FCALL_RO", "sg_version", "0"}},
+    {.grant = "+function|load", .words = {"FUNCTION", "LOAD", "-- no library"}},
+    {.grant = "+spublish", .words = {"SPUBLISH", root, ""}},
+    {.grant = "+ssubscribe", .words = {"SSUBSCRIBE", root}, .pushes = true},
+    {.grant = "+sunsubscribe", .words = {"SUNSUBSCRIBE", root}, .pushes = true},
 };
 
 enum { RIGHTS = sizeof(rights) / sizeof(rights[0]) };
@@ -140,14 +141,15 @@ enum { RIGHTS = sizeof(rights) / sizeof(rights[0]) };
 static const struct reply *try_right(struct redis_check *c, const struct right *right)
 {
     char other[sizeof(c->root) + 2];
-    const char *words[WORDS_MAX + 1] = {NULL};
+    struct slice words[WORDS_MAX];
+    size_t n = 0;
     snprintf(other, sizeof(other), "%s:2", c->root);
-    for (size_t i = 0; i < WORDS_MAX && right->words[i]; i++)
-        words[i] = right->words[i] == root ? c->root : right->words[i] == beside ? other : right->words[i];
-    if (strcmp(words[0], "SSUBSCRIBE") != 0 && strcmp(words[0], "SUNSUBSCRIBE") != 0)
-        return talk_ask(c->talk, words);
-    talk_say(c->talk, 2, (struct slice[]){slice_str(words[0]), slice_str(words[1])});
-    return talk_push(c->talk);
+    for (; n < WORDS_MAX && right->words[n]; n++) {
+        const char *word = right->words[n];
+        words[n] = slice_str(word == root ? c->root : word == beside ? other : word);
+    }
+    talk_say(c->talk, n, words);
+    return right->pushes ? talk_push(c->talk) : talk_hear(c->talk);
 }
 
 /* Puts a word on a list that spaces separate, once. */
@@ -197,6 +199,7 @@ static void check_rights(struct redis_check *c)
         findings_add(c->findings, FINDING_OK, "rights", NULL, "all that a gateway needs");
         return;
     }
+    c->lacks_rights = true;
     snprintf(cure, sizeof(cure), "redis-cli ACL SETUSER %s %s   (all of them: docs/redis-api.md, Rights)",
              c->config.user ? c->config.user : "default", missing);
     findings_add(c->findings, FINDING_BAD, "rights", cure, "missing: %s", missing);

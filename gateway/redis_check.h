@@ -14,6 +14,7 @@ struct redis_check {
     struct link_config config;
     struct talk *talk;
     char root[128];
+    bool lacks_rights;
     bool has_library; /* of our version or a newer one */
 };
 

@@ -36,7 +36,9 @@ static int64_t now_us(clockid_t clock)
 static bool add_broken(struct selftest *s, const char *subject, const struct reply *r, const struct talk *t)
 {
     struct slice text = r && r->type == REPLY_ERROR ? r->text : slice_str(talk_why(t));
-    findings_add(s->check.findings, FINDING_BAD, subject, NULL, "%.*s", (int)text.len, text.len ? text.ptr : "");
+    findings_add(s->check.findings, FINDING_BAD, subject,
+                 s->check.lacks_rights ? "see the rights that are missing" : NULL, "%.*s", (int)text.len,
+                 text.len ? text.ptr : "");
     return false;
 }
 

@@ -9,7 +9,7 @@
 
 #include "protocol/json.h"
 
-enum { DEPTH = 8, KEYS_MAX = 16, COLUMNS_MAX = 32, RATE_S = 5, LINE_MAX = 512 };
+enum { DEPTH = 8, KEYS_MAX = 16, COLUMNS_MAX = 32, RATE_S = 5, LINE_MAX = 512, TEXT_MAX = 65536 };
 
 /* --- out of JSON ------------------------------------------------------------------------------------------ */
 
@@ -38,8 +38,8 @@ static void take_text(char *to, size_t size, const struct json_value *v)
 {
     struct buf scratch;
     struct slice text = SLICE_NONE;
-    buf_init(&scratch, 64 * 1024);
-    if (v->type == JSON_STRING && json_string(v->text, 64 * 1024, &scratch, &text))
+    buf_init(&scratch, TEXT_MAX);
+    if (v->type == JSON_STRING && json_string(v->text, TEXT_MAX, &scratch, &text))
         put_plain(to, size, text);
     else
         to[0] = '\0';
@@ -422,9 +422,9 @@ static const char *span(char out[24], int64_t ms)
     int64_t s = ms / 1000;
     if (s < 120)
         snprintf(out, 24, "%" PRId64 " s", s);
-    else if (s < 2 * 3600)
+    else if (s < 7200)
         snprintf(out, 24, "%" PRId64 " min", s / 60);
-    else if (s < 48 * 3600)
+    else if (s < 172800)
         snprintf(out, 24, "%" PRId64 " h", s / 3600);
     else
         snprintf(out, 24, "%" PRId64 " days", s / 86400);

@@ -59,7 +59,7 @@ def said(gateways, url, pattern):
     return gateway.stderr()
 
 
-@pytest.mark.parametrize("answer, words", [(REDIS_5, "Redis 5 or older: 7.0 or newer is needed"),
+@pytest.mark.parametrize("answer, words", [(REDIS_5, "Redis 5 or older: Redis 7.0 or newer is needed"),
                                            (REDIS_6, "it is Redis 6.2.14, which is too old: 7.0 or newer is needed")])
 def test_too_old(gateways, answer, words):
     with Old(answer) as old:
