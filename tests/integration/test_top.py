@@ -15,7 +15,7 @@ import threading
 
 import pytest
 
-from gateway import BINARY, free_port, poll, until
+from gateway import BINARY, free_port, http_exchange, poll, until
 
 TOKEN = "0123456789-an-admin"
 
@@ -111,6 +111,43 @@ def test_nobody_there():
     assert (code, text) == (1, "") and "Connection refused" in said
 
 
+def serve(handler):
+    """An HTTP server with that handler, on a thread."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_behind_a_proxy_that_sends_in_chunks(gateways, whole):
+    gateway = gateways.start()
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            request = f"GET {self.path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            answer = http_exchange(gateway.address, request.encode())
+            self.send_response(answer.status)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for at in range(0, len(answer.body), 300):
+                part = answer.body[at:at + 300]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            self.wfile.write(b"0\r\n\r\n" if whole else b"")
+            self.close_connection = True
+
+        def log_message(self, *_):
+            pass
+    with serve(Proxy) as server:
+        code, text, said = once(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    if whole:
+        assert (code, said) == (0, "") and f"127.0.0.1:{gateway.port}" in text
+    else:
+        assert code == 1 and "ended early" in said
+
+
 def test_no_gateway():
     """Something else that answers in HTTP."""
     class Other(http.server.BaseHTTPRequestHandler):
@@ -123,8 +160,7 @@ def test_no_gateway():
 
         def log_message(self, *_):
             pass
-    with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serve(Other) as server:
         code, text, said = once(f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
     assert (code, text) == (1, "") and "is not what a gateway" in said
