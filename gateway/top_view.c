@@ -9,7 +9,7 @@
 
 #include "protocol/json.h"
 
-enum { DEPTH = 8, KEYS_MAX = 16, COLUMNS_MAX = 32, RATE_S = 5, LINE_MAX = 512, TEXT_MAX = 65536 };
+enum { DEPTH = 8, KEYS_MAX = 16, COLUMNS_MAX = 32, RATE_S = 5, LINE_MAX = 512, TEXT_MAX = 65536, WIDE = 120 };
 
 /* --- out of JSON ------------------------------------------------------------------------------------------ */
 
@@ -406,6 +406,12 @@ __attribute__((format(printf, 3, 4))) static void line(struct page *p, bool head
     p->rows -= !p->endless;
 }
 
+/* Narrow ones have 80 columns: reasons get a line of their own. */
+static bool is_wide(const struct page *p)
+{
+    return p->columns >= WIDE;
+}
+
 static const char *bytes(char out[16], int64_t n)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
@@ -478,16 +484,17 @@ static void write_fleet(const struct top_view *v, struct page *p, size_t most)
         line(p, true, "FLEET  %s", v->fleet_why);
         return;
     }
-    line(p, true, "  %-32s %-22s %11s %8s %9s %10s %5s", "GATEWAY", "STATE", "CONNECTIONS", "SENT/S", "CHANGES/S",
-         "WAITING", "AGE");
+    int width = is_wide(p) ? 40 : 24;
+    line(p, true, "  %-*s %-12s %7s %8s %7s %9s %5s", width, "GATEWAY", "STATE", "CONNS", "SENT/S", "CHG/S", "WAITING",
+         "AGE");
     for (size_t i = 0; i < v->fleet_len && i < most; i++) {
         const struct top_gateway *g = &v->fleet[i];
         if (g->workers > 1)
             snprintf(name, sizeof(name), "%s %s #%" PRId64, g->host, g->address, g->worker);
         else
             snprintf(name, sizeof(name), "%s %s", g->host, g->address);
-        line(p, false, "%s %-32.32s %-22.22s %11" PRId64 " %8" PRId64 " %9" PRId64 " %10s %3" PRId64 " s",
-             g->self ? "*" : " ", name, g->state, g->connections, g->sent_per_s, g->changes_per_s,
+        line(p, false, "%s %-*.*s %-12.12s %7" PRId64 " %8" PRId64 " %7" PRId64 " %9s %3" PRId64 " s",
+             g->self ? "*" : " ", width, width, name, g->state, g->connections, g->sent_per_s, g->changes_per_s,
              bytes(queued, g->queued_bytes), g->age_ms / 1000);
     }
     size_t shown = v->fleet_len < most ? v->fleet_len : most;
@@ -503,17 +510,20 @@ static void write_connections(const struct top_view *v, struct page *p)
         line(p, true, "SLOWEST CLIENTS  of %zu of %" PRId64 " workers", v->seen_len, v->workers);
     else
         line(p, true, "SLOWEST CLIENTS");
-    line(p, true, "  %-8s %-24s %-14s %5s %6s %10s %8s  %s", "ID", "REMOTE", "TOKEN", "NAMES", "DIRTY", "WAITING",
-         "RTT", "WHY");
+    int width = is_wide(p) ? 40 : 16;
+    line(p, true, "  %-8s %-*s %-12s %5s %5s %9s %8s  %s", "ID", width, "REMOTE", "TOKEN", "NAMES", "DIRTY", "WAITING",
+         "RTT", is_wide(p) ? "WHY" : "");
     for (size_t i = 0; i < v->list_len; i++) {
         const struct top_connection *c = &v->list[i];
         if (v->workers > 1)
             snprintf(id, sizeof(id), "%" PRId64 "#%" PRId64, c->id, c->worker);
         else
             snprintf(id, sizeof(id), "%" PRId64, c->id);
-        line(p, false, "  %-8s %-24.24s %-14.14s %5" PRId64 " %6" PRId64 " %10s %8s  %s", id, c->remote, c->token,
-             c->subscriptions, c->dirty, bytes(queued, c->queued_bytes + c->unsent_bytes),
-             c->rtt_us > 0 ? latency(rtt, c->rtt_us) : "-", c->why[0] ? c->why : "-");
+        line(p, false, "  %-8s %-*.*s %-12.12s %5" PRId64 " %5" PRId64 " %9s %8s  %s", id, width, width, c->remote,
+             c->token, c->subscriptions, c->dirty, bytes(queued, c->queued_bytes + c->unsent_bytes),
+             c->rtt_us > 0 ? latency(rtt, c->rtt_us) : "-", is_wide(p) ? c->why : "");
+        if (!is_wide(p) && c->why[0])
+            line(p, false, "           %s", c->why);
     }
     if (v->list_len == 0)
         line(p, false, "  nobody is connected");

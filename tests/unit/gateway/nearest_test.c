@@ -39,13 +39,8 @@ static void test_slips(void)
 
 static void test_far(void)
 {
-    static const char *const cases[] = {"",
-                                        "x",
-                                        "port",
-                                        "bin",
-                                        "config",
-                                        "a_very_long_word_that_is_longer_than_any_name_of_ours_"
-                                        "is_or_ever_will_be"};
+    static const char *const cases[] = {
+        "", "x", "port", "bin", "config", "a_very_long_word_that_is_longer_than_any_name_of_ours_ever_will_be"};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         CU_ASSERT_PTR_NULL(meant(cases[i]));
 }

@@ -70,6 +70,9 @@ static void test_figures(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "1 of 2 up, round trip 2.50 ms"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "slow; late\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "and 1 more\n"));
+    text = write(80, 0, false); /* where the reason would not be seen at the end of the line */
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\n           slow; late\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "   1 s\n"));
 }
 
 /* Pings that were counted before do not count again. */
