@@ -315,7 +315,10 @@ static void check_shape(struct reader *r, yaml_node_t *node, const struct cyaml_
     } shapes[] = {[CYAML_STRING] = {YAML_SCALAR_NODE, "expected a single value"},
                   [CYAML_MAPPING] = {YAML_MAPPING_NODE, "expected keys with values (`key: value`)"},
                   [CYAML_SEQUENCE] = {YAML_SEQUENCE_NODE, "expected a list (`[one, two]`)"}};
-    if (node->type != shapes[schema->type].node)
+    bool glued = node->type == YAML_SCALAR_NODE && strchr(text_of(node), ':');
+    if (schema->type == CYAML_MAPPING && glued)
+        complain(r, line_of(node), "%s; is a space missing behind the colon?", shapes[CYAML_MAPPING].expected);
+    else if (node->type != shapes[schema->type].node)
         complain(r, line_of(node), "%s", shapes[schema->type].expected);
     else if (schema->type == CYAML_MAPPING)
         check_mapping(r, node, schema->mapping.fields);

@@ -25,6 +25,7 @@ static const struct {
     {"anonymous: {call: []\nworkers: 1\n", "y.yaml:2: a comma or the }"},
     {"dev: true\nprefix: \"abc\nworkers: 1\n", "y.yaml:2: a quote that begins in line 2 is never closed\n"},
     {"prefix: @x\n", "y.yaml:1: no value begins with `@` in YAML: put it in quotes\n"},
+    {"workers:4\n", "y.yaml:1: expected keys with values (`key: value`); is a space missing behind the colon?\n"},
     {"data_dir: a: b\n", "y.yaml:1: this does not fit what stands above"},
 };
 
