@@ -11,7 +11,7 @@
 #include "gateway/reap.h"
 #include "gateway/reload.h"
 #include "gateway/selftest.h"
-#include "gateway/top.h"
+#include "gateway/terminal.h"
 #include "gateway/workers.h"
 #include "redis/embedded.h"
 
@@ -202,7 +202,7 @@ static int do_instead(const struct options *o)
     case ACTION_SELFTEST:
         return selftest_run(o, stdout);
     case ACTION_TOP:
-        return top_run(o);
+        return terminal_run(o);
     case ACTION_HEALTHCHECK:
         return healthcheck_run(o);
     case ACTION_RUN:

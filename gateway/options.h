@@ -21,7 +21,7 @@ enum options_action {
     ACTION_CHECK,       /* checkup.h */
     ACTION_PRINT,       /* was done by options_load */
     ACTION_SELFTEST,    /* selftest.h */
-    ACTION_TOP,         /* top.h */
+    ACTION_TOP,         /* terminal.h */
     ACTION_HEALTHCHECK, /* healthcheck.h */
     ACTION_HELP,        /* like ACTION_PRINT, and so is the next */
     ACTION_VERSION

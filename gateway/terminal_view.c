@@ -1,5 +1,5 @@
 /* JSON by the strict reader of protocol/; lines by snprintf. */
-#include "gateway/top_view.h"
+#include "gateway/terminal_view.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -136,7 +136,7 @@ static int64_t rate(const int64_t from[COLUMN_COUNT], const int64_t to[COLUMN_CO
     return passed_ms > 0 && to[c] > from[c] ? (int64_t)((double)(to[c] - from[c]) * 1000 / (double)passed_ms + 0.5) : 0;
 }
 
-static void take_history(struct top_view *v, struct slice names, struct slice rows)
+static void take_history(struct terminal_view *v, struct slice names, struct slice rows)
 {
     int place[COLUMN_COUNT];
     int64_t ring[RATE_S + 1][COLUMN_COUNT] = {{0}};
@@ -160,7 +160,7 @@ static void take_history(struct top_view *v, struct slice names, struct slice ro
     v->p99_us = last[P99];
 }
 
-bool top_take_stats(struct top_view *v, struct slice json)
+bool terminal_take_stats(struct terminal_view *v, struct slice json)
 {
     static const char *const names[] = {"id",      "version", "address",    "state",
                                         "workers", "now_ms",  "started_ms", "history"};
@@ -208,7 +208,7 @@ static int read_sample(struct slice line, double *value)
     return -1;
 }
 
-bool top_take_metrics(struct top_view *v, struct slice text)
+bool terminal_take_metrics(struct terminal_view *v, struct slice text)
 {
     struct slice line;
     double sums[SUMS] = {0}, value = 0;
@@ -235,27 +235,27 @@ bool top_take_metrics(struct top_view *v, struct slice text)
 /* --- connections ------------------------------------------------------------------------------------------ */
 
 /* The sentences of `why`, as one. */
-static void take_why(char why[TOP_TEXT_MAX], const struct json_value *list)
+static void take_why(char why[TERMINAL_TEXT_MAX], const struct json_value *list)
 {
     struct slice rest = list->text;
-    char one[TOP_TEXT_MAX];
+    char one[TERMINAL_TEXT_MAX];
     why[0] = '\0';
     for (struct json_value v; list->type == JSON_ARRAY && (v = next_element(&rest)).type == JSON_STRING;) {
         size_t len = strlen(why);
         TAKE_TEXT(one, &v);
         if (len > 0)
-            put_plain(why + len, TOP_TEXT_MAX - len, SLICE_LIT("; "));
+            put_plain(why + len, TERMINAL_TEXT_MAX - len, SLICE_LIT("; "));
         len = strlen(why);
-        put_plain(why + len, TOP_TEXT_MAX - len, slice_str(one));
+        put_plain(why + len, TERMINAL_TEXT_MAX - len, slice_str(one));
     }
 }
 
-static bool take_connection(struct top_connection *c, struct slice json)
+static bool take_connection(struct terminal_connection *c, struct slice json)
 {
     static const char *const names[] = {"id",           "remote", "token", "subscriptions", "dirty", "queued_bytes",
                                         "unsent_bytes", "rtt_us", "sent",  "trouble",       "why"};
     struct json_value m[11];
-    *c = (struct top_connection){.id = 0};
+    *c = (struct terminal_connection){.id = 0};
     if (!members(json, names, 11, m))
         return false;
     c->id = number(&m[0]);
@@ -273,7 +273,7 @@ static bool take_connection(struct top_connection *c, struct slice json)
 }
 
 /* What was known of that worker is old. */
-static void forget_worker(struct top_view *v, int64_t worker)
+static void forget_worker(struct terminal_view *v, int64_t worker)
 {
     size_t kept = 0;
     for (size_t i = 0; i < v->list_len; i++) {
@@ -284,12 +284,12 @@ static void forget_worker(struct top_view *v, int64_t worker)
 }
 
 /* Into its place; of a full list the least falls out. */
-static void insert(struct top_view *v, const struct top_connection *c)
+static void insert(struct terminal_view *v, const struct terminal_connection *c)
 {
     size_t at = v->list_len;
-    if (at == TOP_CONNECTIONS_MAX && v->list[at - 1].trouble >= c->trouble)
+    if (at == TERMINAL_CONNECTIONS_MAX && v->list[at - 1].trouble >= c->trouble)
         return;
-    if (at == TOP_CONNECTIONS_MAX)
+    if (at == TERMINAL_CONNECTIONS_MAX)
         at--;
     else
         v->list_len++;
@@ -298,21 +298,21 @@ static void insert(struct top_view *v, const struct top_connection *c)
     v->list[at] = *c;
 }
 
-bool top_take_connections(struct top_view *v, struct slice json)
+bool terminal_take_connections(struct terminal_view *v, struct slice json)
 {
     static const char *const names[] = {"worker", "connections"};
     struct json_value m[2];
     if (!members(json, names, 2, m) || m[1].type != JSON_ARRAY)
         return false;
     int64_t worker = number(&m[0]);
-    if (worker >= 0 && worker < TOP_WORKERS_MAX && !v->seen[worker]) {
+    if (worker >= 0 && worker < TERMINAL_WORKERS_MAX && !v->seen[worker]) {
         v->seen[worker] = true;
         v->seen_len++;
     }
     forget_worker(v, worker);
     struct slice rest = m[1].text;
     for (struct json_value e; (e = next_element(&rest)).type == JSON_OBJECT;) {
-        struct top_connection c;
+        struct terminal_connection c;
         if (!take_connection(&c, e.text))
             continue;
         c.worker = worker;
@@ -323,13 +323,13 @@ bool top_take_connections(struct top_view *v, struct slice json)
 
 /* --- the fleet -------------------------------------------------------------------------------------------- */
 
-static bool take_gateway(struct top_gateway *g, struct slice json)
+static bool take_gateway(struct terminal_gateway *g, struct slice json)
 {
     static const char *const names[] = {"self", "age_ms", "record"};
     static const char *const of_record[] = {"host",    "address",     "state",      "version",       "worker",
                                             "workers", "connections", "sent_per_s", "changes_per_s", "queued_bytes"};
     struct json_value m[3], r[10];
-    *g = (struct top_gateway){.age_ms = 0};
+    *g = (struct terminal_gateway){.age_ms = 0};
     if (!members(json, names, 3, m) || m[2].type != JSON_OBJECT || !members(m[2].text, of_record, 10, r))
         return false;
     g->self = m[0].type == JSON_BOOL && slice_eq(m[0].text, SLICE_LIT("true"));
@@ -347,7 +347,7 @@ static bool take_gateway(struct top_gateway *g, struct slice json)
     return true;
 }
 
-bool top_take_fleet(struct top_view *v, struct slice json)
+bool terminal_take_fleet(struct terminal_view *v, struct slice json)
 {
     static const char *const names[] = {"gateways"};
     struct json_value m[1];
@@ -358,7 +358,7 @@ bool top_take_fleet(struct top_view *v, struct slice json)
     v->fleet_total = 0;
     v->fleet_why[0] = '\0';
     for (struct json_value e; (e = next_element(&rest)).type == JSON_OBJECT; v->fleet_total++) {
-        if (v->fleet_len < TOP_FLEET_MAX && take_gateway(&v->fleet[v->fleet_len], e.text))
+        if (v->fleet_len < TERMINAL_FLEET_MAX && take_gateway(&v->fleet[v->fleet_len], e.text))
             v->fleet_len++;
     }
     return true;
@@ -455,7 +455,7 @@ static const char *fine(char out[24], double s)
     return out;
 }
 
-static void write_figures(const struct top_view *v, struct page *p)
+static void write_figures(const struct terminal_view *v, struct page *p)
 {
     char a[24], b[24], c[16], d[16];
     line(p, true, "syncgate %s  %s  %s  up %s", v->version, v->address, v->state, span(a, v->now_ms - v->started_ms));
@@ -467,7 +467,7 @@ static void write_figures(const struct top_view *v, struct page *p)
          latency(a, v->p50_us), latency(b, v->p99_us));
 }
 
-static void write_links(const struct top_view *v, struct page *p)
+static void write_links(const struct terminal_view *v, struct page *p)
 {
     char trip[24];
     if (v->has_links)
@@ -476,7 +476,7 @@ static void write_links(const struct top_view *v, struct page *p)
              v->links_up, v->links, fine(trip, v->round_trip_s), v->connects, v->losses);
 }
 
-static void write_fleet(const struct top_view *v, struct page *p, size_t most)
+static void write_fleet(const struct terminal_view *v, struct page *p, size_t most)
 {
     char queued[16], name[160];
     line(p, false, "%s", "");
@@ -488,7 +488,7 @@ static void write_fleet(const struct top_view *v, struct page *p, size_t most)
     line(p, true, "  %-*s %-12s %7s %8s %7s %9s %5s", width, "GATEWAY", "STATE", "CONNS", "SENT/S", "CHG/S", "WAITING",
          "AGE");
     for (size_t i = 0; i < v->fleet_len && i < most; i++) {
-        const struct top_gateway *g = &v->fleet[i];
+        const struct terminal_gateway *g = &v->fleet[i];
         if (g->workers > 1)
             snprintf(name, sizeof(name), "%s %s #%" PRId64, g->host, g->address, g->worker);
         else
@@ -502,7 +502,7 @@ static void write_fleet(const struct top_view *v, struct page *p, size_t most)
         line(p, false, "  and %" PRId64 " more", v->fleet_total - (int64_t)shown);
 }
 
-static void write_connections(const struct top_view *v, struct page *p)
+static void write_connections(const struct terminal_view *v, struct page *p)
 {
     char queued[16], rtt[24], id[48];
     line(p, false, "%s", "");
@@ -514,7 +514,7 @@ static void write_connections(const struct top_view *v, struct page *p)
     line(p, true, "  %-8s %-*s %-12s %5s %5s %9s %8s  %s", "ID", width, "REMOTE", "TOKEN", "NAMES", "DIRTY", "WAITING",
          "RTT", is_wide(p) ? "WHY" : "");
     for (size_t i = 0; i < v->list_len; i++) {
-        const struct top_connection *c = &v->list[i];
+        const struct terminal_connection *c = &v->list[i];
         if (v->workers > 1)
             snprintf(id, sizeof(id), "%" PRId64 "#%" PRId64, c->id, c->worker);
         else
@@ -529,11 +529,11 @@ static void write_connections(const struct top_view *v, struct page *p)
         line(p, false, "  nobody is connected");
 }
 
-void top_write(const struct top_view *v, size_t columns, size_t rows, bool ansi, struct buf *out)
+void terminal_write(const struct terminal_view *v, size_t columns, size_t rows, bool ansi, struct buf *out)
 {
     struct page p = {.out = out, .columns = columns, .rows = rows, .endless = rows == 0, .ansi = ansi};
     write_figures(v, &p);
     write_links(v, &p);
-    write_fleet(v, &p, rows == 0 ? TOP_FLEET_MAX : rows / 3);
+    write_fleet(v, &p, rows == 0 ? TERMINAL_FLEET_MAX : rows / 3);
     write_connections(v, &p);
 }

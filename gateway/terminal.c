@@ -1,5 +1,5 @@
 /* A loop of asking, writing and waiting for a key. The terminal is put back whatever ends it. */
-#include "gateway/top.h"
+#include "gateway/terminal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include "gateway/fetch.h"
 #include "gateway/option.h"
 #include "gateway/text.h"
-#include "gateway/top_view.h"
+#include "gateway/terminal_view.h"
 #include "protocol/base/alloc.h"
 #include "redis/dial.h"
 
@@ -25,16 +25,16 @@ enum {
     PAGE_BYTES_MAX = 1 << 20
 };
 
-struct top {
+struct terminal {
     struct fetch_place place;
     const char *text, *token;
-    struct top_view view;
+    struct terminal_view view;
     char why[FETCH_WHY_MAX]; /* why there is nothing to be seen; empty: there is */
 };
 
 /* --- asking ----------------------------------------------------------------------------------------------- */
 
-static void explain(struct top *t, int status)
+static void explain(struct terminal *t, int status)
 {
     if (status == 401)
         snprintf(t->why, sizeof(t->why),
@@ -50,7 +50,7 @@ static void explain(struct top *t, int status)
 }
 
 /* Asks for what lies there and has it taken in. False: t->why says what is wrong. */
-static bool ask(struct top *t, const char *target, bool (*take)(struct top_view *, struct slice), int *status)
+static bool ask(struct terminal *t, const char *target, bool (*take)(struct terminal_view *, struct slice), int *status)
 {
     struct buf body;
     buf_init(&body, FETCH_BODY_MAX);
@@ -67,15 +67,15 @@ static bool ask(struct top *t, const char *target, bool (*take)(struct top_view 
 }
 
 /* The fleet is Redis', which may be away, and balancers keep /metrics to themselves: the gateway is looked at all the same. */
-static bool look(struct top *t)
+static bool look(struct terminal *t)
 {
     int status;
-    if (!ask(t, "/metrics", top_take_metrics, &status))
+    if (!ask(t, "/metrics", terminal_take_metrics, &status))
         t->view.has_links = false;
-    if (!ask(t, "/admin/stats", top_take_stats, &status) ||
-        !ask(t, "/admin/connections?order=trouble&limit=50", top_take_connections, &status))
+    if (!ask(t, "/admin/stats", terminal_take_stats, &status) ||
+        !ask(t, "/admin/connections?order=trouble&limit=50", terminal_take_connections, &status))
         return false;
-    if (ask(t, "/admin/fleet", top_take_fleet, &status))
+    if (ask(t, "/admin/fleet", terminal_take_fleet, &status))
         return true;
     bool redis_away = status == 503;
     if (redis_away) {
@@ -87,19 +87,19 @@ static bool look(struct top *t)
 }
 
 /* Each request reaches a worker that the kernel chooses. */
-static bool look_at_all(struct top *t)
+static bool look_at_all(struct terminal *t)
 {
     int status;
     if (!look(t))
         return false;
     for (int64_t left = t->view.workers * ASKED_PER_WORKER; left > 0 && (int64_t)t->view.seen_len < t->view.workers;
          left--)
-        if (!ask(t, "/admin/connections?order=trouble&limit=50", top_take_connections, &status))
+        if (!ask(t, "/admin/connections?order=trouble&limit=50", terminal_take_connections, &status))
             return false;
     return true;
 }
 
-static int print_once(struct top *t)
+static int print_once(struct terminal *t)
 {
     struct buf out;
     if (!look_at_all(t)) {
@@ -107,7 +107,7 @@ static int print_once(struct top *t)
         return EXIT_FAILURE;
     }
     buf_init(&out, PAGE_BYTES_MAX);
-    top_write(&t->view, TEXT_COLUMNS, 0, false, &out);
+    terminal_write(&t->view, TEXT_COLUMNS, 0, false, &out);
     fwrite(out.ptr, 1, out.len, stdout);
     buf_deinit(&out);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -163,7 +163,7 @@ static struct winsize size_of_terminal(void)
     return size;
 }
 
-static void show(struct top *t, bool good)
+static void show(struct terminal *t, bool good)
 {
     struct winsize size = size_of_terminal();
     struct buf out;
@@ -171,7 +171,7 @@ static void show(struct top *t, bool good)
     buf_init(&out, PAGE_BYTES_MAX);
     buf_put_lit(&out, "\x1b[H");
     if (t->view.id[0])
-        top_write(&t->view, size.ws_col, size.ws_row > 2 ? (size_t)size.ws_row - 2 : 1, true, &out);
+        terminal_write(&t->view, size.ws_col, size.ws_row > 2 ? (size_t)size.ws_row - 2 : 1, true, &out);
     buf_put_lit(&out, "\x1b[J");
     int len = snprintf(foot, sizeof(foot), "%s: %s", t->text, good ? "q ends" : t->why);
     if (len > size.ws_col)
@@ -203,7 +203,7 @@ static bool wait_for_key(int64_t until_ms)
     return !told_to_end;
 }
 
-static int watch(struct top *t)
+static int watch(struct terminal *t)
 {
     struct termios before, keys;
     bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
@@ -232,9 +232,9 @@ static const char *token_of_environment(void)
     return token && token[0] ? token : NULL;
 }
 
-int top_run(const struct options *o)
+int terminal_run(const struct options *o)
 {
-    struct top *t = sg_calloc(1, sizeof(*t));
+    struct terminal *t = sg_calloc(1, sizeof(*t));
     const char *wrong = fetch_place(o, "/admin/stats", &t->place, &t->text);
     int code = EXIT_FAILURE;
     t->token = token_of_environment();

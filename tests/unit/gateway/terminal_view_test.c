@@ -1,5 +1,5 @@
 /* Answers as gateways give them, and as nobody should: what becomes of them as lines. */
-#include "gateway/top_view.h"
+#include "gateway/terminal_view.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -25,14 +25,14 @@ static const char figures[] = "# HELP x\nsyncgate_redis_up{worker=\"0\"} 1\nsync
                               "syncgate_redis_round_trip_seconds_sum{worker=\"0\"} 0.010\n"
                               "syncgate_redis_round_trip_seconds_count{worker=\"0\"} 4\n";
 
-static struct top_view view;
+static struct terminal_view view;
 
 static char *write(size_t columns, size_t rows, bool ansi)
 {
     static char text[65536];
     struct buf out;
     buf_init(&out, sizeof(text) - 1);
-    top_write(&view, columns, rows, ansi, &out);
+    terminal_write(&view, columns, rows, ansi, &out);
     CU_ASSERT_FALSE_FATAL(out.failed);
     memcpy(text, out.ptr, out.len);
     text[out.len] = '\0';
@@ -42,11 +42,11 @@ static char *write(size_t columns, size_t rows, bool ansi)
 
 static void take_all(void)
 {
-    view = (struct top_view){.id = ""};
-    CU_ASSERT_TRUE(top_take_stats(&view, slice_str(stats)));
-    CU_ASSERT_TRUE(top_take_connections(&view, slice_str(connections)));
-    CU_ASSERT_TRUE(top_take_fleet(&view, slice_str(fleet)));
-    CU_ASSERT_TRUE(top_take_metrics(&view, slice_str(figures)));
+    view = (struct terminal_view){.id = ""};
+    CU_ASSERT_TRUE(terminal_take_stats(&view, slice_str(stats)));
+    CU_ASSERT_TRUE(terminal_take_connections(&view, slice_str(connections)));
+    CU_ASSERT_TRUE(terminal_take_fleet(&view, slice_str(fleet)));
+    CU_ASSERT_TRUE(terminal_take_metrics(&view, slice_str(figures)));
 }
 
 /* By the names of the columns, whatever their order, and others are no trouble. */
@@ -80,21 +80,22 @@ static void test_round_trip_is_of_now(void)
 {
     take_all();
     CU_ASSERT_TRUE(
-        top_take_metrics(&view, SLICE_LIT("syncgate_redis_up 1\nsyncgate_redis_round_trip_seconds_sum 0.110\n"
-                                          "syncgate_redis_round_trip_seconds_count 5\n")));
+        terminal_take_metrics(&view, SLICE_LIT("syncgate_redis_up 1\nsyncgate_redis_round_trip_seconds_sum 0.110\n"
+                                               "syncgate_redis_round_trip_seconds_count 5\n")));
     CU_ASSERT_DOUBLE_EQUAL(view.round_trip_s, 0.1, 1e-9);
 }
 
 static void test_workers_are_gathered(void)
 {
     take_all();
-    CU_ASSERT_TRUE(top_take_connections(&view, SLICE_LIT("{\"worker\":1,\"connections\":[{\"id\":1,\"trouble\":7}]}")));
+    CU_ASSERT_TRUE(
+        terminal_take_connections(&view, SLICE_LIT("{\"worker\":1,\"connections\":[{\"id\":1,\"trouble\":7}]}")));
     CU_ASSERT_EQUAL(view.list_len, 3);
     CU_ASSERT_EQUAL(view.list[1].worker, 1);
-    CU_ASSERT_TRUE(top_take_connections(&view, SLICE_LIT("{\"worker\":0,\"connections\":[]}")));
+    CU_ASSERT_TRUE(terminal_take_connections(&view, SLICE_LIT("{\"worker\":0,\"connections\":[]}")));
     CU_ASSERT_EQUAL(view.list_len, 1);
     CU_ASSERT_EQUAL(view.seen_len, 2);
-    CU_ASSERT_TRUE(top_take_connections(&view, SLICE_LIT("{\"worker\":99999,\"connections\":[]}")));
+    CU_ASSERT_TRUE(terminal_take_connections(&view, SLICE_LIT("{\"worker\":99999,\"connections\":[]}")));
     CU_ASSERT_EQUAL(view.seen_len, 2);
 }
 
@@ -102,7 +103,7 @@ static void test_nobody_controls_the_terminal(void)
 {
     take_all();
     CU_ASSERT_STRING_EQUAL(view.list[1].token, "a?[2Jb");
-    CU_ASSERT_TRUE(top_take_connections(
+    CU_ASSERT_TRUE(terminal_take_connections(
         &view,
         SLICE_LIT("{\"worker\":0,\"connections\":[{\"id\":1,\"token\":\"\\u009b2J\xc3\xa4\",\"remote\":\"a\\nb\"}]}")));
     CU_ASSERT_STRING_EQUAL(view.list[0].token, "?2J\xc3\xa4");
@@ -138,19 +139,19 @@ static void test_other_answers(void)
                                       "{\"gateways\":3}",
                                       "\xff",
                                       "{"};
-    view = (struct top_view){.id = ""};
+    view = (struct terminal_view){.id = ""};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        CU_ASSERT_FALSE(top_take_stats(&view, slice_str(bad[i])));
-        CU_ASSERT_FALSE(top_take_connections(&view, slice_str(bad[i])));
-        CU_ASSERT_FALSE(top_take_fleet(&view, slice_str(bad[i])));
-        CU_ASSERT_FALSE(top_take_metrics(&view, slice_str(bad[i])));
+        CU_ASSERT_FALSE(terminal_take_stats(&view, slice_str(bad[i])));
+        CU_ASSERT_FALSE(terminal_take_connections(&view, slice_str(bad[i])));
+        CU_ASSERT_FALSE(terminal_take_fleet(&view, slice_str(bad[i])));
+        CU_ASSERT_FALSE(terminal_take_metrics(&view, slice_str(bad[i])));
     }
-    CU_ASSERT_TRUE(top_take_stats(
+    CU_ASSERT_TRUE(terminal_take_stats(
         &view, SLICE_LIT("{\"history\":{\"columns\":[1,[2],{}],\"rows\":[[],[\"x\"],[[1],{}],[1e300]]}}")));
-    CU_ASSERT_TRUE(top_take_connections(&view, SLICE_LIT("{\"connections\":[{},3,{\"why\":[1,\"a\"]}]}")));
-    CU_ASSERT_TRUE(top_take_fleet(&view, SLICE_LIT("{\"gateways\":[{\"record\":{}},{},null]}")));
+    CU_ASSERT_TRUE(terminal_take_connections(&view, SLICE_LIT("{\"connections\":[{},3,{\"why\":[1,\"a\"]}]}")));
+    CU_ASSERT_TRUE(terminal_take_fleet(&view, SLICE_LIT("{\"gateways\":[{\"record\":{}},{},null]}")));
     write(80, 24, true);
 }
 
-UNIT_MAIN("gateway/top_view", UNIT(test_figures), UNIT(test_round_trip_is_of_now), UNIT(test_workers_are_gathered),
+UNIT_MAIN("gateway/terminal_view", UNIT(test_figures), UNIT(test_round_trip_is_of_now), UNIT(test_workers_are_gathered),
           UNIT(test_nobody_controls_the_terminal), UNIT(test_size), UNIT(test_other_answers))
