@@ -606,7 +606,8 @@ end
 
 ---------------------------------------------------------------------------------------------------------
 -- Lists: sorted set R:l (member = order key, byte 0, id; every score 0), hash R:h (id -> order key, byte 0, value),
--- hash R:m with the fields r (revision) and k (kind: p positional, s sorted); without k it is a tombstone
+-- hash R:m with the fields r (revision) and k (kind: p positional, s sorted); without k it is a tombstone. Without items k says only
+-- that there is a list: the first item decides the kind.
 
 -- Where the zero byte of a member or of a stored text is.
 local function zero_of(text)
@@ -626,6 +627,11 @@ local function list_mark(root)
     damaged('a list without a revision or a kind')
   end
   return held, kind
+end
+
+-- Whether the list has items, and they are of the kind `other`.
+local function is_kind(kind, other, total)
+  return kind == other and total > 0
 end
 
 -- Revision, kind, and the number of items. What one look at each key can tell is checked here: all of them are there and
@@ -661,7 +667,7 @@ end
 -- Revision `text` of a list that had the kind `before` (false: it comes into being, perhaps from a tombstone).
 local function list_stamp(root, text, kind, before)
   local key = root .. ':m'
-  if before then
+  if before == kind then
     call('HSET', key, 'r', text)
   elseif call('HSET', key, 'r', text, 'k', kind) == 1 then
     call('PERSIST', key)
@@ -873,7 +879,7 @@ register('sg_list_insert', WRITE, 3, 3, function(root, args)
     return refusal
   end
   local held, kind, total = list_head(root)
-  if kind == 's' then
+  if is_kind(kind, 's', total) then
     return refuse('SGARG', 'the list is sorted: use sg_list_put')
   end
   if total > 0 and call('HEXISTS', root .. ':h', id) == 1 then
@@ -925,7 +931,7 @@ register('sg_list_put', WRITE, 3, 3, function(root, args)
     return refusal
   end
   local held, kind, total = list_head(root)
-  if kind == 'p' then
+  if is_kind(kind, 'p', total) then
     return refuse('SGARG', 'the list is positional: use sg_list_insert')
   end
   local key, text = sort_escape(sort), decimal(held + 1)
@@ -990,7 +996,7 @@ register('sg_list_move', WRITE, 2, 2, function(root, args)
     return refuse('SGARG', 'the index is an integer')
   end
   local held, kind, total = list_head(root)
-  if kind == 's' then
+  if is_kind(kind, 's', total) then
     return refuse('SGARG', 'the list is sorted: use sg_list_put')
   end
   local key, stored, begin = item_find(root, id)
@@ -1278,7 +1284,7 @@ register('sg_list_set_all', WRITE, 1, 1, function(root, args)
   end
   local held, kind, mend = list_head_mended(root)
   local new_kind = items.count == 0 and (kind or 'p') or items.sorted > 0 and 's' or 'p'
-  if kind and kind ~= new_kind then
+  if kind and kind ~= new_kind and call('ZCARD', root .. ':l') > 0 then
     return refuse('SGARG', kind == 's' and 'the list is sorted: items need sort keys' or 'the list is positional: items have no sort keys')
   end
   local text = decimal(held + 1)

@@ -641,6 +641,27 @@ def test_set_all(sg, listen):
     assert channel.take() == [b"la 1 3", b"la 2 1", b"la 3 0"]
 
 
+def test_an_empty_list_has_no_kind(sg, listen):
+    channel = listen("sg:{l}")
+    assert sg("sg_list_set_all", "l", "[]") == 1
+    assert sg("sg_list_put", "l", "m", "a", "1") == 2
+    sg.refuses("SGARG", "sg_list_insert", "l", 0, "b", "1")
+    assert sg("sg_list_delete", "l", "a") == 3
+    sg.refuses("SGID", "sg_list_move", "l", "a", 0)
+    assert sg("sg_list_insert", "l", 0, "b", "2") == 4
+    assert sg("sg_list_insert", "l", 0, "a", "1") == 5
+    sg.refuses("SGARG", "sg_list_put", "l", "m", "c", "1")
+    sg.refuses("SGARG", "sg_list_set_all", "l", '[{"id":1,"value":1,"sort":"x"}]')
+    assert sg("sg_list_set_all", "l", "[]") == 6
+    assert sg("sg_list_set_all", "l", '[{"id":1,"value":1,"sort":"x"}]') == 7
+    sg.refuses("SGARG", "sg_list_set_all", "l", '[{"id":1,"value":1}]')
+    assert sg("sg_list_set_all", "l", "[]") == 8
+    assert sg("sg_list_set_all", "l", '[{"id":1,"value":1}]') == 9
+    assert channel.take() == [
+        b"la 1 0", b'li 2 0 1 3 "a" 1', b'lx 3 0 0 3 "a"', b'li 4 0 1 3 "b" 2', b'li 5 0 2 3 "a" 1', b"la 6 0", b"la 7 1", b"la 8 0", b"la 9 1",
+    ]
+
+
 def test_set_all_sorted(sg, listen):
     channel = listen("sg:{s}")
     assert sg("sg_list_set_all", "s", '[{"id":"b","value":1,"sort":"x"},{"id":"a","value":2,"sort":"x"},{"id":"c","value":3,"sort":"\\u0000"}]') == 1
