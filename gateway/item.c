@@ -169,6 +169,7 @@ void item_init(struct item *i, struct gateway *g, enum kind kind, struct slice n
     i->member.on_message = on_message;
     i->member.on_resync = on_resync;
     list_init(&i->requests);
+    list_init(&i->waiting);
 }
 
 static void join(struct item *i)
@@ -298,11 +299,22 @@ static void go_on(struct items *r)
     r->going_on = false;
 }
 
+static struct slice sub_id(const struct sub *s)
+{
+    return s->watch ? watch_id(s->watch) : SLICE_NONE;
+}
+
+/* Whoever waits for the name is told too: it is not unknown any more, and what it is, nobody can say. */
 static void fail_requests(struct item *i, const char *text)
 {
     struct list_node *n;
     while ((n = list_first(&i->requests)))
         request_fail(container_of(n, struct request, in_item), ERROR_OTHER, text);
+    while ((n = list_first(&i->waiting))) {
+        struct sub *s = container_of(n, struct sub, in_target);
+        item_error(s->key.conn, i, ERROR_OTHER, text, sub_id(s));
+        sub_free(s);
+    }
 }
 
 /* It is nobody's fault, so it does not count against the peer. */
@@ -310,10 +322,10 @@ static void tell_void(struct sub *s, const char *text)
 {
     struct conn *c = s->key.conn;
     struct buf *out = &c->gw->scratch;
-    struct slice id = s->watch ? watch_id(s->watch) : SLICE_NONE;
     buf_reset(out);
     metric_add(METRIC_ERRORS_8, 1);
-    conn_answer_scratch(c, c->dialect->error(out, ERROR_OTHER, slice_str(text), s->item->kind, s->item->name, id));
+    conn_answer_scratch(c,
+                        c->dialect->error(out, ERROR_OTHER, slice_str(text), s->item->kind, s->item->name, sub_id(s)));
 }
 
 static const char too_large[] = "value too large", damaged_data[] = ITEM_DAMAGED_TEXT;
@@ -697,12 +709,44 @@ static void fail_pending(struct sub *s, enum error_code code, const char *text)
 void request_fail(struct request *q, enum error_code code, const char *text)
 {
     struct sub *s = sub_find(q->conn, q->item, target_of(q));
-    if (s && s->pending) {
+    if (s && s->pending && !s->waiting) {
         fail_pending(s, code, text);
         return;
     }
     item_error(q->conn, q->item, code, text, kind_of(q->item)->request_id(q));
     request_free(q);
+}
+
+static const char unknown[] = "unknown name";
+
+/* It did nothing wrong, so it does not count against the peer. */
+static void wait_for_name(struct sub *s)
+{
+    struct conn *c = s->key.conn;
+    struct buf *out = &c->gw->scratch;
+    s->waiting = true;
+    list_append(&s->item->waiting, &s->in_target);
+    buf_reset(out);
+    metric_add(METRIC_ERRORS_3, 1);
+    conn_answer_scratch(c, c->dialect->waiting(out, slice_str(unknown), s->item->kind, s->item->name, sub_id(s)));
+}
+
+static void wait_no_more(struct sub *s)
+{
+    if (!s->waiting)
+        return;
+    s->waiting = false;
+    list_remove(&s->item->waiting, &s->in_target);
+}
+
+void item_wake(struct item *i)
+{
+    struct list_node *n;
+    while (!item_unknown(i) && (n = list_first(&i->waiting))) {
+        struct sub *s = container_of(n, struct sub, in_target);
+        wait_no_more(s);
+        kind_of(i)->ask_again(s);
+    }
 }
 
 bool request_fail_unknown(struct request *q)
@@ -711,7 +755,14 @@ bool request_fail_unknown(struct request *q)
         q->item->confirm = true;
         return false;
     }
-    request_fail(q, ERROR_NAME, "unknown name");
+    struct sub *s = q->subscribe ? sub_find(q->conn, q->item, target_of(q)) : NULL;
+    if (!s || !s->wait) {
+        request_fail(q, ERROR_NAME, unknown);
+        return true;
+    }
+    request_free(q); /* and what it asked for before and after that, is asked once when the name is there */
+    if (!s->waiting)
+        wait_for_name(s);
     return true;
 }
 
@@ -753,6 +804,7 @@ void sub_free(struct sub *s)
     struct item *i = s->item;
     fanout_forget(s);
     fanout_limit(s, 0);
+    wait_no_more(s);
     map_remove(&i->gw->items->subs, &s->by_key);
     list_remove(&s->key.conn->subs, &s->in_conn);
     kind_of(i)->sub_gone(s);
@@ -777,7 +829,8 @@ static size_t asked_of_redis(const struct conn *c)
     return c->requests.count - c->held.count;
 }
 
-void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t interval_ms)
+void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id,
+                     const struct sub_wish *wish)
 {
     const struct slice *item_id = kind == KIND_LIST ? id : NULL;
     size_t asked = asked_of_redis(c);
@@ -786,11 +839,14 @@ void items_subscribe(struct conn *c, enum kind kind, struct slice name, const st
         conn_error(c, ERROR_OTHER, SLICE_LIT("too many subscriptions"), kind, name, told);
         return;
     }
-    struct item *i = find_or_create(c->gw->items, kind, name);
-    kind_of(i)->subscribe(c, i, id);
     struct sub *s = items_find_sub(c, kind, name, item_id);
+    if (s)
+        wait_no_more(s); /* it is asked anew */
+    struct item *i = find_or_create(c->gw->items, kind, name);
+    kind_of(i)->subscribe(c, i, id, wish->wait);
+    s = items_find_sub(c, kind, name, item_id);
     if (s) /* else it was refused at once */
-        fanout_limit(s, interval_ms);
+        fanout_limit(s, wish->interval_ms);
     if (asked_of_redis(c) > asked)
         pace_asked(c);
 }
@@ -859,9 +915,8 @@ void items_revoke(struct conn *c)
         struct sub *s = container_of(m, struct sub, in_conn);
         if (granted(c, s->item))
             continue;
-        struct slice id = s->watch ? watch_id(s->watch) : SLICE_NONE;
         messages +=
-            c->dialect->error(out, ERROR_NAME, SLICE_LIT("no longer granted"), s->item->kind, s->item->name, id);
+            c->dialect->error(out, ERROR_NAME, SLICE_LIT("no longer granted"), s->item->kind, s->item->name, sub_id(s));
         metric_add(METRIC_ERRORS_3, 1);
         sub_free(s);
     }

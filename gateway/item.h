@@ -63,6 +63,7 @@ struct item {
     int64_t idle_since_ms;
     struct hub_member member;
     struct list requests;     /* struct request, in order of arrival */
+    struct list waiting;      /* struct sub: the name is unknown, and they want to be told when it is not any more */
     struct list_node all;     /* registry: every item, in sweep order */
     struct list_node idle;    /* registry: no users */
     struct list_node refused; /* registry: to be read again after retry_ms */
@@ -77,7 +78,7 @@ struct sub {
         const void *target; /* the item, or the watch for an item subscription */
     } key;
     struct list_node in_conn;
-    struct list_node in_target; /* var.subs, view.subs or watch.subs; not linked while pending */
+    struct list_node in_target; /* var.subs, view.subs or watch.subs; while pending: item->waiting, or not linked */
     struct list_node in_dirty;  /* conn->dirty: missed updates */
     struct item *item;
     struct watch *watch; /* NULL: of the whole variable or list */
@@ -86,6 +87,8 @@ struct sub {
     int64_t told_rev;    /* list and watch: as of which revision */
     struct rate *rate;   /* NULL: every change; otherwise how often it may be told (fanout.c) */
     bool pending;        /* not answered yet: the name may turn out to be unknown */
+    bool wait;           /* then it is kept, pending */
+    bool waiting;        /* that has happened */
 };
 
 /* Something a connection asked for that takes an answer from Redis first, or room for the answer. */
@@ -132,8 +135,12 @@ const struct item *items_held(struct items *r, enum kind kind, struct slice name
 
 /* items_find_sub: id NULL for the variable or list itself. */
 struct sub *items_find_sub(struct conn *c, enum kind kind, struct slice name, const struct slice *id);
-/* interval_ms: the least time between two updates, 0 for every change. */
-void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t interval_ms);
+struct sub_wish {
+    int64_t interval_ms; /* the least time between two updates, 0 for every change */
+    bool wait;           /* stay subscribed to a name that is unknown */
+};
+void items_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id,
+                     const struct sub_wish *wish);
 /* items_get: the peer is subscribed (the dialect asked). page_size 0: the owner's maximum. */
 void items_get(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t page,
                int64_t page_size);
@@ -188,12 +195,14 @@ void item_bad_change(const struct item *i, const char *what);
 
 struct request *request_new(struct item *i, struct conn *c, bool subscribe, struct view *view, struct watch *watch);
 void request_free(struct request *q);
-/* request_fail answers an error and frees; a pending subscription that waited for it ends. */
+/* request_fail answers an error and frees; a pending subscription that waited for it ends, unless it waits for the name. */
 void request_fail(struct request *q, enum error_code code, const char *text);
-/* request_fail_unknown answers error 3, but only on the strength of a read that began after the request: somebody may have created
+/* request_fail_unknown answers error 3 (and keeps a subscription that wants to wait for the name), but only on the strength of a read that began after the request: somebody may have created
  * the name just before asking, and that change may be on its way still. Returns false when such a read has to come first. */
 bool request_fail_unknown(struct request *q);
 
+/* item_wake: call it when the name may have become known: each subscription that waits for that asks again; serve follows. */
+void item_wake(struct item *i);
 /* request_hold: true when the connection has no room for an answer, or older requests of it wait for that: then the request costs
  * no more than itself, and gets the newest state as its answer later. It is no longer among its item's. */
 bool request_hold(struct request *q);
@@ -229,7 +238,8 @@ struct item_kind {
     void (*destroy)(struct item *i);
     void (*read)(struct item *i); /* starts the read, if there is anything to be read; sets i->reading */
     void (*apply)(struct item *i, const struct change *e); /* READY, and e->rev is newer */
-    void (*subscribe)(struct conn *c, struct item *i, const struct slice *id);
+    void (*subscribe)(struct conn *c, struct item *i, const struct slice *id, bool wait);
+    void (*ask_again)(struct sub *s); /* makes the request of `subscribe` again, and serves nothing */
     void (*get)(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size);
     void (*sub_gone)(struct sub *s);                               /* unlink from its target */
     void (*request_gone)(struct request *q);                       /* drop what it held */

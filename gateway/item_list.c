@@ -83,6 +83,8 @@ static void settle(struct paged *p)
 {
     views_settle(&p->views);
     watches_settle(&p->watches);
+    if (p->base.waiting.count)
+        item_wake(&p->base);
     serve(&p->base);
     want(p);
 }
@@ -309,30 +311,41 @@ static int64_t page_size_max(const struct item *i)
     return n && n->max_page_size ? n->max_page_size : i->gw->opt->max_page_size;
 }
 
-static void ask(struct conn *c, struct item *i, bool subscribe, struct view *v, struct watch *w)
+static void request(struct conn *c, struct item *i, bool subscribe, struct view *v, struct watch *w)
 {
     if (v)
         view_hold(v);
     if (w)
         watch_hold(w);
     request_new(i, c, subscribe, v, w);
+}
+
+static void ask(struct conn *c, struct item *i, bool subscribe, struct view *v, struct watch *w)
+{
+    request(c, i, subscribe, v, w);
     serve(i);
     want(paged_of(i));
     views_trim_crowd(&paged_of(i)->views);
 }
 
-static void subscribe(struct conn *c, struct item *i, const struct slice *id)
+static struct view *first_view(struct item *i)
 {
-    struct paged *p = paged_of(i);
-    struct watch *w = id ? watch_get(p, *id) : NULL;
-    const void *target = w ? (const void *)w : (const void *)i;
-    if (!sub_find(c, i, target)) {
-        if (w)
-            watch_subscribe(c, w);
-        else
-            sub_new(c, i, NULL);
-    }
-    ask(c, i, true, w ? NULL : view_get(p, 0, page_size_max(i)), w);
+    return view_get(paged_of(i), 0, page_size_max(i));
+}
+
+static void subscribe(struct conn *c, struct item *i, const struct slice *id, bool wait)
+{
+    struct watch *w = id ? watch_get(paged_of(i), *id) : NULL;
+    struct sub *s = sub_find(c, i, w ? (const void *)w : (const void *)i);
+    if (!s)
+        s = w ? watch_subscribe(c, w) : sub_new(c, i, NULL);
+    s->wait = wait;
+    ask(c, i, true, w ? NULL : first_view(i), w);
+}
+
+static void ask_again(struct sub *s)
+{
+    request(s->key.conn, s->item, true, s->watch ? NULL : first_view(s->item), s->watch);
 }
 
 static void get(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size)
@@ -434,6 +447,7 @@ const struct item_kind item_list_kind = {
     .read = read,
     .apply = apply,
     .subscribe = subscribe,
+    .ask_again = ask_again,
     .get = get,
     .sub_gone = sub_gone,
     .request_gone = request_gone,

@@ -185,6 +185,10 @@ static void apply(struct item *i, const struct change *e)
     hold(v, i->exists ? e->value : SLICE_NONE);
     i->read.expect = v->value_len;
     tell(v);
+    if (i->waiting.count) {
+        item_wake(i);
+        item_var_kind.serve(i);
+    }
 }
 
 /* --- reading --- */
@@ -217,6 +221,7 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
         hold(v, value);
         tell(v);
     }
+    item_wake(i);
     item_var_kind.serve(i);
     if (i->confirm)
         item_want_read(i);
@@ -271,12 +276,19 @@ static void ask(struct conn *c, struct item *i, bool subscribe)
         item_want_read(i);
 }
 
-static void subscribe(struct conn *c, struct item *i, const struct slice *id)
+static void subscribe(struct conn *c, struct item *i, const struct slice *id, bool wait)
 {
     (void)id; /* ignored for variables (docs/protocol.md) */
-    if (!sub_find(c, i, i))
-        sub_new(c, i, NULL);
+    struct sub *s = sub_find(c, i, i);
+    if (!s)
+        s = sub_new(c, i, NULL);
+    s->wait = wait;
     ask(c, i, true);
+}
+
+static void ask_again(struct sub *s)
+{
+    request_new(s->item, s->key.conn, true, NULL, NULL);
 }
 
 static void get(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size)
@@ -330,6 +342,7 @@ const struct item_kind item_var_kind = {
     .read = read,
     .apply = apply,
     .subscribe = subscribe,
+    .ask_again = ask_again,
     .get = get,
     .sub_gone = sub_gone,
     .request_gone = request_gone,

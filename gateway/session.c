@@ -215,7 +215,7 @@ static void subscribe(struct conn *c, const struct action *a)
     if (a->kind == KIND_FUNCTION)
         calls_serve(c, a->name);
     else
-        items_subscribe(c, a->kind, a->name, id_of(a), a->interval_ms);
+        items_subscribe(c, a->kind, a->name, id_of(a), &(struct sub_wish){a->interval_ms, a->wait});
 }
 
 static void unsubscribe(struct conn *c, const struct action *a)

@@ -360,11 +360,12 @@ bool watch_serve(struct request *q)
 
 /* --- one subscription --- */
 
-void watch_subscribe(struct conn *c, struct watch *w)
+struct sub *watch_subscribe(struct conn *c, struct watch *w)
 {
-    sub_new(c, &w->list->base, w);
+    struct sub *s = sub_new(c, &w->list->base, w);
     watch_hold(w);
     c->watching++;
+    return s;
 }
 
 void watch_flush_sub(struct sub *s)

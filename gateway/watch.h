@@ -84,7 +84,7 @@ void watch_release(struct watch *w);
 bool watch_serve(struct request *q);
 
 /* The next three are for a subscription of an item: it begins (pending); tell it the newest state; it ends. */
-void watch_subscribe(struct conn *c, struct watch *w);
+struct sub *watch_subscribe(struct conn *c, struct watch *w);
 void watch_flush_sub(struct sub *s);
 void watch_sub_gone(struct sub *s);
 

@@ -58,6 +58,7 @@ struct action {
     int64_t page;
     int64_t page_size;   /* 0 = not given */
     int64_t interval_ms; /* subscribe: the least time between two updates (from max_rate), 0 = every change */
+    bool wait;           /* subscribe: also to a name that is not there yet */
     int64_t index;       /* not negative; INT64_MAX: out of range, but let Redis look for the id first */
     int64_t total;
     struct slice items_json; /* the array as written */
@@ -108,6 +109,8 @@ struct dialect {
                       const struct page_steps *steps);
     uint32_t (*error)(struct buf *out, enum error_code code, struct slice text, enum kind kind, struct slice name,
                       struct slice id);
+    /* waiting: the name is unknown (error 3), and the subscription stays all the same. */
+    uint32_t (*waiting)(struct buf *out, struct slice text, enum kind kind, struct slice name, struct slice id);
     uint32_t (*subscribe)(struct buf *out, enum kind kind, struct slice name);
     uint32_t (*unsubscribe)(struct buf *out, enum kind kind, struct slice name);
     uint32_t (*call)(struct buf *out, struct slice name, struct slice id, struct slice args);

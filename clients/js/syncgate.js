@@ -144,7 +144,8 @@ function onAwake(run, signal) {
  *
  * state: 'pending'  asked or not connected; what is held may be old
  *        'live'     what is held is what the gateway told last
- *        'unknown'  the gateway knows no such name (error 3); it is asked again now and then, and after each own write
+ *        'unknown'  the gateway knows no such name (error 3); it tells when there is one. A gateway that does not wait for names
+ *                   is asked again now and then, and after each own write
  *        'failed'   refused for another reason (`error` says which); asked again now and then
  *        'closed'   given up by close()
  * events: 'change' (see the classes), 'state', 'error' ({ code, message, during: 'subscribe' | 'write' }) */
@@ -158,6 +159,7 @@ class Subscription extends Emitter {
     this.error = null;
     this._users = 0;
     this._outstanding = []; // 'subscribe' and 'write', in the order sent, while it is not live
+    this._waiting = false; // subscribed to a name that is not there yet
     this._refusals = 0;
     this._retry = null;
   }
@@ -165,7 +167,7 @@ class Subscription extends Emitter {
   /** close gives it up; the last of those who asked for it ends the subscription. */
   close() {
     if (this.state === 'closed' || --this._users > 0) return;
-    const asked = this.state === 'live' || this._outstanding.includes('subscribe');
+    const asked = this.state === 'live' || this._waiting || this._outstanding.includes('subscribe');
     if (asked) this.client._send(this._message('unsubscribe'));
     this.client._forget(this);
     this._cancelRetry();
@@ -196,12 +198,13 @@ class Subscription extends Emitter {
   /* The connection is open: nothing is known of us there. */
   _start() {
     this._outstanding = [];
+    this._waiting = false;
     this._subscribe();
   }
 
   _subscribe() {
     this._cancelRetry();
-    if (this.client._send(this._message('subscribe'))) this._outstanding.push('subscribe');
+    if (this.client._send(this._message('subscribe', { wait: true }))) this._outstanding.push('subscribe');
   }
 
   _lost() {
@@ -213,6 +216,7 @@ class Subscription extends Emitter {
     this._cancelRetry();
     this._refusals = 0;
     this._outstanding = [];
+    this._waiting = false;
     this._enter('live');
   }
 
@@ -221,7 +225,7 @@ class Subscription extends Emitter {
     const sent = this.client._send(message);
     if (sent && this.state !== 'live') {
       this._outstanding.push('write');
-      this._subscribe();
+      if (!this._waiting) this._subscribe();
     }
     return sent;
   }
@@ -235,15 +239,20 @@ class Subscription extends Emitter {
     return 'write';
   }
 
-  _failed({ error_code: code, message = '' }) {
+  _failed({ error_code: code, message = '', waiting = false }) {
     const error = { code, message, during: this._cause(code) };
     if (error.during === 'subscribe') {
       this._enter(code === CODE.NAME ? 'unknown' : 'failed', error);
       this._cancelRetry();
-      const wait = backoff(this._refusals++, UNKNOWN_RETRY, this.client._random);
-      this._retry = this.client._clock.setTimeout(() => this._subscribe(), wait);
+      this._waiting = waiting;
+      if (!waiting) this._askLater();
     }
     this.emit('error', error);
+  }
+
+  _askLater() {
+    const wait = backoff(this._refusals++, UNKNOWN_RETRY, this.client._random);
+    this._retry = this.client._clock.setTimeout(() => this._subscribe(), wait);
   }
 }
 

@@ -133,8 +133,9 @@ uint32_t encode_steps(struct buf *out, struct slice name, const struct dialect_l
     return messages;
 }
 
-uint32_t encode_error(struct buf *out, enum error_code code, struct slice text, enum kind kind, struct slice name,
-                      struct slice id)
+/* As far as the last field. */
+static size_t begin_error(struct buf *out, enum error_code code, struct slice text, enum kind kind, struct slice name,
+                          struct slice id)
 {
     size_t mark = frame_begin(out);
     buf_put_lit(out, "{\"func\":\"error\"");
@@ -153,6 +154,19 @@ uint32_t encode_error(struct buf *out, enum error_code code, struct slice text, 
     }
     if (id.len)
         put_field(out, "id", id);
+    return mark;
+}
+
+uint32_t encode_error(struct buf *out, enum error_code code, struct slice text, enum kind kind, struct slice name,
+                      struct slice id)
+{
+    return end(out, begin_error(out, code, text, kind, name, id));
+}
+
+uint32_t encode_waiting(struct buf *out, struct slice text, enum kind kind, struct slice name, struct slice id)
+{
+    size_t mark = begin_error(out, ERROR_NAME, text, kind, name, id);
+    buf_put_lit(out, ",\"waiting\":true");
     return end(out, mark);
 }
 

@@ -14,6 +14,7 @@ uint32_t encode_steps(struct buf *out, struct slice name, const struct dialect_l
 /* encode_error: `text` is plain UTF-8 (json_string gives it from text_json); empty text, name or id: no such field. */
 uint32_t encode_error(struct buf *out, enum error_code code, struct slice text, enum kind kind, struct slice name,
                       struct slice id);
+uint32_t encode_waiting(struct buf *out, struct slice text, enum kind kind, struct slice name, struct slice id);
 uint32_t encode_subscribe(struct buf *out, enum kind kind, struct slice name);
 uint32_t encode_unsubscribe(struct buf *out, enum kind kind, struct slice name);
 /* encode_call: empty args: no such field. */

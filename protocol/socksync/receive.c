@@ -26,6 +26,7 @@ enum field {
     FIELD_INDEX,
     FIELD_TOTAL,
     FIELD_MAX_RATE,
+    FIELD_WAIT,
     FIELD_ERROR_CODE,
     FIELD_MESSAGE,
     FIELDS
@@ -44,6 +45,7 @@ static const struct slice keys[FIELDS] = {
     [FIELD_INDEX] = SLICE_LIT("index"),
     [FIELD_TOTAL] = SLICE_LIT("total_item_count"),
     [FIELD_MAX_RATE] = SLICE_LIT("max_rate"),
+    [FIELD_WAIT] = SLICE_LIT("wait"),
     [FIELD_ERROR_CODE] = SLICE_LIT("error_code"),
     [FIELD_MESSAGE] = SLICE_LIT("message"),
 };
@@ -62,7 +64,8 @@ enum {
     PAGE_SIZE = BIT(FIELD_PAGE_SIZE),
     INDEX = BIT(FIELD_INDEX),
     TOTAL = BIT(FIELD_TOTAL),
-    MAX_RATE = BIT(FIELD_MAX_RATE)
+    MAX_RATE = BIT(FIELD_MAX_RATE),
+    WAIT = BIT(FIELD_WAIT)
 };
 
 /* What a func may be said of, and with which fields. A func without a type has no kinds.
@@ -83,9 +86,9 @@ static const struct row rows[] = {
     {SLICE_LIT("set"), LIST, ACTION_SET, ID | VALUE, NONE, "not subscribed", false},
     {SLICE_LIT("get"), VAR, ACTION_GET, NONE, NONE, "subscribe first", false},
     {SLICE_LIT("get"), LIST, ACTION_GET, NONE, ID | PAGE | PAGE_SIZE, "subscribe first", false},
-    {SLICE_LIT("subscribe"), VAR, ACTION_SUBSCRIBE, NONE, MAX_RATE, "not allowed", false},
+    {SLICE_LIT("subscribe"), VAR, ACTION_SUBSCRIBE, NONE, MAX_RATE | WAIT, "not allowed", false},
     {SLICE_LIT("subscribe"), FUNCTION, ACTION_SUBSCRIBE, NONE, NONE, "not allowed", false},
-    {SLICE_LIT("subscribe"), LIST, ACTION_SUBSCRIBE, NONE, ID | MAX_RATE, "not allowed", false},
+    {SLICE_LIT("subscribe"), LIST, ACTION_SUBSCRIBE, NONE, ID | MAX_RATE | WAIT, "not allowed", false},
     {SLICE_LIT("unsubscribe"), VAR | FUNCTION, ACTION_UNSUBSCRIBE, NONE, NONE, "not subscribed", false},
     {SLICE_LIT("unsubscribe"), LIST, ACTION_UNSUBSCRIBE, NONE, ID, "not subscribed", false},
     {SLICE_LIT("unsubscribe_all"), 0, ACTION_UNSUBSCRIBE_ALL, NONE, NONE, NULL, false},
@@ -363,6 +366,12 @@ static bool take_max_rate(struct message *m, const struct json_value *v)
     return true;
 }
 
+static bool take_wait(struct message *m, const struct json_value *v)
+{
+    m->out->wait = slice_eq(v->text, SLICE_LIT("true"));
+    return v->type == JSON_BOOL || fault(m, ERROR_ARGUMENTS, "wait must be true or false");
+}
+
 /* The fields that a row may ask for: how each is read, and what is said when it is not there. */
 static const struct {
     bool (*take)(struct message *m, const struct json_value *v);
@@ -377,6 +386,7 @@ static const struct {
     [FIELD_INDEX] = {take_index, "index is missing"},
     [FIELD_TOTAL] = {take_total, "total_item_count is missing"},
     [FIELD_MAX_RATE] = {take_max_rate, NULL},
+    [FIELD_WAIT] = {take_wait, NULL},
 };
 
 /* read_fields: rows 21 to 23. Everything that is missing comes before anything that is wrong. */

@@ -14,6 +14,7 @@ const struct dialect socksync_dialect = {
     .page = encode_page,
     .steps = encode_steps,
     .error = encode_error,
+    .waiting = encode_waiting,
     .subscribe = encode_subscribe,
     .unsubscribe = encode_unsubscribe,
     .call = encode_call,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { start, opened, seen } from './gateway.js';
 
-const subscribe = (type, name, more) => ({ func: 'subscribe', type, name, ...more });
+const subscribe = (type, name, more) => ({ func: 'subscribe', type, name, ...(type !== 'function' && { wait: true }), ...more });
 
 test('connects to the address and says when it is open', () => {
   const { client, gateway } = start();
@@ -195,7 +195,7 @@ test('shows every frame, with its text', () => {
   gateway.socket.tell('{"func":"set", "type":"var","name":"price","value":1.50}');
   gateway.socket.tell('nonsense');
   assert.deepEqual(frames.map(({ direction, text }) => [direction, text]), [
-    ['out', '{"func":"subscribe","type":"var","name":"price"}'],
+    ['out', '{"func":"subscribe","type":"var","name":"price","wait":true}'],
     ['in', '{"func":"set", "type":"var","name":"price","value":1.50}'],
     ['in', 'nonsense'],
   ]);

@@ -7,6 +7,7 @@ const ids = (list) => list.items.map((item) => item.id);
 const todo = (func, fields) => ({ func, type: 'list', name: 'todo', ...fields });
 const page = (number, total, ...names) => todo('set_all', { page: number, total_item_count: total, items: items(...names) });
 const price = (value) => ({ func: 'set', type: 'var', name: 'price', value });
+const subscribe = { func: 'subscribe', type: 'var', name: 'price', wait: true };
 const failure = (code, type, name, more) => ({ func: 'error', error_code: code, message: 'why', type, name, ...more });
 
 /* A list that holds page `number` of `total` items, with what it was sent forgotten. */
@@ -60,7 +61,7 @@ test('an unknown name is asked for again, later each time', () => {
   gateway.clock.pass(749);
   assert.equal(gateway.socket.take().length, 0);
   gateway.clock.pass(1);
-  assert.deepEqual(gateway.socket.take(), [{ func: 'subscribe', type: 'var', name: 'price' }]);
+  assert.deepEqual(gateway.socket.take(), [subscribe]);
   gateway.socket.tell(failure(3, 'var', 'price'));
   gateway.clock.pass(1499);
   assert.equal(gateway.socket.take().length, 0);
@@ -71,13 +72,54 @@ test('an unknown name is asked for again, later each time', () => {
   assert.equal(gateway.clock.waiting, 0);
 });
 
+test('a gateway that waits for an unknown name is not asked again', () => {
+  const { client, gateway } = opened();
+  const variable = client.variable('price');
+  const states = seen(variable, 'state');
+  const errors = seen(variable, 'error');
+  assert.deepEqual(gateway.socket.take(), [subscribe]);
+  gateway.socket.tell(failure(3, 'var', 'price', { waiting: true }));
+  assert.deepEqual(errors, [{ code: 3, message: 'why', during: 'subscribe' }]);
+  assert.equal(gateway.clock.waiting, 0);
+  variable.set(6);
+  assert.deepEqual(gateway.socket.take(), [price(6)]);
+  gateway.socket.tell(failure(1, 'var', 'price'));
+  assert.equal(errors.at(-1).during, 'write');
+  gateway.socket.tell(price(7));
+  assert.deepEqual(states, ['unknown', 'live']);
+  assert.equal(variable.value, 7);
+});
+
+test('who waits for a name unsubscribes at the end', () => {
+  const { client, gateway } = opened();
+  const variable = client.variable('price');
+  gateway.socket.tell(failure(3, 'var', 'price', { waiting: true }));
+  gateway.socket.take();
+  variable.close();
+  assert.deepEqual(gateway.socket.take(), [{ func: 'unsubscribe', type: 'var', name: 'price' }]);
+});
+
+test('waiting that ends is asking again', () => {
+  const { client, gateway } = opened();
+  const variable = client.variable('price');
+  gateway.socket.tell(failure(3, 'var', 'price', { waiting: true }));
+  gateway.socket.take();
+  gateway.socket.tell(failure(8, 'var', 'price'));
+  assert.equal(variable.state, 'failed');
+  gateway.clock.pass(1000);
+  assert.deepEqual(gateway.socket.take(), [subscribe]);
+  gateway.socket.tell(failure(3, 'var', 'price', { waiting: true }));
+  variable.set(1);
+  assert.deepEqual(gateway.socket.take(), [price(1)]);
+});
+
 test('an own write makes an unknown name, and asks for it at once', () => {
   const { client, gateway } = opened();
   const variable = client.variable('price');
   gateway.socket.tell(failure(3, 'var', 'price'));
   gateway.socket.take();
   variable.set(5);
-  assert.deepEqual(gateway.socket.take(), [price(5), { func: 'subscribe', type: 'var', name: 'price' }]);
+  assert.deepEqual(gateway.socket.take(), [price(5), subscribe]);
   gateway.socket.tell(price(5));
   assert.equal(variable.state, 'live');
   assert.equal(gateway.clock.waiting, 0);
@@ -273,7 +315,7 @@ test('an item lives apart from its list', () => {
   const { client, gateway } = opened();
   const item = client.item('todo', 'c');
   const values = seen(item, 'change');
-  assert.deepEqual(gateway.socket.take(), [todo('subscribe', { id: 'c' })]);
+  assert.deepEqual(gateway.socket.take(), [todo('subscribe', { id: 'c', wait: true })]);
   gateway.socket.tell(todo('set', { id: 'c', value: 1 }));
   gateway.socket.tell(todo('set', { id: 'd', value: 9 }));
   gateway.socket.tell(todo('set', { id: 'c', value: 2 }));

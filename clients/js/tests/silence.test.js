@@ -58,7 +58,7 @@ test('without an answer it is given up, and what it held becomes live on the nex
   assert.equal(client.retryAt - gateway.clock.time, 375); // as after any connection that lasted
   gateway.clock.pass(375);
   gateway.socket.open();
-  assert.deepEqual(gateway.socket.take(), [{ func: 'subscribe', type: 'var', name: 'price' }]);
+  assert.deepEqual(gateway.socket.take(), [{ func: 'subscribe', type: 'var', name: 'price', wait: true }]);
   gateway.socket.tell(price(2));
   assert.equal(pair.price.value, 2);
   assert.equal(pair.price.state, 'live');

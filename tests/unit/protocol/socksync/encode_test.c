@@ -140,6 +140,9 @@ static void test_error(void)
            "item\",\"type\":\"list\",\"name\":\"todo\",\"id\":\"zz\"}");
     EXPECT(d->error(&out, ERROR_FUNC, S("not subscribed"), KIND_VAR, S("clock"), SLICE_NONE),
            "{\"func\":\"error\",\"error_code\":1,\"message\":\"not subscribed\",\"type\":\"var\",\"name\":\"clock\"}");
+    EXPECT(d->waiting(&out, S("unknown name"), KIND_LIST, S("todo"), S("7")),
+           "{\"func\":\"error\",\"error_code\":3,\"message\":\"unknown "
+           "name\",\"type\":\"list\",\"name\":\"todo\",\"id\":7,\"waiting\":true}");
     EXPECT(d->error(&out, ERROR_JSON, S("invalid JSON"), KIND_NONE, SLICE_NONE, SLICE_NONE),
            "{\"func\":\"error\",\"error_code\":7,\"message\":\"invalid JSON\"}");
     EXPECT(d->error(&out, ERROR_NAME, S("invalid name"), KIND_FUNCTION, SLICE_NONE, S("7")),

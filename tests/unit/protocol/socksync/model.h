@@ -51,6 +51,7 @@ struct model_sub {
     struct slice id; /* an item; none: the variable or the page */
     struct window window;
     struct page *told; /* NULL: no page, and no window */
+    bool waiting;      /* for the name */
 };
 
 struct model_serve {
@@ -305,8 +306,10 @@ static void change_var(struct slice name, struct slice value)
 {
     var_of(name)->value = value.ptr ? model_keep(value) : SLICE_NONE;
     for (size_t i = 0; i < MODEL_SUBS; i++)
-        if (model.subs[i].conn && model.subs[i].kind == KIND_VAR && slice_eq(model.subs[i].name, name))
+        if (model.subs[i].conn && model.subs[i].kind == KIND_VAR && slice_eq(model.subs[i].name, name)) {
+            model.subs[i].waiting = false;
             tell_var(model.subs[i].conn, name);
+        }
 }
 
 enum change_op { CHANGE_INSERT, CHANGE_SET, CHANGE_DELETE, CHANGE_MOVE, CHANGE_ALL };
@@ -359,12 +362,34 @@ static void tell_item(struct model_sub *s, bool said)
     end_sub(s);
 }
 
+/* tell_waiting: the list is there. */
+static void tell_waiting(struct model_sub *s)
+{
+    struct model_list *l = list_of(s->name);
+    int64_t at = index_of(l, s->id);
+    s->waiting = false;
+    if (!s->id.len)
+        show(s, 0, 0);
+    else if (at >= 0)
+        dialect->item_set(&s->conn->out, s->name, l->items[at]);
+    else {
+        dialect->error(&s->conn->out, ERROR_ID, SLICE_LIT("no such item"), KIND_LIST, s->name, s->id);
+        end_sub(s);
+    }
+}
+
 static void tell_list(struct model_list *l, const struct change *change)
 {
-    bool said[MODEL_SUBS] = {false};
+    bool said[MODEL_SUBS] = {false}, waited[MODEL_SUBS] = {false};
+    for (size_t i = 0; i < MODEL_SUBS; i++) {
+        struct model_sub *s = &model.subs[i];
+        waited[i] = s->conn && s->kind == KIND_LIST && s->waiting && slice_eq(s->name, l->name);
+        if (waited[i])
+            tell_waiting(s);
+    }
     for (size_t i = 0; i < MODEL_SUBS; i++) {
         struct model_sub *page = &model.subs[i];
-        if (!page->conn || page->kind != KIND_LIST || page->id.len || !slice_eq(page->name, l->name))
+        if (!page->conn || waited[i] || page->kind != KIND_LIST || page->id.len || !slice_eq(page->name, l->name))
             continue;
         bool was_there = change->op != CHANGE_ALL && on_page(page->told, entry_id(change->entry));
         apply_to_window(&page->window, change, l->total);
@@ -374,7 +399,7 @@ static void tell_list(struct model_list *l, const struct change *change)
     }
     for (size_t i = 0; i < MODEL_SUBS; i++) {
         struct model_sub *s = &model.subs[i];
-        if (s->conn && s->kind == KIND_LIST && s->id.len && slice_eq(s->name, l->name) &&
+        if (s->conn && !waited[i] && s->kind == KIND_LIST && s->id.len && slice_eq(s->name, l->name) &&
             (change->op == CHANGE_ALL || slice_eq(entry_id(change->entry), s->id)))
             tell_item(s, said[i]);
     }
@@ -593,7 +618,7 @@ static enum access model_access(struct dialect_peer *peer, enum action_op op, en
     if (kind == KIND_FUNCTION)
         return function_access(c, op, name, id);
     if (op == ACTION_SUBSCRIBE)
-        return model_allows(c, VERB_SUBSCRIBE, name) && known(kind, name) ? ACCESS_OK : ACCESS_UNKNOWN;
+        return model_allows(c, VERB_SUBSCRIBE, name) ? ACCESS_OK : ACCESS_UNKNOWN;
     if (op == ACTION_UNSUBSCRIBE)
         may = find_sub(c, kind, name, item);
     else if (op == ACTION_GET)
@@ -619,11 +644,18 @@ static void subscribe(struct model_conn *c, const struct action *a)
         serve(c, a->name);
         return;
     }
-    if (a->has_id && index_of(list_of(a->name), a->id) < 0) {
+    struct model_sub *s = find_sub(c, a->kind, a->name, a->has_id ? a->id : SLICE_NONE);
+    bool unknown = !known(a->kind, a->name) && (!s || s->waiting);
+    if (unknown && !a->wait) {
+        tell_error(c, ERROR_NAME, "unknown name", a);
+        if (s)
+            end_sub(s);
+        return;
+    }
+    if (!unknown && a->has_id && index_of(list_of(a->name), a->id) < 0) {
         tell_error(c, ERROR_ID, "no such item", a);
         return;
     }
-    struct model_sub *s = find_sub(c, a->kind, a->name, a->id);
     if (!s) {
         size_t i = 0;
         while (model.subs[i].conn)
@@ -633,7 +665,10 @@ static void subscribe(struct model_conn *c, const struct action *a)
         if (a->has_id)
             s->id = model_keep(a->id);
     }
-    if (a->kind == KIND_VAR)
+    s->waiting = unknown;
+    if (unknown)
+        dialect->waiting(&c->out, SLICE_LIT("unknown name"), a->kind, a->name, a->has_id ? a->id : SLICE_NONE);
+    else if (a->kind == KIND_VAR)
         tell_var(c, a->name);
     else if (a->has_id)
         item_now(c, a);
@@ -659,7 +694,10 @@ static void unsubscribe(struct model_conn *c, const struct action *a)
 
 static void get(struct model_conn *c, const struct action *a)
 {
-    if (a->kind == KIND_VAR)
+    const struct model_sub *s = find_sub(c, a->kind, a->name, SLICE_NONE);
+    if (s && s->waiting)
+        tell_error(c, ERROR_NAME, "unknown name", a);
+    else if (a->kind == KIND_VAR)
         tell_var(c, a->name);
     else if (a->has_id)
         item_now(c, a);

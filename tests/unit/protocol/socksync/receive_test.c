@@ -251,6 +251,7 @@ static const struct faulty faults[] = {
     {"22 ping id fraction", "{\"func\":\"ping\",\"id\":1.5}", 6, NULL, KIND_NONE, "", ""},
     {"22 max_rate text", "{\"func\":\"subscribe\"," LIST_A ",\"max_rate\":\"9\"}", 6,
      "max_rate must be a positive number", KIND_LIST, "a", ""},
+    {"22 wait", "{\"func\":\"subscribe\"," LIST_A ",\"wait\":1}", 6, "wait must be true or false", KIND_LIST, "a", ""},
     {"27 max_rate 0", "{\"func\":\"subscribe\"," VAR_A ",\"max_rate\":0}", 6, "max_rate must be a positive number",
      KIND_VAR, "a", ""},
     {"27 max_rate negative", "{\"func\":\"subscribe\"," VAR_A ",\"max_rate\":-1}", 6, NULL, KIND_VAR, "a", ""},
