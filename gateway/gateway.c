@@ -10,6 +10,7 @@
 #include "gateway/admission.h"
 #include "gateway/calls.h"
 #include "gateway/conn.h"
+#include "gateway/demo.h"
 #include "gateway/drain.h"
 #include "gateway/fleet.h"
 #include "gateway/gauges.h"
@@ -151,6 +152,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     fleet_second(r->g.fleet);
     tap_second(&r->g);
     tell_waiting(r);
+    demo_second(&r->g);
     if (r->on_second)
         r->on_second(r->arg);
 }

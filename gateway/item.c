@@ -252,6 +252,12 @@ int64_t sub_interval_ms(const struct sub *s)
     return s->rate ? fanout_interval_ms(s) : 0;
 }
 
+const struct item *items_find_used(struct items *r, enum kind kind, struct slice name)
+{
+    const struct item *i = find(r, kind, name);
+    return i && i->users && i->state == ITEM_READY ? i : NULL;
+}
+
 /* --- reading --- */
 
 /* A name is stale while Redis may have another state that nobody told us. */

@@ -130,6 +130,9 @@ bool items_known(struct items *r, enum kind kind, struct slice name);
 const struct map *items_map(const struct items *r);
 /* items_held: the item, if this gateway holds it. */
 const struct item *items_held(struct items *r, enum kind kind, struct slice name);
+/* items_find_used: what is held of a name that somebody here is subscribed to, when that is what Redis holds as far as we were told.
+ * NULL otherwise. */
+const struct item *items_find_used(struct items *r, enum kind kind, struct slice name);
 
 /* --- what sessions do; errors are answered inside --- */
 
@@ -253,6 +256,8 @@ struct item_kind {
     struct slice (*request_id)(const struct request *q); /* for errors; ptr NULL: none */
     void (*look)(const struct item *i, struct item_look *out);
 };
+/* item_var_value: of a variable, borrowed; ptr NULL: null. */
+struct slice item_var_value(const struct item *i);
 extern const struct item_kind item_var_kind, item_list_kind;
 
 /* item_list_find_watch: the watch of a list item (canonical id), if somebody is interested in it. */

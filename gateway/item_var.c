@@ -84,6 +84,12 @@ static void hold(struct var *v, struct slice value)
     v->frame = NULL;
 }
 
+struct slice item_var_value(const struct item *i)
+{
+    const struct var *v = container_of((struct item *)(uintptr_t)i, struct var, base);
+    return v->value ? slice_of(v->value, v->value_len) : SLICE_NONE;
+}
+
 /* --- telling --- */
 
 /* The values of a burst lie one behind the other, each behind its length. */

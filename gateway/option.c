@@ -107,7 +107,7 @@ const struct option option_table[] = {
     {"deflate", OPTION_WORD, "MODE", "off", .words = switches, MEMBER(deflate), .fixed = true,
      .help = "whether messages are compressed for clients that offer permessage-deflate"},
     {"dev", OPTION_BOOL, NULL, "false", MEMBER(dev),
-     .help = "anonymous clients may do everything; for development only"},
+     .help = "anonymous clients may do everything, and the page has something to show; for development only"},
 };
 
 const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);

@@ -283,6 +283,16 @@ static void allow_everything(struct grants *g)
         patterns_add(&g->verbs[verb], "*");
 }
 
+/* What the page shows is known from the start. The file's own patterns count first. */
+static void declare_demo(struct options *o)
+{
+    static const char glob[] = "demo:*";
+    o->names = sg_realloc(o->names, (o->names_len + 2) * sizeof(*o->names));
+    for (enum kind kind = KIND_VAR; kind <= KIND_LIST; kind++)
+        if (!options_name(o, kind, slice_str(glob)))
+            o->names[o->names_len++] = (struct name_pattern){.glob = sg_memdup(glob, sizeof(glob) - 1), .kind = kind};
+}
+
 static int64_t count_cores(void)
 {
     cpu_set_t cores; /* those that we may use: a container has fewer than the machine */
@@ -317,6 +327,7 @@ static void resolve(struct load *l)
         l->o->workers = count_cores();
     if (l->o->dev) {
         allow_everything(&l->o->anonymous);
+        declare_demo(l->o);
         l->o->anonymous_default = false;
     }
     if (!l->failed)

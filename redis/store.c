@@ -574,6 +574,20 @@ void store_var_set(struct store *s, struct slice name, struct slice value, store
     write_name(s, SLICE_LIT("sg_var_set"), name, &value, 1, cb, arg);
 }
 
+void store_var_set_at(struct store *s, struct slice name, struct slice value, int64_t rev, store_write_fn *cb,
+                      void *arg)
+{
+    struct op *op = op_write(s, cb, arg);
+    struct slice root;
+    struct words w;
+    if (!root_of(op, name, &root))
+        return;
+    words_begin(&w, WRITE, SLICE_LIT("sg_var_set"), root, 2);
+    word(&w, value);
+    word_i64(&w, rev);
+    words_send(&w, op);
+}
+
 void store_list_insert(struct store *s, struct slice name, int64_t index, struct slice id, struct slice value,
                        store_write_fn *cb, void *arg)
 {

@@ -103,6 +103,9 @@ void store_listeners(struct store *s, struct slice name, store_count_fn *cb, voi
 /* --- writes; n is the answer when it is a number (the new revision), 0 otherwise --- */
 typedef void store_write_fn(void *arg, const struct store_result *r, int64_t n);
 void store_var_set(struct store *s, struct slice name, struct slice value, store_write_fn *cb, void *arg);
+/* store_var_set_at: only when the variable is at this revision; 0: only when it does not exist. */
+void store_var_set_at(struct store *s, struct slice name, struct slice value, int64_t rev, store_write_fn *cb,
+                      void *arg);
 void store_list_insert(struct store *s, struct slice name, int64_t index, struct slice id, struct slice value,
                        store_write_fn *cb, void *arg);
 void store_list_set(struct store *s, struct slice name, struct slice id, struct slice value, store_write_fn *cb,

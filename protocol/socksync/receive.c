@@ -70,7 +70,7 @@ enum {
 
 /* What a func may be said of, and with which fields. A func without a type has no kinds.
  *   op       the action; also what the peer's rights are asked for
- *   refusal  the text of error 1 when the subscription rule is violated
+ *   refusal  the text of error 1 when the subscription or the grant that it needs is missing
  *   never    refused with that text even to a peer who has the right */
 struct row {
     struct slice func;
@@ -81,9 +81,11 @@ struct row {
     bool never;
 };
 
+#define NO_GRANT "no grant to write this name"
+
 static const struct row rows[] = {
-    {SLICE_LIT("set"), VAR, ACTION_SET, VALUE, NONE, "not subscribed", false},
-    {SLICE_LIT("set"), LIST, ACTION_SET, ID | VALUE, NONE, "not subscribed", false},
+    {SLICE_LIT("set"), VAR, ACTION_SET, VALUE, NONE, NO_GRANT, false},
+    {SLICE_LIT("set"), LIST, ACTION_SET, ID | VALUE, NONE, NO_GRANT, false},
     {SLICE_LIT("get"), VAR, ACTION_GET, NONE, NONE, "subscribe first", false},
     {SLICE_LIT("get"), LIST, ACTION_GET, NONE, ID | PAGE | PAGE_SIZE, "subscribe first", false},
     {SLICE_LIT("subscribe"), VAR, ACTION_SUBSCRIBE, NONE, MAX_RATE | WAIT, "not allowed", false},
@@ -95,10 +97,10 @@ static const struct row rows[] = {
     {SLICE_LIT("call"), FUNCTION, ACTION_CALL, ID, ARGS, "not subscribed", false},
     {SLICE_LIT("return"), FUNCTION, ACTION_RETURN, ID, VALUE, "not subscribed", false},
     {SLICE_LIT("error"), 0, ACTION_CALL_FAILED, NONE, NONE, NULL, false},
-    {SLICE_LIT("insert"), LIST, ACTION_INSERT, INDEX | ID | VALUE, NONE, "not subscribed", false},
-    {SLICE_LIT("delete"), LIST, ACTION_DELETE, ID, NONE, "not subscribed", false},
-    {SLICE_LIT("set_all"), LIST, ACTION_SET_ALL, PAGE | TOTAL | ITEMS, NONE, "not subscribed", false},
-    {SLICE_LIT("set_count"), LIST, ACTION_SET, TOTAL, NONE, "not subscribed", true},
+    {SLICE_LIT("insert"), LIST, ACTION_INSERT, INDEX | ID | VALUE, NONE, NO_GRANT, false},
+    {SLICE_LIT("delete"), LIST, ACTION_DELETE, ID, NONE, NO_GRANT, false},
+    {SLICE_LIT("set_all"), LIST, ACTION_SET_ALL, PAGE | TOTAL | ITEMS, NONE, NO_GRANT, false},
+    {SLICE_LIT("set_count"), LIST, ACTION_SET, TOTAL, NONE, "only the gateway sends set_count", true},
     {SLICE_LIT("ping"), 0, ACTION_PING, NONE, ID, NULL, false},
 };
 

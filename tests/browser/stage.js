@@ -11,6 +11,8 @@ import { chromium } from 'playwright-core';
 
 const PATIENCE_MS = 30000; // a hang guard, not an expectation
 
+const OPEN = 'anonymous: { subscribe: ["*"], call: ["*"], write: ["*"], serve: ["*"] }\nallowed_origins: ["http://127.0.0.1:*"]\n';
+
 const run = promisify(execFile);
 
 /** eventually tries `check` until it does not throw; then returns what it returned. */
@@ -114,9 +116,9 @@ export class Stage {
     if (failed) throw failed.reason;
   }
 
-  /** gateway starts one more; without flags anonymous may do everything. */
-  async gateway(flags = ['--dev']) {
-    const gateway = new Gateway(this, await freePort(), flags);
+  /** gateway starts one more; without flags anonymous may do everything, and nothing moves by itself as it does with --dev. */
+  async gateway(flags) {
+    const gateway = new Gateway(this, await freePort(), flags ?? ['--config', await this.file('open.yaml', OPEN)]);
     this.#gateways.push(gateway);
     return gateway.start();
   }

@@ -446,10 +446,13 @@ class StrictState:
     def _error(self, frame):
         self._check(type(frame.get("error_code")) is int, frame, "error_code is not an integer")
         self._check(1 <= frame["error_code"] <= 8, frame, "no such error code")
-        allowed = {"func", "error_code", "message", "type", "name", "id"}
+        allowed = {"func", "error_code", "message", "type", "name", "id", "waiting"}
         self._check(set(frame.raw) <= allowed, frame, "a field that is not in the protocol")
         self._check(isinstance(frame.get("message", ""), str), frame, "message is not a string")
         self.errors.append(frame)
+        if "waiting" in frame:
+            self._check(frame.raw["waiting"] == "true" and frame["error_code"] == 3, frame, "only an unknown name is waited for")
+            return  # the subscription stays
         key = key_of(frame["id"]) if "id" in frame else None
         if key in self.calls and frame.get("type") == "function":
             self.calls.pop(key)

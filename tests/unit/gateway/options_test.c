@@ -143,6 +143,22 @@ static void test_default_grants(void)
     end(&r);
 }
 
+static void test_dev_declares_what_the_page_shows(void)
+{
+    struct run r = run(ARGS("--dev"), NULL);
+    CU_ASSERT_PTR_NOT_NULL(options_name(&r.o, KIND_VAR, SLICE_LIT("demo:clock")));
+    CU_ASSERT_PTR_NOT_NULL(options_name(&r.o, KIND_LIST, SLICE_LIT("demo:todo")));
+    CU_ASSERT_PTR_NULL(options_name(&r.o, KIND_VAR, SLICE_LIT("price")));
+    end(&r);
+    r = run_file("dev: true\nnames: [{pattern: 'demo:*', type: list, max_page_size: 5}]");
+    CU_ASSERT_EQUAL(r.o.names_len, 2);
+    CU_ASSERT_EQUAL(options_name(&r.o, KIND_LIST, SLICE_LIT("demo:todo"))->max_page_size, 5);
+    end(&r);
+    r = run(NOTHING, NULL);
+    CU_ASSERT_PTR_NULL(options_name(&r.o, KIND_VAR, SLICE_LIT("demo:clock")));
+    end(&r);
+}
+
 /* --- values ----------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -755,9 +771,10 @@ static void test_clean_folder(void)
     CU_ASSERT_EQUAL(rmdir(folder), 0);
 }
 
-UNIT_MAIN("gateway/options", UNIT(test_in_folder), UNIT(test_defaults), UNIT(test_default_grants), UNIT(test_values),
-          UNIT(test_bool), UNIT(test_table), UNIT(test_refused), UNIT(test_strange_variables), UNIT(test_questions),
-          UNIT(test_precedence), UNIT(test_precedence_of_lists), UNIT(test_file_from_environment),
-          UNIT(test_workers_per_core), UNIT(test_files), UNIT(test_sections), UNIT(test_tokens),
-          UNIT(test_print_config), UNIT(test_dev), UNIT(test_large_file), UNIT(test_every_prefix), UNIT(test_too_many),
-          UNIT(test_loopback), UNIT(test_clean_folder))
+UNIT_MAIN("gateway/options", UNIT(test_in_folder), UNIT(test_defaults), UNIT(test_default_grants),
+          UNIT(test_dev_declares_what_the_page_shows), UNIT(test_values), UNIT(test_bool), UNIT(test_table),
+          UNIT(test_refused), UNIT(test_strange_variables), UNIT(test_questions), UNIT(test_precedence),
+          UNIT(test_precedence_of_lists), UNIT(test_file_from_environment), UNIT(test_workers_per_core),
+          UNIT(test_files), UNIT(test_sections), UNIT(test_tokens), UNIT(test_print_config), UNIT(test_dev),
+          UNIT(test_large_file), UNIT(test_every_prefix), UNIT(test_too_many), UNIT(test_loopback),
+          UNIT(test_clean_folder))

@@ -173,8 +173,8 @@ static const struct faulty faults[] = {
      "unknown name", KIND_LIST, "unknown", "0"},
     {"19 no id where there is none", "{\"func\":\"set\",\"type\":\"var\",\"name\":\"unknown\",\"id\":5,\"value\":1}", 3,
      NULL, KIND_VAR, "unknown", ""},
-    {"20 set", "{\"func\":\"set\",\"type\":\"var\",\"name\":\"unsubscribed\",\"value\":1}", 1, "not subscribed",
-     KIND_VAR, "unsubscribed", ""},
+    {"20 set", "{\"func\":\"set\",\"type\":\"var\",\"name\":\"unsubscribed\",\"value\":1}", 1,
+     "no grant to write this name", KIND_VAR, "unsubscribed", ""},
     {"20 get", "{\"func\":\"get\",\"type\":\"var\",\"name\":\"unsubscribed\"}", 1, "subscribe first", KIND_VAR,
      "unsubscribed", ""},
     {"20 get list", "{\"func\":\"get\",\"type\":\"list\",\"name\":\"unsubscribed\",\"id\":\"a\"}", 1, "subscribe first",
@@ -182,11 +182,11 @@ static const struct faulty faults[] = {
     {"20 unsubscribe", "{\"func\":\"unsubscribe\",\"type\":\"var\",\"name\":\"unsubscribed\"}", 1, "not subscribed",
      KIND_VAR, "unsubscribed", ""},
     {"20 before missing fields", "{\"func\":\"insert\",\"type\":\"list\",\"name\":\"unsubscribed\"}", 1,
-     "not subscribed", KIND_LIST, "unsubscribed", ""},
+     "no grant to write this name", KIND_LIST, "unsubscribed", ""},
     {"20 before wrong fields", "{\"func\":\"get\",\"type\":\"list\",\"name\":\"unsubscribed\",\"page\":\"1\"}", 1, NULL,
      KIND_LIST, "unsubscribed", ""},
     {"20 set_count, even with the right to write", "{\"func\":\"set_count\"," LIST_A ",\"total_item_count\":1}", 1,
-     "not subscribed", KIND_LIST, "a", ""},
+     "only the gateway sends set_count", KIND_LIST, "a", ""},
     {"20 set_count of something unknown", "{\"func\":\"set_count\",\"type\":\"list\",\"name\":\"unknown\"}", 3,
      "unknown name", KIND_LIST, "unknown", ""},
     {"21 set var without value", "{\"func\":\"set\"," VAR_A "}", 5, "value is missing", KIND_VAR, "a", ""},
@@ -422,7 +422,7 @@ static void test_unresolved(void)
     CU_ASSERT_TRUE(same(a.name, "unresolved"));
     a = receive("{\"func\":\"set\",\"type\":\"list\",\"name\":\"unresolved\",\"id\":\"x\"}");
     CU_ASSERT_EQUAL(a.op, ACTION_FAULT_IF_KNOWN);
-    CU_ASSERT_STRING_EQUAL(a.text, "not subscribed");
+    CU_ASSERT_STRING_EQUAL(a.text, "no grant to write this name");
     CU_ASSERT_TRUE(a.has_id && same(a.id, "\"x\""));
     a = receive("{\"func\":\"set_count\",\"type\":\"list\",\"name\":\"unresolved\"}");
     CU_ASSERT_EQUAL(a.op, ACTION_FAULT_IF_KNOWN);
