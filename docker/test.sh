@@ -268,7 +268,7 @@ check "without a Redis it says what is missing" wants_redis
 SYNCGATE_PUBLISH=127.0.0.1:$(free_port) SYNCGATE_PROMETHEUS=127.0.0.1:$(free_port) SYNCGATE_GRAFANA=127.0.0.1:$(free_port)
 export SYNCGATE_PUBLISH SYNCGATE_GATEWAYS=3 SYNCGATE_PROMETHEUS SYNCGATE_GRAFANA
 # Passwords that would break a careless script.
-export GATEWAY_PASSWORD="g-$RANDOM" TICKER_PASSWORD="t/&'\$$RANDOM" ADMIN_PASSWORD="a b|#$RANDOM"
+export GATEWAY_PASSWORD="g-$RANDOM" TICKER_PASSWORD="t/&'\$$RANDOM" APP_PASSWORD="p \"$RANDOM" ADMIN_PASSWORD="a b|#$RANDOM"
 say "starting docker/compose.yaml and its monitoring with 3 gateways at $SYNCGATE_PUBLISH"
 compose_started=1
 start() {

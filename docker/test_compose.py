@@ -488,13 +488,15 @@ async def redis_gives_each_user_its_own(_):
         ("gateway", "SPUBLISH", "other", "x"), ("gateway", "FUNCTION", "FLUSH"), ("gateway", "ACL", "LIST"),
         ("gateway", "SHUTDOWN"), ("gateway", "EVAL", "return 1", "0"),
         ("ticker", "FCALL", "sg_var_set", "1", f"sg:{{{VAR}}}", "1"), ("ticker", "FUNCTION", "DELETE", "syncgate"),
+        ("app", "FCALL", "sg_var_set", "1", "other", "1"), ("app", "FUNCTION", "FLUSH"),
     ]
-    passwords = {name: os.environ[f"{name.upper()}_PASSWORD"] for name in ("gateway", "ticker")}
+    passwords = {name: os.environ[f"{name.upper()}_PASSWORD"] for name in ("gateway", "ticker", "app")}
     for user, *command in refused:
         answer = await asyncio.to_thread(subprocess.run, [ENGINE, *cli(user, passwords[user]), *command],
                                          capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
         said = answer.stdout + answer.stderr
         expect("NOPERM" in said or "No permissions" in said, f"{user} may {command}: {said}")
+    await redis("FCALL", "sg_var_set", "1", "sg:{app}", "1", user="app", password=passwords["app"])
     stranger = await asyncio.to_thread(subprocess.run, [ENGINE, "exec", REDIS, "redis-cli", "PING"], capture_output=True,
                                        text=True, timeout=30, stdin=subprocess.DEVNULL)
     expect("NOAUTH" in stranger.stdout + stranger.stderr, f"without a password: {stranger.stdout}")

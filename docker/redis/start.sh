@@ -10,7 +10,8 @@ umask 077
 sed -e '/^#/d; /^$/d' \
     -e "s/#GATEWAY_PASSWORD/#$(hash "$GATEWAY_PASSWORD")/" \
     -e "s/#TICKER_PASSWORD/#$(hash "$TICKER_PASSWORD")/" \
+    -e "s/#APP_PASSWORD/#$(hash "$APP_PASSWORD")/" \
     -e "s/#ADMIN_PASSWORD/#$(hash "$ADMIN_PASSWORD")/" \
     /etc/syncgate/users.acl >/tmp/users.acl
-unset GATEWAY_PASSWORD TICKER_PASSWORD ADMIN_PASSWORD
+unset GATEWAY_PASSWORD TICKER_PASSWORD APP_PASSWORD ADMIN_PASSWORD
 exec redis-server /etc/syncgate/redis.conf --aclfile /tmp/users.acl
