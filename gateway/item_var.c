@@ -169,6 +169,14 @@ static void tell(struct var *v)
         items_settle(g);
 }
 
+/* Also whoever waited for the name. */
+static void tell_waiting(struct var *v)
+{
+    tell(v);
+    item_wake(&v->base);
+    item_var_kind.serve(&v->base);
+}
+
 static bool value_is_valid(const struct item *i, struct slice value)
 {
     if (json_valid(value, (int)i->gw->opt->max_depth - 4))
@@ -190,11 +198,10 @@ static void apply(struct item *i, const struct change *e)
     i->exists = e->op == CHANGE_VAR_SET;
     hold(v, i->exists ? e->value : SLICE_NONE);
     i->read.expect = v->value_len;
-    tell(v);
-    if (i->waiting.count) {
-        item_wake(i);
-        item_var_kind.serve(i);
-    }
+    if (i->waiting.count)
+        tell_waiting(v);
+    else
+        tell(v);
 }
 
 /* --- reading --- */
