@@ -253,12 +253,14 @@ static void answer(struct conn *c, struct var *v)
     conn_answer_frame(c, frame_of(v, c->dialect));
 }
 
-/* The state is known. False: this request has to wait. */
+/* False: this request has to wait. What was held may have become void meanwhile. */
 static bool serve_request(struct request *q)
 {
     struct var *v = var_of(q->item);
     struct sub *s = sub_find(q->conn, q->item, q->item);
     assert(s);
+    if (q->item->state == ITEM_LOADING)
+        return false;
     if (s->pending && item_unknown(&v->base))
         return request_fail_unknown(q);
     if (s->pending) {

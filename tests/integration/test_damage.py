@@ -5,8 +5,10 @@ import pytest
 import redis
 
 from gateway import until
+from jsontext import Frame
 from peer import dumps
 from redis_server import RedisServer
+from resp import fcall
 from test_functions import Channel, Library
 
 V, M, L, H = "sg:{n}:v", "sg:{n}:m", "sg:{n}:l", "sg:{n}:h"
@@ -353,3 +355,29 @@ async def test_a_damaged_list_of_a_name_leaves_the_variable_alone(gateway, peers
     assert await db.fcall("sg_var_set", name, "2") == 2
     await peer.until(lambda: peer.state.value(name) == "2", "changes go on")
     assert await gateway.metric("syncgate_damaged_total") == 0
+
+
+@pytest.mark.parametrize("kind", ["var", "list"])
+async def test_who_waits_for_room_is_not_told_what_is_void(gateway, peers, db, name, kind):
+    """The answer to a request had to wait because its client does not read. When there is room the name is damaged."""
+    fillings = [f"{name}.{number}" for number in range(120)]
+    await db.pipeline([fcall("sg_var_set", one, f'"{"x" * 10_000}"') for one in fillings])
+    await db.fcall("sg_var_set", name, '"void"')
+    await db.fcall("sg_list_insert", name, -1, "a", '"void"')
+    held = await peers(gateway, tolerant=True)
+    await held.subscribed(kind, name)
+    slow = await peers.bare(gateway.address, receive_buffer=4096)
+    for one in fillings:
+        await slow.send(func="subscribe", type="var", name=one)
+    await slow.send(func="subscribe", type=kind, name=name)
+
+    async def all_came():
+        return await gateway.metric("syncgate_subscriptions") == len(fillings) + 2
+    await until(all_came, "all requests are known")
+    await db.cmd("SET", f"sg:{{{name}}}:{kind[0]}", "x")
+    await held.expect_error(8, **damage_told(kind, name))
+    about = []
+    while not about:
+        frame = Frame(await slow.recv_text())
+        about += [frame] if frame.get("name") == name else []
+    assert (about[0]["func"], about[0].get("message")) == ("error", "damaged data"), about
