@@ -329,6 +329,8 @@ static void answer(struct request *q)
 {
     struct conn *c = q->conn;
     struct watch *w = q->watch;
+    if (q->subscribe && !sub_find(c, q->item, w)) /* it was there, and the item left the list while this waited */
+        watch_subscribe(c, w);
     struct sub *s = sub_find(c, q->item, w);
     if (s && s->pending) {
         s->pending = false;

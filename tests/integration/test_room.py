@@ -188,6 +188,32 @@ async def test_unknown_names_among_those_that_wait(server, db, name):
     assert counts == [1, 1, 2, 2]
 
 
+async def test_an_item_that_goes_and_comes_back_before_there_is_room(server, db, name):
+    """It is subscribed again, which has to wait for room; its end, which ends the subscription that was, is told before."""
+    gateway = await server(None, "--queue-budget", "4MiB")  # all requests are read
+    fillings = [f"{name}.{n}" for n in range(120)]
+    await db.pipeline([fcall("sg_var_set", one, big(0, 10_000)) for one in fillings])
+    await db.fcall("sg_list_insert", name, -1, "a", "1")
+    peer = await gateway.peer()
+    await peer.send(func="subscribe", type="list", name=name, id="a")
+    await peer.read_until(lambda: peer.state.item(name, "a") == "1")
+    for one in fillings[:-1]:
+        await peer.send(func="subscribe", type="var", name=one)
+    await gateway.until_metric("syncgate_subscriptions", lambda n: n == len(fillings))
+    await gateway.until_metric("syncgate_names_stale", lambda n: n == 0)  # their answers wait, the last ones for room
+    await peer.send(func="subscribe", type="list", name=name, id="a")
+    await peer.send(func="subscribe", type="var", name=fillings[-1])
+    await gateway.until_metric("syncgate_subscriptions", lambda n: n == 1 + len(fillings))
+    await db.fcall("sg_list_delete", name, "a")
+    await peer.read_until(lambda: peer.frames[-1]["func"] == "delete")
+    await db.fcall("sg_list_insert", name, -1, "a", "2")
+    await peer.read_until(lambda: peer.frames[-1].get("id") == "a" and peer.frames[-1].raw.get("value") == "2")
+    await db.fcall("sg_list_set", name, "a", "3")
+    await db.fcall("sg_var_set", fillings[-1], "3")
+    await peer.read_until(lambda: peer.state.value(fillings[-1]) == "3")
+    assert "3" in [frame.raw["value"] for frame in peer.frames if frame.get("id") == "a" and frame["func"] == "set"]
+
+
 # --- calls ---
 
 
