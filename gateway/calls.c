@@ -283,6 +283,11 @@ size_t calls_in_flight(const struct calls *k)
     return k->by_corr.count;
 }
 
+size_t calls_unheard(const struct calls *k)
+{
+    return executors_unheard(k->executors);
+}
+
 /* --- after a link was cut ------------------------------------------------------------------------------------------ */
 
 /* The calls that a gateway has (all do: ptr NULL) may have lost their results, or never have come there. It is asked. */

@@ -48,8 +48,10 @@ void calls_failed(struct conn *c, const struct action *a);
 /* The connection has room: it is handed the calls that waited for that, until its queue holds `limit` bytes. */
 void calls_deliver(struct conn *c, size_t limit);
 
-/* Calls of local callers that have not ended (for the drain). */
+/* Calls of local callers that have not ended. */
 size_t calls_in_flight(const struct calls *k);
+/* Results of calls that were executed here, which nobody has heard yet: the drain waits for them. */
+size_t calls_unheard(const struct calls *k);
 
 /* --- for those who look --- */
 

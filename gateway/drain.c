@@ -21,7 +21,7 @@
 
 enum {
     STEP_MS = 50,
-    CALLS_MS = 5000,      /* after the period: for calls in flight */
+    CALLS_MS = 5000,      /* after the period: for calls in flight, and for their results to be heard */
     HANDSHAKES_MS = 6000, /* after that: for peers that do not answer the close, then they are cut */
     WAIT_MIN_MS = 1000,   /* the spread of the waits, at least */
     WAIT_MAX_MS = 60000,  /* and at most */
@@ -36,6 +36,7 @@ struct drain {
     pid_t parent; /* of a worker */
     struct stop told;
     bool asked;       /* the parent was told */
+    bool said;        /* that results wait */
     int64_t since_ms; /* the period began */
     size_t first;     /* connections that were open then */
     int64_t wait_max_ms;
@@ -118,6 +119,18 @@ static void end(struct drain *d)
     d->g->stopped = true;
 }
 
+/* What was done here, its callers shall know, if Redis comes back in time. */
+static bool waits_for_results(struct drain *d, int64_t left_ms)
+{
+    size_t unheard = calls_unheard(d->g->calls);
+    if (unheard == 0 || left_ms < -CALLS_MS)
+        return false;
+    if (!d->said)
+        log_info("clients are gone, results have to be told still count=%zu", unheard);
+    d->said = true;
+    return true;
+}
+
 static void on_step(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -127,7 +140,7 @@ static void on_step(evutil_socket_t fd, short what, void *arg)
     int64_t period_ms = g->opt->drain_seconds * 1000;
     int64_t left_ms = period_ms - (gateway_now_ms() - d->since_ms);
     size_t open = g->conns.count - g->closing.count, remaining = drain_remaining(d->first, left_ms, period_ms);
-    if (g->conns.count == 0 || left_ms < -(CALLS_MS + HANDSHAKES_MS)) {
+    if (left_ms < -(CALLS_MS + HANDSHAKES_MS) || (g->conns.count == 0 && !waits_for_results(d, left_ms))) {
         end(d);
         return;
     }

@@ -397,7 +397,12 @@ size_t executors_services(const struct executors *xs)
 
 size_t executors_jobs(const struct executors *xs)
 {
-    return xs->running + results_unheard(xs->results);
+    return xs->running + executors_unheard(xs);
+}
+
+size_t executors_unheard(const struct executors *xs)
+{
+    return results_unheard(xs->results);
 }
 
 /* --- jobs --------------------------------------------------------------------------------------------------------- */

@@ -38,6 +38,8 @@ bool executors_busy(const struct executors *xs, const struct conn *c);
 size_t executors_services(const struct executors *xs);
 /* Jobs within their deadline, and results that nobody heard yet. */
 size_t executors_jobs(const struct executors *xs);
+/* Those results alone. */
+size_t executors_unheard(const struct executors *xs);
 
 /* --- for those who look --- */
 

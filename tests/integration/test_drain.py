@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from gateway import until
+from redis_proxy import RedisProxy
 from test_admin import ask
 from test_functions_calls import Held, answer, begin, received
 
@@ -202,6 +203,24 @@ async def test_an_executor_is_closed_after_its_call(gateways, peers, name):
     assert (await caller.settled("1"))["value"] == 1
     await reason_of(executor)
     assert await asyncio.to_thread(leaving.wait_exit) == 0
+
+
+async def test_a_result_that_nobody_can_hear_yet(gateways, peers, redis_server, tmp_path, name):
+    """The link is cut while the last call ends. Its result is told when the link is back, and then the gateway ends."""
+    staying = gateways.start()
+    async with RedisProxy(tmp_path / "proxy.sock", redis_server.socket_path) as proxy:
+        leaving = await asyncio.to_thread(gateways.start, redis=proxy.path)
+        executor, caller = await peers(leaving), await peers(staying)
+        held = await call_in_flight(executor, caller, name)
+        await proxy.cut()
+        leaving.signal(signal.SIGTERM)
+        await drained(leaving)
+        await answer(held.calls[0], 1)
+        await reason_of(executor)
+        await until(lambda: "results have to be told still" in leaving.stderr(), "it waits for nothing but Redis")
+        proxy.mend()
+        assert (await caller.settled("1"))["value"] == 1
+        assert await asyncio.to_thread(leaving.wait_exit) == 0
 
 
 async def test_a_call_that_does_not_end_does_not_hold_for_ever(gateways, peers, name):
