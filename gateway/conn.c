@@ -796,10 +796,11 @@ static struct frame *ping_frame(void)
     return frame_new(slice_of(bytes, sizeof(bytes)), 0);
 }
 
-/* A peer that takes what we have for it lives, however long the pings have to wait; and whose pongs are not read cannot miss any. */
+/* A peer that takes what we have for it lives, however long the pings have to wait; and whose pongs are not read cannot miss any.
+ * Whoever is watched ends when it takes nothing, and must not be looked at in between, or the watch sees a shorter time than it is to. */
 static bool surely_lives(struct conn *c)
 {
-    return c->reading_held || (c->congested && took_something(c));
+    return c->reading_held || c->watched || (c->congested && took_something(c));
 }
 
 static void ping(struct conn *c, struct frame *f)

@@ -267,6 +267,20 @@ async def test_calls_that_find_no_room_are_busy(server, peers, name):
     assert {(frame["error_code"], frame["message"]) for frame in refused} == {(8, "busy")}
 
 
+async def test_an_executor_that_reads_slowly_is_kept(server, peers, name):
+    """It takes something every second, and has three. Pings, for which it is looked at too, make no difference."""
+    gateway = await server(None, "--stall-timeout", "3s", "--ping-interval", "50ms", "--call-timeout", "10m")
+    executor, caller = await executing(gateway, peers, name)
+    for number in range(20):
+        await caller.send(func="call", type="function", name=name, id=number, args={"n": number, "pad": "p" * 100_000})
+    await gateway.until_metric("syncgate_queued_bytes", lambda n: n > 500_000)
+    for _ in range(8):
+        assert await asyncio.get_running_loop().sock_recv(executor.raw.sock, 8192), "it was closed"
+        await asyncio.sleep(1)
+    assert await gateway.metric("syncgate_connections") == 2
+    assert not caller.state.settled
+
+
 async def test_results_in_a_burst(server, peers, name):
     """20 results of 100 kB to a caller that reads after all of them came."""
     gateway = await server(None)
