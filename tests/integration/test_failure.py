@@ -660,3 +660,27 @@ async def test_redis_refuses_writes(world, peers):
     await world.db.cmd("CONFIG", "SET", "maxmemory", "0")
     await peer.say(var("v", "3"))
     await peer.expect(var("v", "3"))
+
+
+async def test_what_is_no_fault_of_a_client_does_not_close_it(gateways, peers, redis_server, db, name):
+    """Requests and writes that fail because data is damaged or Redis is away are no bad messages, however many they are."""
+    gateway = gateways.start("--errors-per-minute", "3", "--subscribe-timeout", "50ms")
+    peer = await peers(gateway, tolerant=True)
+
+    async def failed(number):
+        await peer.until(lambda: sum(error["error_code"] == 8 for error in peer.state.errors) == number, f"{number} are told so")
+
+    await db.cmd("SET", f"sg:{{{name}}}:v", "x")
+    await db.cmd("SET", f"sg:{{{name}}}:m", "x")
+    for _ in range(10):
+        await peer.send_text(dumps(func="subscribe", type="var", name=name))
+        await peer.send_text(dumps(func="set", type="list", name=name, id="a", value=1))
+    await failed(20)
+    redis_server.pause()
+    try:
+        for number in range(10):
+            await peer.send_text(dumps(func="subscribe", type="var", name=f"{name}.{number}"))
+        await failed(30)
+    finally:
+        redis_server.resume()
+    await peer.fence()
