@@ -369,11 +369,16 @@ async def test_who_waits_for_room_is_not_told_what_is_void(gateway, peers, db, n
     slow = await peers.bare(gateway.address, receive_buffer=4096)
     for one in fillings:
         await slow.send(func="subscribe", type="var", name=one)
-    await slow.send(func="subscribe", type=kind, name=name)
 
-    async def all_came():
-        return await gateway.metric("syncgate_subscriptions") == len(fillings) + 2
-    await until(all_came, "all requests are known")
+    async def says(metric, number):
+        async def so():
+            return await gateway.metric(metric) == number
+        await until(so, f"{metric} is {number}")
+
+    await says("syncgate_subscriptions", len(fillings) + 1)
+    await says("syncgate_names_stale", 0)  # their answers wait, the last ones for room
+    await slow.send(func="subscribe", type=kind, name=name)
+    await says("syncgate_subscriptions", len(fillings) + 2)
     await db.cmd("SET", f"sg:{{{name}}}:{kind[0]}", "x")
     await held.expect_error(8, **damage_told(kind, name))
     about = []
