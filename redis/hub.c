@@ -1,5 +1,5 @@
 /* The map of channels. A channel stays in it while it has members, while its members are being called, and while Redis has
- * still to confirm that it was left: only then can a confirmation that nobody asked for be told from one that somebody did. */
+ * still to answer what it was asked about it. */
 #include "redis/hub.h"
 
 #include <assert.h>
@@ -13,17 +13,24 @@ struct hub_channel {
     struct list_node link; /* in one of the lists of the hub */
     struct list *in;
     struct list members;
-    size_t leaving; /* SUNSUBSCRIBEs that are not confirmed */
-    bool walking;   /* its members are being called */
+    struct hub *hub;
+    size_t asked; /* SSUBSCRIBEs and SUNSUBSCRIBEs that Redis has not answered */
+    bool walking; /* its members are being called */
+    int64_t retry_ms; /* in `refused`: when Redis is asked again */
+    char *why;        /* in `refused`: what Redis said; else NULL */
     char name[];
 };
 
+enum { HUB_WHY_MAX = 200 };
+
 struct hub {
     struct link *link;
+    int64_t now_ms; /* of the last hub_tick */
     struct map map;
     struct list done;   /* channels that were subscribed on this connection of the link, the first joined in front */
     struct list fresh;  /* to be subscribed: joined while the link was up, so somebody waits for them */
     struct list again;  /* to be subscribed after those */
+    struct list refused; /* by Redis; asked again in this order */
     size_t joined;      /* channels with members */
     size_t unconfirmed; /* SSUBSCRIBEs that Redis has not confirmed */
 };
@@ -36,6 +43,7 @@ struct hub *hub_new(struct link *l)
     list_init(&h->done);
     list_init(&h->fresh);
     list_init(&h->again);
+    list_init(&h->refused);
     return h;
 }
 
@@ -57,6 +65,7 @@ static void channel_free(struct hub *h, struct hub_channel *c)
 {
     map_remove(&h->map, &c->node);
     list_remove(c->in, &c->link);
+    free(c->why);
     free(c);
 }
 
@@ -65,7 +74,7 @@ void hub_free(struct hub *h)
     if (!h)
         return;
     assert(h->joined == 0);
-    struct list *const all[] = {&h->done, &h->fresh, &h->again};
+    struct list *const all[] = {&h->done, &h->fresh, &h->again, &h->refused};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         list_each(all[i], n) channel_free(h, container_of(n, struct hub_channel, link));
     map_deinit(&h->map);
@@ -89,6 +98,7 @@ static struct hub_channel *channel_new(struct hub *h, struct slice name)
     struct hub_channel *c = sg_calloc(1, sizeof *c + name.len);
     memcpy(c->name, name.ptr, name.len);
     c->node.key = slice_of(c->name, name.len);
+    c->hub = h;
     list_init(&c->members);
     map_insert(&h->map, &c->node);
     put(&h->again, c);
@@ -110,26 +120,49 @@ static bool may_subscribe(const struct hub *h)
     return link_state(h->link) == LINK_UP && h->unconfirmed < HUB_UNCONFIRMED_MAX;
 }
 
+const char *hub_refusal(const struct hub_member *m)
+{
+    return m->channel ? m->channel->why : NULL;
+}
+
+static void on_subscribed(void *arg, const struct reply *answer);
+static void on_unsubscribed(void *arg, const struct reply *answer);
+
 /* One command per channel: on a cluster, channels of several slots must not share one. */
+static void ask(struct hub *h, struct hub_channel *c)
+{
+    if (!link_subscribe(h->link, c->node.key, on_subscribed, c))
+        return;
+    h->unconfirmed++;
+    c->asked++;
+}
+
 static void subscribe(struct hub *h, struct hub_channel *c)
 {
     put(&h->done, c);
-    h->unconfirmed++;
-    link_send(h->link, 2, (struct slice[]){SLICE_LIT("SSUBSCRIBE"), c->node.key});
+    ask(h, c);
 }
 
 static void unsubscribe(struct hub *h, struct hub_channel *c)
 {
-    if (!is_subscribed(h, c))
-        return;
-    link_send(h->link, 2, (struct slice[]){SLICE_LIT("SUNSUBSCRIBE"), c->node.key});
-    c->leaving++;
+    if (is_subscribed(h, c) && link_unsubscribe(h->link, c->node.key, on_unsubscribed, c))
+        c->asked++;
 }
 
 static void release(struct hub *h, struct hub_channel *c)
 {
-    if (c->members.count == 0 && c->leaving == 0 && !c->walking)
+    if (c->members.count == 0 && c->asked == 0 && !c->walking)
         channel_free(h, c);
+}
+
+/* forget_refusal: what becomes of it is not known any more. */
+static void forget_refusal(struct hub *h, struct hub_channel *c)
+{
+    if (!c->why)
+        return;
+    free(c->why);
+    c->why = NULL;
+    put(&h->again, c);
 }
 
 void hub_join(struct hub *h, struct slice channel, struct hub_member *m)
@@ -161,6 +194,7 @@ void hub_leave(struct hub *h, struct hub_member *m)
     if (c->members.count > (c->walking ? 1 : 0))
         return;
     h->joined--;
+    forget_refusal(h, c);
     unsubscribe(h, c);
     release(h, c);
 }
@@ -197,6 +231,12 @@ static void call_resync(struct hub_member *m, struct slice payload)
     m->on_resync(m);
 }
 
+static void call_refused(struct hub_member *m, struct slice why)
+{
+    if (m->on_refused)
+        m->on_refused(m, why);
+}
+
 /* pump subscribes what waits for it, as far as the confirmations that are under way allow. Callbacks may add channels and take
  * channels away. */
 static void pump(struct hub *h)
@@ -212,18 +252,18 @@ static void pump(struct hub *h)
     }
 }
 
-/* A new connection has no subscriptions. What the one before had left unconfirmed will never be confirmed. */
+/* A new connection has no subscriptions, and its user may have other rights. */
 static void begin_again(struct hub *h)
 {
     struct hub_channel *c;
-    h->unconfirmed = 0;
+    while ((c = first(&h->refused)))
+        forget_refusal(h, c);
     while ((c = first(&h->fresh)))
         put(&h->again, c);
     while ((c = first(&h->again))) /* behind those that were earlier, so that the order stays */
         put(&h->done, c);
     while ((c = first(&h->done))) {
         put(&h->again, c);
-        c->leaving = 0;
         release(h, c);
     }
 }
@@ -234,26 +274,92 @@ void hub_on_up(struct hub *h)
     pump(h);
 }
 
-/* --- pushes --- */
+/* --- what Redis answers --- */
 
-static void on_left(struct hub *h, struct slice channel)
+static char *copy_text(struct slice text)
 {
-    struct hub_channel *c = channel_find(h, channel);
-    if (!c)
+    return sg_memdup(text.ptr, text.len < HUB_WHY_MAX ? text.len : HUB_WHY_MAX);
+}
+
+/* Whoever is refused again hears nothing new. */
+static void refuse(struct hub *h, struct hub_channel *c, struct slice text)
+{
+    bool again = c->why != NULL;
+    put(&h->refused, c);
+    c->retry_ms = h->now_ms + HUB_RETRY_MS;
+    if (again)
         return;
-    if (c->leaving > 0) {
-        c->leaving--;
+    c->why = copy_text(text);
+    walk(h, c, call_refused, slice_str(c->why));
+}
+
+/* Only now a read does not miss what comes after it. */
+static void accept(struct hub *h, struct hub_channel *c)
+{
+    if (!c->why)
+        return;
+    forget_refusal(h, c);
+    put(&h->done, c);
+    walk(h, c, call_resync, SLICE_NONE);
+}
+
+/* The answer counts that was asked for last. */
+static void settle(struct hub *h, struct hub_channel *c, const struct reply *answer)
+{
+    if (c->members.count == 0 && answer->type != REPLY_ERROR) { /* left while Redis was asked once more */
+        put(&h->done, c);
+        unsubscribe(h, c);
+    } else if (c->members.count == 0)
         release(h, c);
-    } else if (c->in == &h->done) {
-        put(&h->again, c);
+    else if (answer->type == REPLY_ERROR)
+        refuse(h, c, answer->text);
+    else
+        accept(h, c);
+}
+
+static void on_subscribed(void *arg, const struct reply *answer)
+{
+    struct hub_channel *c = arg;
+    struct hub *h = c->hub;
+    h->unconfirmed--;
+    c->asked--;
+    if (!answer)
+        release(h, c);
+    else if (c->asked == 0)
+        settle(h, c, answer);
+    if (answer)
         pump(h);
+}
+
+static void on_unsubscribed(void *arg, const struct reply *answer)
+{
+    struct hub_channel *c = arg;
+    (void)answer; /* whatever it is: nobody listens any more, or somebody does again behind it */
+    c->asked--;
+    release(c->hub, c);
+}
+
+void hub_tick(struct hub *h, int64_t now_ms)
+{
+    struct hub_channel *c;
+    h->now_ms = now_ms;
+    for (int i = 0; i < HUB_RETRIES_MAX && may_subscribe(h) && (c = first(&h->refused)) && c->retry_ms <= now_ms; i++) {
+        put(&h->refused, c);
+        c->retry_ms = now_ms + HUB_RETRY_MS;
+        if (c->asked == 0)
+            ask(h, c);
     }
 }
 
-static void on_confirmed(struct hub *h)
+/* --- pushes --- */
+
+/* Redis took it away. Where something was asked for, the answer tells. */
+static void on_left(struct hub *h, struct slice channel)
 {
-    if (h->unconfirmed > 0)
-        h->unconfirmed--;
+    struct hub_channel *c = channel_find(h, channel);
+    if (!c || c->asked > 0 || c->in != &h->done)
+        return;
+    put(&h->again, c);
     pump(h);
 }
 
@@ -271,8 +377,6 @@ bool hub_on_push(struct hub *h, const struct reply *push)
         on_message(h, channel, reply_at(push, 2)->text);
     else if (slice_eq(kind, SLICE_LIT("sunsubscribe")))
         on_left(h, channel);
-    else if (slice_eq(kind, SLICE_LIT("ssubscribe")))
-        on_confirmed(h);
     else
         return false;
     return true;

@@ -32,17 +32,30 @@ enum {
     BACKOFF_MAX_MS = 500,
     YOUNG_MAX_MS = 30 * 1000,
     YOUNG_FREE = 3,         /* a Redis that restarts or fails over may do so some times in a row */
-    SAME_LOG_MS = 30 * 1000 /* a failure that repeats is told this often */
+    SAME_LOG_MS = 30 * 1000 /* what repeats is told this often */
+};
+
+/* What is told of, each for itself: what goes on is no news because something else was told in between. */
+enum { TOLD_LOSS, TOLD_LOADING, TOLD_LIBRARY, TOLD_ADDRESS /* of the first one */ };
+
+struct told {
+    char text[256]; /* the last one; empty: none */
+    int64_t ms;
 };
 
 enum { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* One awaited answer. Commands sent by link_send await a push per channel instead of a reply; their place in the queue is kept,
- * so that an error that comes in its stead is not taken for the answer of the next command. */
+enum awaits { AWAITS_REPLY, AWAITS_SUBSCRIBED, AWAITS_UNSUBSCRIBED };
+
+/* One awaited answer. What a subscription awaits is the push that names its channel, or an error in its stead: nothing else takes its
+ * place in the queue, or the answers behind it would go to the wrong commands. */
 struct awaited {
     link_reply_fn *cb;
     void *arg;
-    size_t pushes; /* 0: awaits a reply */
+    struct slice channel; /* borrowed from whoever asked; none for AWAITS_REPLY */
+    enum awaits awaits;
+    bool echoed;  /* a PING that repeats the channel's name is behind it and ends it, see is_cluster */
+    bool refused; /* echoed: its error came */
 };
 
 struct queue {
@@ -78,16 +91,19 @@ struct link {
     int64_t up_since_ms;
     int64_t heard_us;     /* the last bytes from Redis */
     int64_t pinged_us;    /* 0: no ping under way */
+    int64_t echo;         /* the number that its answer repeats: each answer belongs to what it was asked for */
     unsigned failures;    /* in a row */
     unsigned young;       /* losses in a row, each soon after it came up */
     bool loading_library; /* while the link is up */
+    unsigned connection;  /* how many there were: whether it is still the same one */
+    bool is_cluster;      /* of this connection: Redis takes subscriptions away when it gives their slot away */
     bool library_exists;  /* although sg_version is missing: the next load replaces it */
-    char logged[256];     /* the last failure that was told */
-    int64_t logged_ms;
+    struct told told[TOLD_ADDRESS + RESOLVER_ADDRESSES_MAX];
     struct link_stats stats;
 };
 
 static void greet(struct link *l);
+static void connect_next(struct link *l);
 
 /* --- small things --- */
 
@@ -115,15 +131,22 @@ static void say(struct link *l, int level, const char *text)
         l->events.on_log(l->arg, level, text);
 }
 
-/* A Redis that stays away would fill the log with the same line once per second. */
-static void say_failure(struct link *l, int level, const char *text)
+/* A Redis that stays away would fill the log with the same line once per second. `what`: the part of the text that makes it news. */
+static void tell(struct link *l, size_t about, const char *what, int level, const char *text)
 {
+    struct told *t = &l->told[about];
     int64_t now = now_ms();
-    if (strcmp(text, l->logged) == 0 && now - l->logged_ms < SAME_LOG_MS)
+    if (strncmp(what, t->text, sizeof t->text - 1) == 0 && now - t->ms < SAME_LOG_MS)
         return;
-    snprintf(l->logged, sizeof l->logged, "%s", text);
-    l->logged_ms = now;
+    snprintf(t->text, sizeof t->text, "%s", what);
+    t->ms = now;
     say(l, level, text);
+}
+
+static void forget_told(struct link *l)
+{
+    for (size_t i = 0; i < sizeof l->told / sizeof l->told[0]; i++)
+        l->told[i].text[0] = '\0';
 }
 
 static bool has_prefix(struct slice text, const char *prefix)
@@ -195,6 +218,7 @@ static void disconnect(struct link *l)
     event_del(l->flush);
     event_del(l->again);
     wire_close(&l->wire);
+    l->connection++;
     buf_reset(&l->outbox);
     buf_trim(&l->outbox, OUTBOX_KEEP);
     l->written = 0;
@@ -247,42 +271,74 @@ static bool note_age(struct link *l, bool was_up)
     return true;
 }
 
+/* It comes and goes: that is told once, and when it ends. */
+static bool is_flapping(const struct link *l)
+{
+    return l->young > 1;
+}
+
 static void say_lost(struct link *l, const char *why, int64_t delay_ms)
 {
-    char text[400];
-    if (l->young > YOUNG_FREE)
+    char text[400], what[256];
+    bool slow = l->young > YOUNG_FREE;
+    if (slow)
         snprintf(
             text, sizeof text,
             "Redis is away: %s; it was lost %u times in a row soon after the link came up, next attempt in %lld ms",
             why, l->young, (long long)delay_ms);
     else
         snprintf(text, sizeof text, "Redis is away: %s", why);
-    say(l, LOG_WARN, text);
-    l->logged[0] = '\0';
+    snprintf(what, sizeof what, "%d %s", slow, why);
+    if (!is_flapping(l))
+        l->told[TOLD_LOSS].text[0] = '\0';
+    tell(l, TOLD_LOSS, what, LOG_WARN, text);
 }
 
-/* lose ends the connection or the attempt and schedules the next. Callers stand between enter and leave and should return:
- * the link may be closed. `why` may lie in the reader or the wire. */
+static void say_unreachable(struct link *l, const char *why)
+{
+    char text[300];
+    size_t at = l->next_address ? l->next_address - 1 : 0;
+    const char *what = l->state == LINK_GREETING ? "Redis cannot be used" : "cannot reach Redis";
+    if (l->naddresses > 1)
+        snprintf(text, sizeof text, "%s: %s (address %zu of %zu)", what, why, at + 1, l->naddresses);
+    else
+        snprintf(text, sizeof text, "%s: %s", what, why);
+    tell(l, TOLD_ADDRESS + at, text, LOG_WARN, text);
+}
+
+/* rest schedules the next attempt. */
+static void rest(struct link *l, const char *why)
+{
+    bool was_up = l->state == LINK_UP;
+    int64_t delay_ms = backoff(l, note_age(l, was_up));
+    l->state = LINK_WAITING;
+    l->stats.pause_ms = delay_ms;
+    arm(l, delay_ms);
+    fail_pending(l);
+    if (l->state == LINK_CLOSED || !was_up)
+        return;
+    l->stats.losses++;
+    say_lost(l, why, delay_ms);
+    if (l->events.on_down)
+        l->events.on_down(l->arg, why);
+}
+
+/* lose ends the connection or the attempt; the next address is tried, or all again after a while. Callers stand between enter and
+ * leave and should return: the link may be closed. `why` may lie in the reader or the wire. */
 static void lose(struct link *l, const char *why)
 {
-    char text[256], copy[200];
-    bool was_up = l->state == LINK_UP, greeting = l->state == LINK_GREETING;
+    char copy[200];
     assert(l->depth > 0);
     snprintf(copy, sizeof copy, "%s", why);
     disconnect(l);
-    int64_t delay_ms = backoff(l, note_age(l, was_up));
-    l->state = LINK_WAITING;
-    arm(l, delay_ms);
-    fail_pending(l);
-    if (was_up && l->state != LINK_CLOSED) {
-        l->stats.losses++;
-        say_lost(l, copy, delay_ms);
-        if (l->events.on_down)
-            l->events.on_down(l->arg, copy);
-    } else if (l->state != LINK_CLOSED) {
-        snprintf(text, sizeof text, "%s: %s", greeting ? "Redis cannot be used" : "cannot reach Redis", copy);
-        say_failure(l, LOG_WARN, text);
+    if (l->state != LINK_UP)
+        say_unreachable(l, copy);
+    if (l->state == LINK_UP || l->next_address >= l->naddresses) {
+        rest(l, copy);
+        return;
     }
+    fail_pending(l); /* our own greeting */
+    connect_next(l);
 }
 
 static void lose_protocol(struct link *l, const char *why)
@@ -383,16 +439,19 @@ static void compact_outbox(struct link *l)
 /* put queues one command, whole or not at all. */
 static bool put(struct link *l, struct awaited a, size_t argc, const struct slice *argv)
 {
+    const struct slice ping[] = {SLICE_LIT("PING"), a.channel};
     compact_outbox(l);
-    size_t need = encoded_len(argc, argv);
+    size_t need = encoded_len(argc, argv) + (a.echoed ? encoded_len(2, ping) : 0);
     if (need > OUTBOX_MAX - (l->outbox.len - l->written) || !buf_reserve(&l->outbox, need)) {
         l->outbox.failed = false;
         return false;
     }
     encode(&l->outbox, argc, argv);
+    if (a.echoed)
+        encode(&l->outbox, 2, ping);
     assert(!l->outbox.failed);
     queue_put(&l->queue, a);
-    if (!a.pushes)
+    if (a.awaits == AWAITS_REPLY)
         l->commands_pending++;
     l->stats.commands++;
     event_active(l->flush, EV_TIMEOUT, 0);
@@ -418,42 +477,72 @@ static bool is_no_master(struct slice error)
     return false;
 }
 
-static bool is_confirmation(const struct reply *push)
+/* take_first ends what awaits its answer the longest. Returns false when the link was lost over it. */
+static bool take_first(struct link *l, const struct reply *answer)
 {
-    struct slice kind = reply_at(push, 0)->text;
-    return slice_eq(kind, SLICE_LIT("ssubscribe")) || slice_eq(kind, SLICE_LIT("sunsubscribe"));
+    struct awaited taken = queue_take(&l->queue);
+    unsigned connection = l->connection;
+    if (taken.awaits == AWAITS_REPLY)
+        l->commands_pending--;
+    if (taken.cb)
+        taken.cb(taken.arg, answer);
+    return l->connection == connection; /* a greeting that fails loses the link from inside its callback */
 }
 
+static bool give_up(struct link *l, const char *why)
+{
+    lose_protocol(l, why);
+    return false;
+}
+
+static bool is_first(const struct awaited *a, enum awaits awaits, const struct reply *push)
+{
+    return a && a->awaits == awaits && slice_eq(a->channel, reply_at(push, 1)->text);
+}
+
+/* Redis never subscribes of its own accord. It does unsubscribe: a channel whose slot it gave away. When that is the very channel
+ * that is being left, the push cannot be told from the answer, and the answer is an error: the echo behind it ends it. */
 static bool take_push(struct link *l, const struct reply *push)
 {
-    struct awaited *a = queue_peek(&l->queue);
+    const struct awaited *a = queue_peek(&l->queue);
+    struct slice kind = reply_at(push, 0)->text;
     l->stats.pushes++;
-    if (a && a->pushes && is_confirmation(push) && --a->pushes == 0)
-        (void)queue_take(&l->queue);
+    if (slice_eq(kind, SLICE_LIT("ssubscribe")))
+        return is_first(a, AWAITS_SUBSCRIBED, push) ? take_first(l, push)
+                                                    : give_up(l, "a confirmation that nobody asked for");
+    if (slice_eq(kind, SLICE_LIT("sunsubscribe")) && is_first(a, AWAITS_UNSUBSCRIBED, push))
+        return a->echoed || take_first(l, push);
+    unsigned connection = l->connection;
     if (l->state == LINK_UP && l->events.on_push)
         l->events.on_push(l->arg, push);
-    return l->state != LINK_CLOSED;
+    return l->connection == connection;
+}
+
+/* One error belongs to the subscription in front; anything else is the answer to something else. */
+static bool take_subscription_reply(struct link *l, struct awaited *a, const struct reply *reply)
+{
+    bool is_error = reply->type == REPLY_ERROR;
+    if (is_error && !a->echoed)
+        return take_first(l, reply);
+    if (is_error && !a->refused)
+        return a->refused = true;
+    if (a->echoed && reply->type == REPLY_STRING && slice_eq(reply->text, a->channel))
+        return take_first(l, reply);
+    return give_up(l, "a subscription was not confirmed");
 }
 
 /* take_reply hands a reply to whom it belongs. Returns false when the link was lost over it. */
 static bool take_reply(struct link *l, const struct reply *reply)
 {
-    const struct awaited *a = queue_peek(&l->queue);
+    struct awaited *a = queue_peek(&l->queue);
     bool is_error = reply->type == REPLY_ERROR;
-    if (!a || a->pushes) {
-        const char *why = a ? "a subscription was not confirmed" : "a reply that nobody asked for";
-        lose_protocol(l, a && is_error ? reply->text.ptr : why);
-        return false;
-    }
+    if (!a)
+        return give_up(l, is_error ? reply->text.ptr : "a reply that nobody asked for");
     if (l->state == LINK_UP && is_error && is_no_master(reply->text)) {
         lose(l, reply->text.ptr);
         return false;
     }
-    struct awaited taken = queue_take(&l->queue);
-    l->commands_pending--;
-    if (taken.cb)
-        taken.cb(taken.arg, reply);
-    return l->wire.fd >= 0; /* a greeting that fails loses the link from inside its callback */
+    return a->awaits == AWAITS_REPLY ? take_first(l, reply) : take_subscription_reply(l, a, reply);
 }
 
 /* dispatch takes all replies that are complete. Returns false when the link was lost or closed meanwhile. */
@@ -538,8 +627,6 @@ static void connected(struct link *l)
     greet(l);
 }
 
-static void connect_next(struct link *l);
-
 static void on_connected(evutil_socket_t fd, short what, void *arg)
 {
     struct link *l = arg;
@@ -553,9 +640,12 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
     leave(l);
 }
 
-/* connect_next tries the addresses one after the other, within the deadline of the attempt. */
+/* connect_next tries the addresses one after the other. Each has the whole deadline: one that never answers must not take it from
+ * those behind it. */
 static void connect_next(struct link *l)
 {
+    l->state = LINK_CONNECTING;
+    arm(l, l->config.ping_timeout_ms);
     drop_event(&l->writable);
     while (l->next_address < l->naddresses) {
         const struct address *a = &l->addresses[l->next_address++];
@@ -606,6 +696,7 @@ static void use_unix_path(struct link *l)
 static void attempt(struct link *l)
 {
     l->state = LINK_CONNECTING;
+    l->naddresses = l->next_address = 0;
     arm(l, l->config.ping_timeout_ms);
     if (l->config.unix_path)
         use_unix_path(l);
@@ -620,9 +711,11 @@ static void became_up(struct link *l)
     l->state = LINK_UP;
     l->up_since_ms = now_ms();
     l->stats.connects++;
-    l->logged[0] = '\0';
     arm(l, l->config.ping_interval_ms);
-    say(l, LOG_INFO, "connected to Redis");
+    if (!is_flapping(l)) {
+        forget_told(l);
+        say(l, LOG_INFO, "connected to Redis");
+    }
     if (l->events.on_up)
         l->events.on_up(l->arg);
 }
@@ -689,7 +782,8 @@ static void on_version(void *arg, const struct reply *r)
     if (!r)
         return;
     if (needs_library(r)) {
-        say(l, LOG_INFO, "loading the function library into Redis");
+        static const char text[] = "loading the function library into Redis";
+        tell(l, TOLD_LOADING, text, LOG_INFO, text);
         load_library(l, r, on_loaded);
     } else if (r->type == REPLY_ERROR) {
         lose_refused(l, r->text);
@@ -707,14 +801,19 @@ static void on_selected(void *arg, const struct reply *r)
 /* The text of Redis repeats our arguments, the password among them. */
 static void on_hello(void *arg, const struct reply *r)
 {
+    struct link *l = arg;
     char why[ADVICE_MAX];
+    bool good = false;
     if (!r)
         return;
     if (r->type == REPLY_ERROR)
         advice_error(r->text, why);
-    else if (advice_hello(r, why))
-        return;
-    lose(arg, why);
+    else
+        good = advice_hello(r, why);
+    if (good)
+        l->is_cluster = slice_eq(advice_field(r, "mode"), SLICE_LIT("cluster"));
+    else
+        lose(l, why);
 }
 
 /* The greeting goes out in one piece; the first answer that is not good ends the attempt. */
@@ -746,7 +845,45 @@ static void on_reloaded(void *arg, const struct reply *r)
     struct link *l = arg;
     l->loading_library = false;
     if (r && !was_loaded(l, r))
-        say_failure(l, LOG_ERROR, r->text.ptr);
+        tell(l, TOLD_LIBRARY, r->text.ptr, LOG_ERROR, r->text.ptr);
+}
+
+static void reload_library(struct link *l, const struct reply *version)
+{
+    static const char text[] = "the function library is gone from Redis or older; loading it";
+    tell(l, TOLD_LOADING, text, LOG_WARN, text);
+    l->loading_library = true;
+    load_library(l, version, on_reloaded);
+}
+
+static void library_is_there(struct link *l)
+{
+    if (!l->told[TOLD_LOADING].text[0])
+        return;
+    l->told[TOLD_LOADING].text[0] = l->told[TOLD_LIBRARY].text[0] = '\0';
+    say(l, LOG_INFO, "the function library is there again");
+}
+
+/* What was lost again and again soon after it came up has stayed for a while. */
+static void look_at_age(struct link *l)
+{
+    char text[100];
+    if (!l->young || now_ms() - l->up_since_ms < LINK_STEADY_MS)
+        return;
+    snprintf(text, sizeof text, "connected to Redis; the link is steady again after %u losses", l->young);
+    if (is_flapping(l))
+        say(l, LOG_INFO, text);
+    l->failures = l->young = 0;
+    forget_told(l);
+}
+
+/* Errors say nothing about order; a script that runs for too long answers everything with one. */
+static void on_echo(void *arg, const struct reply *r)
+{
+    struct link *l = arg;
+    int64_t number;
+    if (r && r->type != REPLY_ERROR && !(reply_i64(r, &number) && number == l->echo))
+        lose_protocol(l, "it answers another command than it was asked");
 }
 
 /* The ping asks for the library's version, so that a library that was removed or replaced by an older one while the link
@@ -754,17 +891,31 @@ static void on_reloaded(void *arg, const struct reply *r)
 static void on_pong(void *arg, const struct reply *r)
 {
     struct link *l = arg;
+    int64_t version;
     if (!r)
         return;
+    if (r->type != REPLY_ERROR && !reply_i64(r, &version)) {
+        lose_protocol(l, "its version of the function library is none");
+        return;
+    }
     l->stats.rtt_us = now_us() - l->pinged_us;
     l->pinged_us = 0;
+    look_at_age(l);
     if (l->events.on_pong)
         l->events.on_pong(l->arg, l->stats.rtt_us);
-    if (needs_library(r) && !l->loading_library) {
-        say_failure(l, LOG_WARN, "the function library is gone from Redis or older; loading it");
-        l->loading_library = true;
-        load_library(l, r, on_reloaded);
-    }
+    if (needs_library(r) && !l->loading_library)
+        reload_library(l, r);
+    else if (r->type != REPLY_ERROR && !needs_library(r))
+        library_is_there(l);
+}
+
+static void ping(struct link *l)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%lld", (long long)++l->echo);
+    l->pinged_us = now_us();
+    ask(l, on_echo, 2, (struct slice[]){SLICE_LIT("PING"), slice_str(digits)});
+    ask_version(l, on_pong);
 }
 
 /* Silence counts, not the ping alone: while events still come in, the answer is behind them. */
@@ -779,8 +930,7 @@ static void look_at_pings(struct link *l)
 {
     int64_t left_ms;
     if (!l->pinged_us) {
-        l->pinged_us = now_us();
-        ask_version(l, on_pong);
+        ping(l);
     } else if (is_silent(l, &left_ms)) {
         lose(l, "it does not answer");
         return;
@@ -934,14 +1084,28 @@ void link_command(struct link *l, link_reply_fn *cb, void *arg, size_t argc, con
         cb(arg, NULL);
 }
 
-void link_send(struct link *l, size_t argc, const struct slice *argv)
+/* A subscription that is not made would be missed silently; a new connection makes all of them. */
+static bool subscription(struct link *l, struct slice verb, struct awaited a)
 {
-    assert(argc >= 2);
     if (l->state != LINK_UP)
-        return;
-    if (put(l, (struct awaited){.pushes = argc - 1}, argc, argv))
-        return;
-    /* A subscription that is not made would be missed silently; a new connection makes all of them. */
+        return false;
+    if (put(l, a, 2, (struct slice[]){verb, a.channel}))
+        return true;
     l->doomed = "its outbox is full";
     event_active(l->flush, EV_TIMEOUT, 0);
+    return false;
+}
+
+bool link_subscribe(struct link *l, struct slice channel, link_reply_fn *cb, void *arg)
+{
+    return subscription(l, SLICE_LIT("SSUBSCRIBE"),
+                        (struct awaited){.cb = cb, .arg = arg, .channel = channel, .awaits = AWAITS_SUBSCRIBED});
+}
+
+bool link_unsubscribe(struct link *l, struct slice channel, link_reply_fn *cb, void *arg)
+{
+    return subscription(
+        l, SLICE_LIT("SUNSUBSCRIBE"),
+        (struct awaited){
+            .cb = cb, .arg = arg, .channel = channel, .awaits = AWAITS_UNSUBSCRIBED, .echoed = l->is_cluster});
 }

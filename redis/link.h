@@ -53,11 +53,11 @@ struct link_events {
     void (*on_up)(void *arg);
     /* Once per loss of LINK_UP, after all pending callbacks got NULL. */
     void (*on_down)(void *arg, const char *why);
-    /* A REPLY_PUSH, in stream order with command replies. */
+    /* A REPLY_PUSH that answers no link_subscribe or link_unsubscribe, in stream order with command replies. */
     void (*on_push)(void *arg, const struct reply *push);
     /* Redis answered a ping. */
     void (*on_pong)(void *arg, int64_t round_trip_us);
-    /* Failures to connect and so on, rate-limited already. Levels: 0 error, 1 warn, 2 info, 3 debug. The text is one line, but
+    /* Failures to connect and so on, rate-limited already: what repeats is told twice a minute. Levels: 0 error, 1 warn, 2 info, 3 debug. The text is one line, but
      * may quote what the server said. */
     void (*on_log)(void *arg, int level, const char *text);
 };
@@ -66,7 +66,8 @@ enum { LINK_STEADY_MS = 5000 };
 
 struct link_stats {
     uint64_t connects, losses, young_losses, commands, pushes, bytes_in, bytes_out, protocol_errors;
-    int64_t rtt_us; /* of the last ping */
+    int64_t rtt_us;   /* of the last ping */
+    int64_t pause_ms; /* the last one before an attempt */
 };
 
 /* link_new does not connect yet. `config` is copied. The process must ignore SIGPIPE. */
@@ -88,8 +89,11 @@ size_t link_outbox_bytes(const struct link *l);
  * write). When the link is not up, or too much waits already (pending_max commands, or 64 MiB to be written), cb gets NULL at
  * once, from inside this call. cb may be NULL. */
 void link_command(struct link *l, link_reply_fn *cb, void *arg, size_t argc, const struct slice *argv);
-/* link_send is for commands whose answer is a push (SSUBSCRIBE, SUNSUBSCRIBE): nothing is put into the reply queue, unless
- * Redis answers with an error, which counts as a protocol error and rebuilds the link. No-op when the link is not up. */
-void link_send(struct link *l, size_t argc, const struct slice *argv);
+/* link_subscribe and link_unsubscribe say SSUBSCRIBE and SUNSUBSCRIBE for one channel. cb gets what Redis answered to it, an error or
+ * anything else for done, in stream order with all else, or NULL when the link went down before. `channel` is borrowed until then.
+ * A sunsubscribe that nobody asked for goes to on_push. False: the link is not up, or is given up at the end of the turn because this did
+ * not fit into its outbox; cb is not called then. */
+bool link_subscribe(struct link *l, struct slice channel, link_reply_fn *cb, void *arg);
+bool link_unsubscribe(struct link *l, struct slice channel, link_reply_fn *cb, void *arg);
 
 #endif

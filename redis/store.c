@@ -97,10 +97,17 @@ struct slice store_calls_channel(const struct store *s)
     return s->calls_channel;
 }
 
-size_t store_probe_channel(const struct store *s, struct slice gw, char *out, size_t size)
+/* len 0: it does not fit. */
+static struct slice probe_root(const struct store *s, struct slice gw, char *out, size_t size)
 {
     int len = snprintf(out, size, "%.*s@{probe:%.*s}", (int)s->prefix.len, s->prefix.ptr, (int)gw.len, gw.ptr);
-    return len > 0 && (size_t)len < size ? keys_channel(slice_of(out, (size_t)len), s->db, out, size) : 0;
+    return slice_of(out, len > 0 && (size_t)len < size ? (size_t)len : 0);
+}
+
+size_t store_probe_channel(const struct store *s, struct slice gw, char *out, size_t size)
+{
+    struct slice root = probe_root(s, gw, out, size);
+    return root.len > 0 ? keys_channel(root, s->db, out, size) : 0;
 }
 
 /* scratch_take returns memory for the arrays of one answer. Their sizes were compared with what was asked for. */
@@ -174,6 +181,13 @@ static struct store_result result_of(const struct reply *reply)
 
 static const struct store_result broken_shape = {
     STORE_BROKEN, REFUSAL_NONE, {"the answer has not the promised shape", 37}};
+
+/* Either the answer belongs to another question, and so do those behind it, or the library is none that we know. */
+static const struct store_result *misshaped(const struct op *op)
+{
+    link_rebuild(op->store->link, "an answer has not the promised shape");
+    return &broken_shape;
+}
 
 static void on_reply(void *arg, const struct reply *reply)
 {
@@ -317,7 +331,7 @@ static void finish_var(struct op *op, const struct store_result *r, const struct
                         ((reply->len == 3 ? read_larger(reply, &v.larger) : read_text(value, &v.value)) && v.rev > 0));
         if (!good) {
             v = (struct store_var){.rev = 0};
-            r = &broken_shape;
+            r = misshaped(op);
         }
     }
     op->cb.var(op->arg, r, &v);
@@ -441,7 +455,7 @@ static void finish_list(struct op *op, const struct store_result *r, const struc
     struct store_list l = {.rev = 0};
     if (reply && !read_list(op, reply, &l)) {
         l = (struct store_list){.rev = 0};
-        r = &broken_shape;
+        r = misshaped(op);
     }
     op->cb.list(op->arg, r, &l);
 }
@@ -488,7 +502,7 @@ static void finish_state(struct op *op, const struct store_result *r, const stru
                     read_bool(reply_at(reply, 3), &st.list_exists);
         if (!good) {
             st = (struct store_state){.var_rev = 0};
-            r = &broken_shape;
+            r = misshaped(op);
         }
     }
     op->cb.state(op->arg, r, &st);
@@ -522,6 +536,7 @@ void store_listeners(struct store *s, struct slice name, store_count_fn *cb, voi
     struct op *op = op_new(s);
     struct slice root;
     struct words w;
+    char channel[1024];
     op->finish = finish_listeners;
     op->cb.count = cb;
     op->arg = arg;
@@ -530,7 +545,19 @@ void store_listeners(struct store *s, struct slice name, store_count_fn *cb, voi
     words_init(&w, 3);
     word(&w, SLICE_LIT("PUBSUB"));
     word(&w, SLICE_LIT("SHARDNUMSUB"));
-    word(&w, root);
+    word(&w, slice_of(channel, store_channel(s, name, channel, sizeof channel)));
+    words_send(&w, op);
+}
+
+void store_probe(struct store *s, struct slice gw, store_state_fn *cb, void *arg)
+{
+    struct op *op = op_new(s);
+    struct words w;
+    char root[256];
+    op->finish = finish_state;
+    op->cb.state = cb;
+    op->arg = arg;
+    words_begin(&w, READ, SLICE_LIT("sg_state"), probe_root(s, gw, root, sizeof root), 0);
     words_send(&w, op);
 }
 
@@ -687,7 +714,7 @@ static void finish_held(struct op *op, const struct store_result *r, const struc
     struct store_held h = {.len = 0};
     if (reply && !read_held(op->store, reply, &h)) {
         h = (struct store_held){.len = 0};
-        r = &broken_shape;
+        r = misshaped(op);
     }
     op->cb.held(op->arg, r, &h);
 }
@@ -725,7 +752,7 @@ static void finish_functions(struct op *op, const struct store_result *r, const 
     struct store_functions f = {.rev = 0};
     if (reply && !read_functions(op->store, reply, &f)) {
         f = (struct store_functions){.rev = 0};
-        r = &broken_shape;
+        r = misshaped(op);
     }
     op->cb.functions(op->arg, r, &f);
 }
@@ -749,7 +776,7 @@ static void finish_executor(struct op *op, const struct store_result *r, const s
             is_array(reply, 2) && read_text(reply_at(reply, 0), &x.gw) && read_text(reply_at(reply, 1), &x.exec);
         if (!good) {
             x = (struct store_executor){.gw = SLICE_NONE};
-            r = &broken_shape;
+            r = misshaped(op);
         }
     }
     op->cb.executor(op->arg, r, &x);
@@ -842,7 +869,7 @@ static void finish_fleet(struct op *op, const struct store_result *r, const stru
     struct store_fleet f = {.len = 0};
     if (reply && !read_fleet(op->store, reply, &f)) {
         f = (struct store_fleet){.len = 0};
-        r = &broken_shape;
+        r = misshaped(op);
     }
     op->cb.fleet(op->arg, r, &f);
 }

@@ -94,6 +94,8 @@ struct store_state {
 };
 typedef void store_state_fn(void *arg, const struct store_result *r, const struct store_state *st);
 void store_state(struct store *s, struct slice name, store_state_fn *cb, void *arg);
+/* store_probe is a read like any other, of the keys that belong to the channel of store_probe_channel: there are none. */
+void store_probe(struct store *s, struct slice gw, store_state_fn *cb, void *arg);
 
 /* store_listeners: how many gateways (processes) are subscribed to the name, of all clients of Redis that are; refused where the
  * rights of the user do not hold PUBSUB SHARDNUMSUB. */

@@ -9,6 +9,7 @@ struct fixture {
     struct event_base *base;
     struct link *link;
     struct hub *hub;
+    const char *user;
     int ups;
 };
 
@@ -16,8 +17,8 @@ struct fixture {
 struct listener {
     struct hub_member member;
     struct fixture *f;
-    int messages, resyncs;
-    char last[64];
+    int messages, resyncs, refusals;
+    char last[64], why[64];
     struct listener *leave, *join; /* when the next message or resync comes */
 };
 
@@ -61,20 +62,34 @@ static void on_resync(struct hub_member *m)
     act(l);
 }
 
+static void on_refused(struct hub_member *m, struct slice why)
+{
+    struct listener *l = container_of(m, struct listener, member);
+    l->refusals++;
+    snprintf(l->why, sizeof l->why, "%.*s", (int)why.len, why.ptr);
+    act(l);
+}
+
 static struct listener listener(struct fixture *f)
 {
-    return (struct listener){.member = {.on_message = on_message, .on_resync = on_resync}, .f = f};
+    return (struct listener){.member = {.on_message = on_message, .on_resync = on_resync, .on_refused = on_refused}, .f = f};
+}
+
+static void setup_as(struct fixture *f, const char *user, const char *const *options)
+{
+    static const struct link_events events = {.on_up = on_up, .on_push = on_push};
+    *f = (struct fixture){.user = user};
+    server_start(&f->server, options);
+    f->base = event_base_new();
+    struct link_config config = {.unix_path = f->server.socket, .password = f->user ? "pw" : NULL, .user = f->user};
+    f->link = link_new(f->base, &config, &events, f);
+    f->hub = hub_new(f->link);
+    link_start(f->link);
 }
 
 static void setup(struct fixture *f, const char *const *options)
 {
-    static const struct link_events events = {.on_up = on_up, .on_push = on_push};
-    *f = (struct fixture){.ups = 0};
-    server_start(&f->server, options);
-    f->base = event_base_new();
-    f->link = link_new(f->base, &(struct link_config){.unix_path = f->server.socket}, &events, f);
-    f->hub = hub_new(f->link);
-    link_start(f->link);
+    setup_as(f, NULL, options);
 }
 
 static void teardown(struct fixture *f)
@@ -282,6 +297,83 @@ static void test_leaving_inside_resync(void)
     teardown(&f);
 }
 
+/* What Redis refuses is told to the members of that channel, once; it is asked again with pace, and they are told when it agrees. */
+static void test_refused_channels(void)
+{
+    static const char *const options[] = {"--user", "gate", "on", ">pw", "~*", "resetchannels", "&t:{a*", "+@all", NULL};
+    struct fixture f;
+    char answer[64];
+    setup_as(&f, "gate", options);
+    struct listener a = listener(&f), b1 = listener(&f), b2 = listener(&f), gone = listener(&f);
+    hub_join(f.hub, channel_b, &b1.member); /* before the link is up */
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    settle(&f);
+    CU_ASSERT_EQUAL(b1.refusals, 1);
+    hub_join(f.hub, channel_a, &a.member);
+    hub_join(f.hub, channel_b, &b2.member);
+    CU_ASSERT_FALSE(hub_subscribed(f.hub, &b2.member));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(hub_refusal(&b2.member));
+    CU_ASSERT_NSTRING_EQUAL(hub_refusal(&b2.member), "NOPERM", 6);
+    CU_ASSERT_PTR_NULL(hub_refusal(&a.member));
+    gone.leave = &gone;
+    hub_join(f.hub, SLICE_LIT("t:{c}"), &gone.member);
+    settle(&f);
+    CU_ASSERT_EQUAL(gone.refusals, 1);
+    publish(&f, channel_a, "goes on");
+    for (int64_t now_ms = 0; now_ms <= 3 * HUB_RETRY_MS; now_ms += 1000) {
+        hub_tick(f.hub, now_ms);
+        settle(&f);
+    }
+    CU_ASSERT_STRING_EQUAL(a.last, "goes on");
+    CU_ASSERT_EQUAL(b1.refusals, 1);
+    CU_ASSERT_EQUAL(b1.resyncs, 1); /* when the link came up */
+    CU_ASSERT_EQUAL(b2.resyncs, 0);
+    must(server_say(&f.server, "ACL SETUSER gate &t:{b*\r\n", answer, sizeof answer), "ACL SETUSER");
+    hub_tick(f.hub, 3 * HUB_RETRY_MS + 1);
+    settle(&f);
+    CU_ASSERT_EQUAL(b1.resyncs, 1); /* not its turn yet */
+    hub_tick(f.hub, 5 * HUB_RETRY_MS);
+    settle(&f);
+    CU_ASSERT_EQUAL(b1.resyncs, 2);
+    CU_ASSERT_EQUAL(b2.resyncs, 1);
+    CU_ASSERT_PTR_NULL(hub_refusal(&b1.member));
+    publish(&f, channel_b, "heard");
+    settle(&f);
+    CU_ASSERT_STRING_EQUAL(b2.last, "heard");
+    CU_ASSERT_EQUAL(f.ups, 1);
+    hub_leave(f.hub, &a.member);
+    hub_leave(f.hub, &b1.member);
+    hub_leave(f.hub, &b2.member);
+    CU_ASSERT_EQUAL(channels_of(&f), 0);
+    teardown(&f);
+}
+
+/* Left while it is asked for again, and Redis agrees: nobody stays subscribed to what nobody wants. */
+static void test_left_while_asked_again(void)
+{
+    static const char *const options[] = {"--user", "gate", "on", ">pw", "~*", "resetchannels", "+@all", NULL};
+    struct fixture f;
+    char answer[64];
+    setup_as(&f, "gate", options);
+    struct listener a = listener(&f), back = listener(&f);
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    hub_join(f.hub, channel_a, &a.member);
+    settle(&f);
+    CU_ASSERT_EQUAL(a.refusals, 1);
+    must(server_say(&f.server, "ACL SETUSER gate allchannels\r\n", answer, sizeof answer), "ACL SETUSER");
+    hub_tick(f.hub, HUB_RETRY_MS);
+    hub_leave(f.hub, &a.member);
+    settle(&f);
+    CU_ASSERT_EQUAL(channels_of(&f), 0);
+    hub_join(f.hub, channel_a, &back.member);
+    publish(&f, channel_a, "back");
+    settle(&f);
+    CU_ASSERT_STRING_EQUAL(back.last, "back");
+    hub_leave(f.hub, &back.member);
+    CU_ASSERT_EQUAL(channels_of(&f), 0);
+    teardown(&f);
+}
+
 /* Redis itself takes a subscription away when a slot moves. Here a push says so; what follows is real. */
 static void test_subscription_taken_away(void)
 {
@@ -413,5 +505,6 @@ static void test_many_channels_come_back(void)
 
 UNIT_MAIN("redis/hub_live", UNIT(test_messages_reach_their_members), UNIT(test_leaving_and_joining_in_quick_succession),
           UNIT(test_leaving_inside_callbacks), UNIT(test_resync_after_return), UNIT(test_leaving_inside_resync),
-          UNIT(test_subscription_taken_away), UNIT(test_other_pushes_are_not_ours), UNIT(test_many_channels),
+          UNIT(test_subscription_taken_away), UNIT(test_refused_channels),
+          UNIT(test_left_while_asked_again), UNIT(test_other_pushes_are_not_ours), UNIT(test_many_channels),
           UNIT(test_many_channels_come_back))
