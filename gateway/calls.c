@@ -393,7 +393,7 @@ static void on_beaten(void *arg, const struct store_result *r, int64_t rev)
     if (!k || r->status == STORE_AWAY)
         return;
     if (r->status != STORE_OK)
-        log_warn("redis refused to renew the lease error=%s", log_value(r->text));
+        log_limited(LOG_REDIS, LOG_LEVEL_WARN, "redis refused to renew the lease error=%s", log_value(r->text));
     else if (!catalogue_heard(k->catalogue, rev))
         resync_soon(k);
 }
@@ -475,6 +475,13 @@ static void on_mailbox_message(struct hub_member *m, struct slice payload)
         garbage_dropped("mailbox event");
 }
 
+/* Calls do not work until Redis agrees; who calls is told by Redis. */
+static void on_refused(struct hub_member *m, struct slice why)
+{
+    (void)m;
+    log_limited(LOG_REDIS, LOG_LEVEL_WARN, "redis refused a subscription for calls error=%s", log_value(why));
+}
+
 /* After a reconnect calls_on_up comes in the same turn and does the work; a moved slot has only these. */
 static void on_catalogue_resync(struct hub_member *m)
 {
@@ -493,6 +500,7 @@ static void join(struct calls *k)
     struct slice channel = store_calls_channel(k->gw->store);
     k->catalogue_member.on_message = on_catalogue_message;
     k->catalogue_member.on_resync = on_catalogue_resync;
+    k->catalogue_member.on_refused = on_refused;
     hub_join(k->gw->hub, channel, &k->catalogue_member);
 
     struct buf *mailbox = &k->gw->scratch;
@@ -502,6 +510,7 @@ static void join(struct calls *k)
     buf_put_slice(mailbox, slice_str(k->gw->id));
     k->mailbox_member.on_message = on_mailbox_message;
     k->mailbox_member.on_resync = on_mailbox_resync;
+    k->mailbox_member.on_refused = on_refused;
     hub_join(k->gw->hub, buf_slice(mailbox), &k->mailbox_member);
 }
 

@@ -182,7 +182,7 @@ void drain_begin(struct drain *d)
     log_info("draining connections=%zu delay_ms=%lld seconds=%lld", g->conns.count, (long long)ms,
              (long long)g->opt->drain_seconds);
     notify_stopping();
-    fleet_beat(g->fleet);
+    fleet_beat(g->fleet, NULL, NULL);
     calls_retire(g->calls);
     if (ms == 0) {
         close_doors(d);

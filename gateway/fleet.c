@@ -1,4 +1,4 @@
-/* Beats go out while the link is up, and nobody waits for their answers. A request waits for Redis with its HTTP connection,
+/* Beats go out while the link is up; probe.c looks at their answers. A request waits for Redis with its HTTP connection,
  * which may be gone by then. */
 #include "gateway/fleet.h"
 
@@ -11,7 +11,6 @@
 #include "protocol/json.h"
 
 enum {
-    BEAT_SECONDS = 2,
     KEEP_MS = 15000, /* a gateway that has not spoken for so long is not shown any more */
     RECORD_BYTES_MAX = 4096,
     RECORD_DEPTH_MAX = 4,
@@ -22,7 +21,6 @@ enum {
 struct fleet {
     struct gateway *gw;
     char host[65];
-    int seconds; /* since the last beat */
     size_t waiting;
     /* Counters as of the last beat, for the rates in the next. */
     int64_t beat_ms, sent, changes;
@@ -85,11 +83,10 @@ static void write_record(struct jsonw *w, const struct fleet *f)
     jsonw_close(w, '}');
 }
 
-void fleet_beat(struct fleet *f)
+void fleet_beat(struct fleet *f, store_write_fn *cb, void *arg)
 {
     if (!f->gw->redis_up)
         return;
-    f->seconds = 0;
     struct buf *record = &f->gw->scratch;
     buf_reset(record);
     struct jsonw w = {.out = record};
@@ -97,13 +94,7 @@ void fleet_beat(struct fleet *f)
     f->beat_ms = gateway_now_ms();
     f->sent = sent_so_far();
     f->changes = metrics[METRIC_CHANGES];
-    store_fleet_beat(f->gw->store, slice_str(f->gw->id), buf_slice(record), KEEP_MS, NULL, NULL);
-}
-
-void fleet_second(struct fleet *f)
-{
-    if (++f->seconds >= BEAT_SECONDS)
-        fleet_beat(f);
+    store_fleet_beat(f->gw->store, slice_str(f->gw->id), buf_slice(record), KEEP_MS, cb, arg);
 }
 
 /* --- what all of them said --- */

@@ -7,5 +7,5 @@
 void garbage_dropped(const char *what)
 {
     metric_add(METRIC_BAD_CHANGES, 1);
-    log_warn("dropped malformed bytes from redis what=%s", what);
+    log_limited(LOG_GARBAGE, LOG_LEVEL_WARN, "dropped malformed bytes from redis what=%s", what);
 }

@@ -58,7 +58,7 @@ const char *gateway_unready(const struct gateway *g)
         return "draining";
     if (!g->redis_up)
         return "redis away";
-    return probe_deaf(g->probe) ? "deaf" : NULL;
+    return probe_unready(g->probe);
 }
 
 int64_t gateway_wall_ms(void)
@@ -76,11 +76,9 @@ static void on_up(void *arg)
     r->g.redis_up = true;
     metrics[METRIC_REDIS_UP] = 1;
     metric_add(METRIC_REDIS_CONNECTS, 1);
-    log_info("redis link is up");
     hub_on_up(r->g.hub);
     calls_on_up(r->g.calls);
     probe_on_up(r->g.probe);
-    fleet_beat(r->g.fleet);
 }
 
 static void on_down(void *arg, const char *why)
@@ -90,7 +88,7 @@ static void on_down(void *arg, const char *why)
     metrics[METRIC_REDIS_UP] = 0;
     metric_add(METRIC_REDIS_LOSSES, 1);
     items_link_down(r->g.items);
-    log_warn("redis link is down: %s", why);
+    (void)why; /* the link told */
 }
 
 static void on_push(void *arg, const struct reply *push)
@@ -149,7 +147,8 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     log_suppressed();
     notify_alive();
     history_take(r->g.history);
-    fleet_second(r->g.fleet);
+    hub_tick(r->g.hub, gateway_now_ms());
+    probe_second(r->g.probe);
     tap_second(&r->g);
     tell_waiting(r);
     demo_second(&r->g);
@@ -324,7 +323,6 @@ static void stop(struct run *r)
         admission_free(g->admission);
     if (g->ws)
         ws_free(g->ws); /* ends the connections that are left */
-    log_suppressed();
     notify_alive();
     if (g->calls)
         calls_free(g->calls);
@@ -334,6 +332,7 @@ static void stop(struct run *r)
         items_leave(g->items);
     if (g->link && link_state(g->link) == LINK_UP)
         event_base_loop(g->base, EVLOOP_NONBLOCK); /* lets the last commands out */
+    log_suppressed_end();
     if (g->link)
         link_free(g->link); /* pending callbacks run now */
     if (g->probe)

@@ -13,7 +13,9 @@ static void refresh_state(const struct gateway *g)
 {
     enum link_state state = link_state(g->link);
     metrics[METRIC_READY] = gateway_unready(g) == NULL;
-    metrics[METRIC_REDIS_SILENCE] = probe_silence_us(g->probe);
+    metrics[METRIC_REDIS_SILENCE] = probe_silence_us(g->probe, PROBE_MESSAGE);
+    metrics[METRIC_REDIS_READ_SILENCE] = probe_silence_us(g->probe, PROBE_READ);
+    metrics[METRIC_REDIS_WRITE_SILENCE] = probe_silence_us(g->probe, PROBE_WRITE);
     metrics[METRIC_REDIS_STATE_WAITING] = state == LINK_WAITING;
     metrics[METRIC_REDIS_STATE_CONNECTING] = state == LINK_CONNECTING;
     metrics[METRIC_REDIS_STATE_GREETING] = state == LINK_GREETING;

@@ -41,6 +41,8 @@ struct items {
     int64_t sweep_credit; /* items that may be swept now, times the sweep interval in ms */
 };
 
+static void item_refused(struct item *i, struct slice error);
+
 static const struct item_kind *kind_of(const struct item *i)
 {
     return i->kind == KIND_VAR ? &item_var_kind : &item_list_kind;
@@ -156,6 +158,15 @@ static void on_resync(struct hub_member *m)
     item_missed(i, READ_RECONNECT);
 }
 
+/* Until Redis lets us listen: what is read meanwhile would go stale unnoticed. */
+static void on_refused(struct hub_member *m, struct slice why)
+{
+    struct item *i = container_of(m, struct item, member);
+    log_limited(LOG_FAILED, LOG_LEVEL_WARN, "redis refused a subscription name=%s error=%s", log_value(i->name),
+                log_value(why));
+    item_refused(i, why);
+}
+
 void item_init(struct item *i, struct gateway *g, enum kind kind, struct slice name)
 {
     char *key = sg_malloc(1 + name.len);
@@ -168,6 +179,7 @@ void item_init(struct item *i, struct gateway *g, enum kind kind, struct slice n
     i->name = slice_of(key + 1, name.len);
     i->member.on_message = on_message;
     i->member.on_resync = on_resync;
+    i->member.on_refused = on_refused;
     list_init(&i->requests);
     list_init(&i->waiting);
 }
@@ -346,6 +358,11 @@ static void tell_damaged(struct sub *s)
     tell_void(s, damaged_data);
 }
 
+static void tell_refused(struct sub *s)
+{
+    tell_void(s, s->item->refusal);
+}
+
 /* What Redis holds cannot be known for now: subscribers keep what they hold and are told once that it is void, whoever asks is
  * refused. */
 static void item_void(struct item *i, void (*tell)(struct sub *s))
@@ -356,11 +373,33 @@ static void item_void(struct item *i, void (*tell)(struct sub *s))
     kind_of(i)->each_sub(i, tell);
 }
 
+/* What clients are told is the word that stands first in what Redis says: the rest may hold addresses of ours. */
+static const char *refusal_text(struct slice error)
+{
+    static char text[64];
+    struct slice rest = error, word = error;
+    (void)slice_cut(&rest, ' ', &word);
+    snprintf(text, sizeof(text), "redis refuses: %.*s", word.len < 32 ? (int)word.len : 32, word.ptr);
+    return text;
+}
+
+static void item_refused(struct item *i, struct slice error)
+{
+    i->refusal = refusal_text(error);
+    if (!i->told_void)
+        item_void(i, tell_refused);
+    fail_requests(i, i->refusal);
+    i->refusal = NULL;
+}
+
 void item_want_read(struct item *i)
 {
     struct items *r = i->gw->items;
+    const char *refusal = hub_refusal(&i->member);
     if (i->barred)
         fail_requests(i, too_large);
+    else if (refusal)
+        fail_requests(i, refusal_text(slice_str(refusal)));
     if (!may_read(i))
         return;
     reads_want(&r->reads, &i->read, i->requests.count > 0);
@@ -411,9 +450,30 @@ bool item_healed(struct item *i)
 {
     bool healed = i->told_void;
     if (i->damaged)
-        log_info("damaged data was mended name=%s", log_value(i->name));
+        log_limited(LOG_FAILED, LOG_LEVEL_INFO, "damaged data was mended name=%s", log_value(i->name));
     i->damaged = i->told_void = false;
     return healed;
+}
+
+/* Not something that passes in a moment: rights of the user, a slot that is elsewhere. */
+static bool is_barrier(struct slice error)
+{
+    static const char *const words[] = {"NOPERM", "MOVED", "ASK", "CLUSTERDOWN"};
+    struct slice rest = error, word = error;
+    (void)slice_cut(&rest, ' ', &word);
+    for (size_t k = 0; k < sizeof(words) / sizeof(words[0]); k++) {
+        if (slice_eq(word, slice_str(words[k])))
+            return true;
+    }
+    return false;
+}
+
+/* It may go on for ever, once a second: one line when it begins. */
+static void read_barred(struct item *i, struct slice error)
+{
+    if (!i->told_void)
+        log_limited(LOG_FAILED, LOG_LEVEL_WARN, "read refused name=%s error=%s", log_value(i->name), log_value(error));
+    item_refused(i, error);
 }
 
 static void read_refused(struct item *i, const struct store_result *r)
@@ -422,6 +482,8 @@ static void read_refused(struct item *i, const struct store_result *r)
         i->gw->items->link_full = true;
     else if (r->status == STORE_REFUSED && r->refusal == REFUSAL_DATA)
         item_damaged(i, r->text);
+    else if (is_barrier(r->text))
+        read_barred(i, r->text);
     else
         log_limited(LOG_FAILED, LOG_LEVEL_WARN, "read failed name=%s error=%s", log_value(i->name), log_value(r->text));
     item_retry_later(i);
@@ -463,7 +525,9 @@ bool item_read_ends(struct item *i, const struct store_result *r, size_t larger)
         return false; /* on_resync reads again */
     reads_done(&all->reads, &i->read);
     bool good = r->status == STORE_OK;
-    if (!good) {
+    if (hub_refusal(&i->member)) {
+        good = false; /* nobody tells what comes behind it; on_resync reads again */
+    } else if (!good) {
         read_refused(i, r);
     } else if (i->barred) {
         barred_looked(i, larger);
@@ -548,7 +612,7 @@ void items_link_down(struct items *r)
 void item_bad_change(const struct item *i, const char *what)
 {
     metric_add(METRIC_BAD_CHANGES, 1);
-    log_warn("dropped bytes from Redis name=%s what=\"%s\"", log_value(i->name), what);
+    log_limited(LOG_GARBAGE, LOG_LEVEL_WARN, "dropped bytes from Redis name=%s what=\"%s\"", log_value(i->name), what);
 }
 
 void item_lose_sub(struct sub *s)
@@ -981,7 +1045,7 @@ static void on_swept(void *arg, const struct store_result *res, const struct sto
     bool exists = i->kind == KIND_VAR ? st->var_exists : st->list_exists;
     if (rev == i->rev && exists == i->exists)
         return;
-    log_info("the sweep found another revision name=%s found=%lld held=%lld", log_value(i->name), (long long)rev,
+    log_limited(LOG_GARBAGE, LOG_LEVEL_INFO, "the sweep found another revision name=%s found=%lld held=%lld", log_value(i->name), (long long)rev,
              (long long)i->rev);
     metric_add(METRIC_GAPS, 1);
     item_missed(i, READ_SWEEP);

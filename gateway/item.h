@@ -42,6 +42,7 @@ struct item {
     bool reading;  /* a read is in flight and holds this item */
     bool sweeping; /* so does the sweep's question */
     bool damaged;  /* so Redis said */
+    const char *refusal; /* while subscribers are told so */
     bool
         told_void; /* subscribers were told that what they hold is void: the next good read tells them all the whole state */
     bool barred;  /* its answers cut the link: not subscribed to, and asked for its size alone, until it is smaller */

@@ -26,7 +26,7 @@ static struct kind {
     enum log_level level; /* of the last line that was held back */
 } kinds[] = {
 #define LOG_KIND_ROW(suffix, text, lines, at_once)                                                                     \
-    [LOG_##suffix] = {.name = (text), .limit = {.per_second = (lines), .burst = (at_once)}},
+    [LOG_##suffix] = {.name = (text), .limit = {.per_minute = (lines), .burst = (at_once)}},
     FOR_EACH_LOG_KIND(LOG_KIND_ROW)
 #undef LOG_KIND_ROW
 };
@@ -118,11 +118,21 @@ bool log_admit(enum log_kind kind, enum log_level level)
     return false;
 }
 
-void log_suppressed(void)
+static void tell_suppressed(uint64_t (*report)(struct log_limit *l))
 {
     for (size_t i = 0; i < LOG_KIND_COUNT; i++) {
-        uint64_t lines = log_limit_report(&kinds[i].limit);
+        uint64_t lines = report(&kinds[i].limit);
         if (lines > 0)
             log_line(kinds[i].level, "suppressed lines kind=%s lines=%llu", kinds[i].name, (unsigned long long)lines);
     }
+}
+
+void log_suppressed(void)
+{
+    tell_suppressed(log_limit_report);
+}
+
+void log_suppressed_end(void)
+{
+    tell_suppressed(log_limit_end);
 }

@@ -8,13 +8,15 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
 /* Lines that peers cause, as often as they like: each kind is limited by itself, so that a storm of them costs no time.
- * X(enum suffix, name, lines per second, lines at once). Lines of our own have no kind and are never held back. */
+ * X(enum suffix, name, lines per minute, lines at once). Lines of our own have no kind and are never held back. */
 #define FOR_EACH_LOG_KIND(X)                                                                                           \
-    X(CLOSED, "closed", 50, 200)       /* ends of connections */                                                       \
-    X(VIOLATION, "violation", 50, 200) /* ends that are the peer's fault */                                            \
-    X(REFUSED, "refused", 50, 200)     /* handshakes */                                                                \
-    X(FAILED, "failed", 50, 200)       /* reads, writes and calls that Redis did not take */                           \
-    X(LIBRARY, "library", 5, 5)        /* what libwebsockets has to say about peers */
+    X(CLOSED, "closed", 3000, 200)       /* ends of connections */                                                       \
+    X(VIOLATION, "violation", 3000, 200) /* ends that are the peer's fault */                                            \
+    X(REFUSED, "refused", 3000, 200)     /* handshakes */                                                                \
+    X(FAILED, "failed", 3000, 200)       /* reads, writes and calls that Redis did not take */                           \
+    X(GARBAGE, "garbage", 2, 5)          /* what others write into Redis, or publish */                                   \
+    X(REDIS, "redis", 10, 10)            /* what Redis refuses to the gateway itself */                                \
+    X(LIBRARY, "library", 300, 5)        /* what libwebsockets has to say about peers */
 
 enum log_kind {
 #define LOG_KIND_ENUM(suffix, name, per_second, burst) LOG_##suffix,
@@ -37,9 +39,10 @@ int log_enabled(enum log_level level);
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* log_admit: is a line of this kind and level to be written now? When it is only too much, it is counted. */
 bool log_admit(enum log_kind kind, enum log_level level);
-/* log_suppressed writes a line for each kind that was held back since the last time. Call it about once a second, and at the
- * end. */
+/* log_suppressed writes a line for each kind that was held back: when that begins, when it has ended, and once a minute meanwhile. Call
+ * it about once a second; log_suppressed_end, at the end, tells what is left. */
 void log_suppressed(void);
+void log_suppressed_end(void);
 /* log_value quotes and escapes bytes of a peer for a `key=%s`, so that they cannot pass for pairs of our own. Cut at 256
  * bytes. Valid until the eighth call after this one. */
 const char *log_value(struct slice bytes);

@@ -132,8 +132,12 @@
       "From publishing a probe to hearing it back on the same link.")                                                  \
     X(REDIS_SILENCE, "gauge", "syncgate_redis_pubsub_silence_seconds", "",                                             \
       "Since a probe was last heard back, at first since the start.")                                                  \
+    X(REDIS_READ_SILENCE, "gauge", "syncgate_redis_read_silence_seconds", "",                                          \
+      "Since a probe's read was last answered, at first since the start.")                                             \
+    X(REDIS_WRITE_SILENCE, "gauge", "syncgate_redis_write_silence_seconds", "",                                        \
+      "Since a probe's write was last answered, at first since the start.")                                            \
     X(REDIS_PROBES_REFUSED, "counter", "syncgate_redis_probes_refused_total", "",                                      \
-      "Probes that Redis refused to publish.")                                                                         \
+      "Probes (messages, reads and writes) that Redis refused.")                                                       \
     H(TURN, 4, 18, "syncgate_loop_turn_seconds", "",                                                                   \
       "Turns of the event loop in which something arrived, from there to their end.")                                  \
     X(MEMORY_FRAMES, "gauge", "syncgate_memory_bytes", "kind=\"frames\"", "Memory by what holds it, counted exactly.") \
