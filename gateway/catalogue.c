@@ -204,7 +204,8 @@ static void on_list(void *arg, const struct store_result *r, const struct store_
     else if (r->status == STORE_OK)
         adopt(k, list);
     else if (r->status != STORE_AWAY)
-        log_limited(LOG_REDIS, LOG_LEVEL_WARN, "cannot read the function catalogue error=%s", log_value(r->text)); /* the sweep tries again */
+        log_limited(LOG_REDIS, LOG_LEVEL_WARN, "cannot read the function catalogue error=%s",
+                    log_value(r->text)); /* the sweep tries again */
 }
 
 void catalogue_read(struct catalogue *k)

@@ -1045,8 +1045,8 @@ static void on_swept(void *arg, const struct store_result *res, const struct sto
     bool exists = i->kind == KIND_VAR ? st->var_exists : st->list_exists;
     if (rev == i->rev && exists == i->exists)
         return;
-    log_limited(LOG_GARBAGE, LOG_LEVEL_INFO, "the sweep found another revision name=%s found=%lld held=%lld", log_value(i->name), (long long)rev,
-             (long long)i->rev);
+    log_limited(LOG_GARBAGE, LOG_LEVEL_INFO, "the sweep found another revision name=%s found=%lld held=%lld",
+                log_value(i->name), (long long)rev, (long long)i->rev);
     metric_add(METRIC_GAPS, 1);
     item_missed(i, READ_SWEEP);
 }

@@ -38,10 +38,10 @@ struct item {
     struct gateway *gw;
     enum kind kind;
     enum item_state state;
-    bool exists;   /* in Redis, as of `rev` */
-    bool reading;  /* a read is in flight and holds this item */
-    bool sweeping; /* so does the sweep's question */
-    bool damaged;  /* so Redis said */
+    bool exists;         /* in Redis, as of `rev` */
+    bool reading;        /* a read is in flight and holds this item */
+    bool sweeping;       /* so does the sweep's question */
+    bool damaged;        /* so Redis said */
     const char *refusal; /* while subscribers are told so */
     bool
         told_void; /* subscribers were told that what they hold is void: the next good read tells them all the whole state */

@@ -10,11 +10,11 @@ enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 /* Lines that peers cause, as often as they like: each kind is limited by itself, so that a storm of them costs no time.
  * X(enum suffix, name, lines per minute, lines at once). Lines of our own have no kind and are never held back. */
 #define FOR_EACH_LOG_KIND(X)                                                                                           \
-    X(CLOSED, "closed", 3000, 200)       /* ends of connections */                                                       \
-    X(VIOLATION, "violation", 3000, 200) /* ends that are the peer's fault */                                            \
-    X(REFUSED, "refused", 3000, 200)     /* handshakes */                                                                \
-    X(FAILED, "failed", 3000, 200)       /* reads, writes and calls that Redis did not take */                           \
-    X(GARBAGE, "garbage", 2, 5)          /* what others write into Redis, or publish */                                   \
+    X(CLOSED, "closed", 3000, 200)       /* ends of connections */                                                     \
+    X(VIOLATION, "violation", 3000, 200) /* ends that are the peer's fault */                                          \
+    X(REFUSED, "refused", 3000, 200)     /* handshakes */                                                              \
+    X(FAILED, "failed", 3000, 200)       /* reads, writes and calls that Redis did not take */                         \
+    X(GARBAGE, "garbage", 2, 5)          /* what others write into Redis, or publish */                                \
     X(REDIS, "redis", 10, 10)            /* what Redis refuses to the gateway itself */                                \
     X(LIBRARY, "library", 300, 5)        /* what libwebsockets has to say about peers */
 

@@ -72,7 +72,8 @@ static void was_refused(struct probe *p, enum probe_kind kind, struct slice erro
     struct way *w = &p->ways[kind];
     metric_add(METRIC_REDIS_PROBES_REFUSED, 1);
     if (!w->refused)
-        log_limited(LOG_REDIS, LOG_LEVEL_WARN, "redis refuses a probe probe=%s error=%s", names[kind], log_value(error));
+        log_limited(LOG_REDIS, LOG_LEVEL_WARN, "redis refuses a probe probe=%s error=%s", names[kind],
+                    log_value(error));
     w->refused = true;
 }
 

@@ -14,8 +14,8 @@ struct hub_channel {
     struct list *in;
     struct list members;
     struct hub *hub;
-    size_t asked; /* SSUBSCRIBEs and SUNSUBSCRIBEs that Redis has not answered */
-    bool walking; /* its members are being called */
+    size_t asked;     /* SSUBSCRIBEs and SUNSUBSCRIBEs that Redis has not answered */
+    bool walking;     /* its members are being called */
     int64_t retry_ms; /* in `refused`: when Redis is asked again */
     char *why;        /* in `refused`: what Redis said; else NULL */
     char name[];
@@ -27,12 +27,12 @@ struct hub {
     struct link *link;
     int64_t now_ms; /* of the last hub_tick */
     struct map map;
-    struct list done;   /* channels that were subscribed on this connection of the link, the first joined in front */
-    struct list fresh;  /* to be subscribed: joined while the link was up, so somebody waits for them */
-    struct list again;  /* to be subscribed after those */
+    struct list done;    /* channels that were subscribed on this connection of the link, the first joined in front */
+    struct list fresh;   /* to be subscribed: joined while the link was up, so somebody waits for them */
+    struct list again;   /* to be subscribed after those */
     struct list refused; /* by Redis; asked again in this order */
-    size_t joined;      /* channels with members */
-    size_t unconfirmed; /* SSUBSCRIBEs that Redis has not confirmed */
+    size_t joined;       /* channels with members */
+    size_t unconfirmed;  /* SSUBSCRIBEs that Redis has not confirmed */
 };
 
 struct hub *hub_new(struct link *l)

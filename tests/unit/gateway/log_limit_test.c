@@ -76,4 +76,5 @@ static void test_far_future(void)
     CU_ASSERT_EQUAL(take(&l, INT64_MAX, 300), 200);
 }
 
-UNIT_MAIN("gateway/log_limit", UNIT(test_burst_then_rate), UNIT(test_steady), UNIT(test_report), UNIT(test_a_long_storm), UNIT(test_far_future))
+UNIT_MAIN("gateway/log_limit", UNIT(test_burst_then_rate), UNIT(test_steady), UNIT(test_report),
+          UNIT(test_a_long_storm), UNIT(test_far_future))

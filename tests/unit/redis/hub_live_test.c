@@ -72,7 +72,8 @@ static void on_refused(struct hub_member *m, struct slice why)
 
 static struct listener listener(struct fixture *f)
 {
-    return (struct listener){.member = {.on_message = on_message, .on_resync = on_resync, .on_refused = on_refused}, .f = f};
+    return (struct listener){.member = {.on_message = on_message, .on_resync = on_resync, .on_refused = on_refused},
+                             .f = f};
 }
 
 static void setup_as(struct fixture *f, const char *user, const char *const *options)
@@ -300,7 +301,8 @@ static void test_leaving_inside_resync(void)
 /* What Redis refuses is told to the members of that channel, once; it is asked again with pace, and they are told when it agrees. */
 static void test_refused_channels(void)
 {
-    static const char *const options[] = {"--user", "gate", "on", ">pw", "~*", "resetchannels", "&t:{a*", "+@all", NULL};
+    static const char *const options[] = {"--user",        "gate",   "on",    ">pw", "~*",
+                                          "resetchannels", "&t:{a*", "+@all", NULL};
     struct fixture f;
     char answer[64];
     setup_as(&f, "gate", options);
@@ -505,6 +507,5 @@ static void test_many_channels_come_back(void)
 
 UNIT_MAIN("redis/hub_live", UNIT(test_messages_reach_their_members), UNIT(test_leaving_and_joining_in_quick_succession),
           UNIT(test_leaving_inside_callbacks), UNIT(test_resync_after_return), UNIT(test_leaving_inside_resync),
-          UNIT(test_subscription_taken_away), UNIT(test_refused_channels),
-          UNIT(test_left_while_asked_again), UNIT(test_other_pushes_are_not_ours), UNIT(test_many_channels),
-          UNIT(test_many_channels_come_back))
+          UNIT(test_subscription_taken_away), UNIT(test_refused_channels), UNIT(test_left_while_asked_again),
+          UNIT(test_other_pushes_are_not_ours), UNIT(test_many_channels), UNIT(test_many_channels_come_back))

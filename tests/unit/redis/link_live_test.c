@@ -561,8 +561,17 @@ static void cluster_says(const struct server *server, const char *command, const
 
 static void cluster_start(struct server *server)
 {
-    static const char *const options[] = {"--cluster-enabled", "yes", "--port", NULL, "--bind", "127.0.0.1",
-                                          "--cluster-port",    NULL,  "--cluster-require-full-coverage", "no", NULL};
+    static const char *const options[] = {"--cluster-enabled",
+                                          "yes",
+                                          "--port",
+                                          NULL,
+                                          "--bind",
+                                          "127.0.0.1",
+                                          "--cluster-port",
+                                          NULL,
+                                          "--cluster-require-full-coverage",
+                                          "no",
+                                          NULL};
     const char *argv[sizeof options / sizeof options[0]];
     char port[16], bus[16];
     memcpy(argv, options, sizeof options);
@@ -964,9 +973,9 @@ static void test_shifted_answers(void)
     struct fake f;
     static const char greeting[] = "%0\r\n:9999\r\n";
     static const char *const wrong[] = {
-        "$1\r\n7\r\n:9999\r\n",               /* another ping's echo */
-        ":9999\r\n:9999\r\n",                 /* the answer of something else */
-        "$1\r\n1\r\n*0\r\n",                 /* no version */
+        "$1\r\n7\r\n:9999\r\n",                         /* another ping's echo */
+        ":9999\r\n:9999\r\n",                           /* the answer of something else */
+        "$1\r\n1\r\n*0\r\n",                            /* no version */
         ">3\r\n$10\r\nssubscribe\r\n$1\r\nc\r\n:1\r\n", /* of what was not asked for */
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -1162,11 +1171,11 @@ UNIT_MAIN("redis/link_live", UNIT(test_greets_and_loads_the_library), UNIT(test_
           UNIT(test_flushed_library_comes_back), UNIT(test_user_password_and_database),
           UNIT(test_wrong_password_keeps_trying), UNIT(test_commands_in_order), UNIT(test_not_up_answers_at_once),
           UNIT(test_pending_max_refuses), UNIT(test_huge_command_is_refused), UNIT(test_full_outbox_rebuilds),
-          UNIT(test_pushes_in_stream_order), UNIT(test_a_refused_subscription_is_one), UNIT(test_slots_given_away), UNIT(test_a_flapping_link_is_told_of_once),
-          UNIT(test_a_library_that_cannot_be_loaded), UNIT(test_shifted_answers), UNIT(test_killed_server),
-          UNIT(test_stopped_server_is_away), UNIT(test_pings_measure), UNIT(test_rebuild), UNIT(test_lost_while_young),
-          UNIT(test_replica_is_away), UNIT(test_free_in_reply), UNIT(test_free_in_loss), UNIT(test_free_on_up),
-          UNIT(test_garbage_is_survived), UNIT(test_silence_is_survived), UNIT(test_tcp_by_number_and_name),
-          UNIT(test_refused_port_keeps_trying), UNIT(test_unknown_name_keeps_trying), UNIT(test_tls),
-          UNIT(test_tls_refuses_whom_it_cannot_know), UNIT(test_tls_against_plain),
-          UNIT(test_library_source_has_our_version))
+          UNIT(test_pushes_in_stream_order), UNIT(test_a_refused_subscription_is_one), UNIT(test_slots_given_away),
+          UNIT(test_a_flapping_link_is_told_of_once), UNIT(test_a_library_that_cannot_be_loaded),
+          UNIT(test_shifted_answers), UNIT(test_killed_server), UNIT(test_stopped_server_is_away),
+          UNIT(test_pings_measure), UNIT(test_rebuild), UNIT(test_lost_while_young), UNIT(test_replica_is_away),
+          UNIT(test_free_in_reply), UNIT(test_free_in_loss), UNIT(test_free_on_up), UNIT(test_garbage_is_survived),
+          UNIT(test_silence_is_survived), UNIT(test_tcp_by_number_and_name), UNIT(test_refused_port_keeps_trying),
+          UNIT(test_unknown_name_keeps_trying), UNIT(test_tls), UNIT(test_tls_refuses_whom_it_cannot_know),
+          UNIT(test_tls_against_plain), UNIT(test_library_source_has_our_version))
