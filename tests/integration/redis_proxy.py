@@ -16,6 +16,7 @@ class RedisProxy:
         self.path, self.redis = str(path), str(redis)
         self.swallows = lambda channel, payload: False
         self.swallowed = 0
+        self.answers = True  # False: nothing but messages of channels passes
         self.server = None
         self.connections = set()
         self.open = asyncio.Event()
@@ -72,6 +73,8 @@ class RedisProxy:
             raw, parts = await self._value(reader)
             if raw[:1] == b">" and parts[0] == b"smessage" and self.swallows(parts[1].decode(), parts[2]):
                 self.swallowed += 1
+                continue
+            if not self.answers and raw[:1] != b">":
                 continue
             writer.write(raw)
             await writer.drain()

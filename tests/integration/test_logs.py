@@ -233,6 +233,35 @@ async def test_a_storm_costs_a_bounded_number_of_lines(gateways, peers, tmp_path
 # --- what is never logged ---
 
 
+# --- what others write into Redis ---
+
+
+async def test_garbage_on_a_channel(gateways, peers, tmp_path, db):
+    """Many messages of nonsense on a name, in the mailbox and in the catalogue: some lines, one that says that there are more, one about
+    how many in the end."""
+    gateway = start(gateways, tmp_path)
+    peer = await peers(gateway)
+    await peer.subscribed("var", "garbage")
+    channels = ["sg:{garbage}", "sg:@{calls}", *[name.decode() for name in await db.cmd("PUBSUB", "SHARDCHANNELS", "sg:@{calls}:*")]]
+    many = 4000
+    for channel in channels:
+        await db.pipeline([("SPUBLISH", channel, "nonsense") for _ in range(many)])
+
+    async def counted():
+        return await gateway.metric("syncgate_bad_changes_total") >= many * len(channels)
+    await until(counted, "all of it is counted")
+
+    def lines(kind):
+        return [line for line in log(gateway) if line["msg"] == kind]
+
+    def told():
+        written = [line for line in log(gateway) if line["msg"].startswith("dropped")]
+        return len(written) + sum(line["lines"] for line in lines("suppressed lines") if line["kind"] == "garbage")
+    await until(lambda: told() == many * len(channels), lambda: f"{told()} of {many * len(channels)} told")
+    written = [line for line in log(gateway) if line["msg"].startswith("dropped")]
+    assert 1 <= len(written) <= 12 and len(lines("suppressed lines")) <= 6
+
+
 @pytest.mark.parametrize("format_", ["logfmt", "json"])
 async def test_no_secret_and_no_payload(gateways, peers, tmp_path, format_):
     gateway = start(gateways, tmp_path, "--log-format", format_)

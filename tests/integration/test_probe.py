@@ -1,6 +1,7 @@
-"""A link that answers and hears nothing: readiness tells, the link is rebuilt, and it heals. On a Redis of one's own and on the
-private one.
+"""Ready is a gateway that reads, writes and hears. A link that answers and hears nothing is rebuilt, and it heals; on a Redis of one's own
+and on the private one.
 """
+import asyncio
 import contextlib
 import os
 import pathlib
@@ -162,21 +163,98 @@ async def test_forged_probes_count_for_nothing(gateways, tmp_path):
         await db.close()
 
 
-async def test_probes_that_are_refused(gateways, redis_server, db):
-    """No evidence of deafness: the gateway stays ready and says so."""
-    await db.cmd("ACL", "SETUSER", "mute", "on", ">mute", "~*", "&*", "+@all", "-spublish")
-    gateway = gateways.new(*QUICK, "--redis", f"redis://mute:mute@127.0.0.1:{redis_server.port}", redis=None).start()
-    await risen(gateway, "syncgate_redis_probes_refused_total", 8)
-    assert gateway.get("/readyz").status == 200
-    assert await gateway.metric("syncgate_redis_link_losses_total") == 0
-    assert gateway.stderr().count("refuses to publish a probe") == 1
+RIGHTS = ("~*", "&*", "+@all")
+
+
+@pytest.mark.parametrize("taken, given, text", [
+    (["-spublish"], ["+spublish"], "no message"), (["-fcall"], ["+fcall"], "no write"), (["-fcall_ro"], ["+fcall_ro"], "no read"),
+    (["resetkeys"], ["~*"], "no read, no write"), (["-@hash"], ["+@hash"], "no read, no write"),
+    (["-@all", "+@connection", "+ssubscribe"], ["+@all"], "no read, no write, no message"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else value)
+async def test_what_is_refused_is_named(gateways, redis_server, db, taken, given, text):
+    """Rights that are taken away while the link is up: it stays, /readyz and the metrics say what is missing, and it heals."""
+    await db.cmd("ACL", "SETUSER", "mute", "reset", "on", ">mute", *RIGHTS)
+    gateway = gateways.new(*QUICK, "--redis", f"redis://mute:mute@127.0.0.1:{redis_server.port}", redis=None)
+    await gateway.start_async()
+    losses = await gateway.metric("syncgate_redis_link_losses_total")
+    await db.cmd("ACL", "SETUSER", "mute", *taken)
+    await says(gateway, 503, text)
+    metrics = gateway.metrics()
+    assert metrics["syncgate_ready"] == 0 and metrics["syncgate_redis_up"] == 1
+    for kind, metric in ("read", "read"), ("write", "write"), ("message", "pubsub"):
+        assert (metrics[f"syncgate_redis_{metric}_silence_seconds"] > 5) == (kind in text), kind
+        assert gateway.stderr().count(f"redis refuses a probe\" probe={kind}") == (kind in text), kind
+    await risen(gateway, "syncgate_redis_probes_refused_total", 2)
+    await db.cmd("ACL", "SETUSER", "mute", *given)
+    await says(gateway, 200, "ready")
+    assert await gateway.metric("syncgate_redis_link_losses_total") == losses
+
+
+async def test_ready_needs_all_three_from_the_start(gateways, redis_server, db):
+    await db.cmd("ACL", "SETUSER", "mute", "reset", "on", ">mute", *RIGHTS, "-spublish")
+    gateway = gateways.new(*QUICK, "--redis", f"redis://mute:mute@127.0.0.1:{redis_server.port}", redis=None)
+    gateway.launch()
+    await until(lambda: "listening" in gateway.stderr() or "http://" in gateway.stderr(), "it listens")
+    await says(gateway, 503, "no message")
     await db.cmd("ACL", "SETUSER", "mute", "+spublish")
-    await risen(gateway, REDIS_LAG, 2)
-    assert await gateway.metric("syncgate_redis_link_losses_total") == 0, "what was refused is not missed"
+    await says(gateway, 200, "ready")
+
+
+async def test_a_script_that_does_not_end(gateways, tmp_path):
+    """Redis answers everything with BUSY."""
+    with RedisServer(args=["--busy-reply-threshold", "50"]) as server:
+        db, other = Database(server.socket_path), Database(server.socket_path)
+        gateway = await gateways.new(*QUICK, redis=server.socket_path).start_async()
+        loop = asyncio.ensure_future(db.cmd("EVAL", "while true do end", "0"))
+        await says(gateway, 503, "no read, no write, no message")
+        await other.cmd("SCRIPT", "KILL")
+        await asyncio.gather(loop, return_exceptions=True)
+        await says(gateway, 200, "ready")
+        await db.close()
+        await other.close()
+        await gateway.stop_async()
+
+
+async def test_a_foreign_library_has_our_function(gateways, tmp_path):
+    """The functions cannot be loaded; that is told and not repeated every second."""
+    foreign = "#!lua name=foreign\nredis.register_function{function_name='sg_state', callback=function() return 1 end}"
+    with RedisServer() as server:
+        db = Database(server.socket_path)
+        gateway = await gateways.new(*QUICK, redis=server.socket_path).start_async()
+        await db.pipeline([("FUNCTION", "DELETE", "syncgate"), ("FUNCTION", "LOAD", foreign)])
+        await says(gateway, 503, "no read, no write")
+        assert gateway.stderr().count("the function library is gone") == 1
+        assert gateway.stderr().count("already exists") == 1
+        await db.cmd("FUNCTION", "DELETE", "foreign")
+        await says(gateway, 200, "ready")
+        await until(lambda: "the function library is there again" in gateway.stderr(), "it says so")
+        await db.close()
+        await gateway.stop_async()
+
+
+async def test_answers_are_stuck_and_messages_pass(gateways, tmp_path):
+    """Messages keep the link: it is not silent. But nobody is served by it."""
+    async with proxied("its own", gateways, tmp_path) as (gateway, proxy, redis):
+        db = Database(redis)
+        [channel] = await db.cmd("PUBSUB", "SHARDCHANNELS", "sg:@{probe:*")
+        proxy.answers = False
+
+        async def stuck():
+            await db.cmd("SPUBLISH", channel, "x")
+            response = await gateway.get_async("/readyz")
+            return response.status == 503 and response.body.decode().strip() == "no read, no write, no message"
+        await until(stuck, "not ready")
+        assert await gateway.metric("syncgate_redis_up") == 1
+        assert await gateway.metric("syncgate_redis_link_losses_total") == 0
+        await proxy.cut()
+        proxy.answers = True
+        proxy.mend()
+        await says(gateway, 200, "ready")
+        await db.close()
 
 
 async def test_the_rights_of_the_containers_are_enough(gateways, redis_server, db):
-    """The user of docker/redis/users.acl hears its probes; one that may not hear them is told why it gets no link."""
+    """The user of docker/redis/users.acl hears its probes; one that may not hear them is told so and is not ready."""
     rights = re.search(r"^user gateway on #GATEWAY_PASSWORD (.*)$", (REPOSITORY / "docker/redis/users.acl").read_text(), re.M)[1].split()
     url = f"redis://{{}}:secret@127.0.0.1:{redis_server.port}"
     await db.cmd("ACL", "SETUSER", "wide", "on", ">secret", *rights)
@@ -187,3 +265,5 @@ async def test_the_rights_of_the_containers_are_enough(gateways, redis_server, d
     narrow = gateways.new(*QUICK, "--redis", url.format("narrow"), redis=None)
     narrow.launch()
     await until(lambda: "NOPERM" in narrow.stderr(), "the log says what is missing")
+    await says(narrow, 503, "no message")
+    assert await narrow.metric("syncgate_redis_link_losses_total") == 0
