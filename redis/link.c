@@ -89,9 +89,10 @@ struct link {
     size_t commands_pending; /* entries of the queue that await a reply */
 
     int64_t up_since_ms;
-    int64_t heard_us;     /* the last bytes from Redis */
-    int64_t pinged_us;    /* 0: no ping under way */
-    int64_t echo;         /* the number that its answer repeats: each answer belongs to what it was asked for */
+    int64_t heard_us;  /* the last bytes from Redis */
+    int64_t pinged_us; /* 0: no ping under way */
+    int64_t echo,
+        echoed; /* numbers that pings carry, the last that was asked and answered: answers belong to what was asked */
     unsigned failures;    /* in a row */
     unsigned young;       /* losses in a row, each soon after it came up */
     bool loading_library; /* while the link is up */
@@ -103,7 +104,6 @@ struct link {
 };
 
 static void greet(struct link *l);
-static void connect_next(struct link *l);
 
 /* --- small things --- */
 
@@ -222,7 +222,7 @@ static void disconnect(struct link *l)
     buf_reset(&l->outbox);
     buf_trim(&l->outbox, OUTBOX_KEEP);
     l->written = 0;
-    l->pinged_us = 0;
+    l->pinged_us = l->echo = l->echoed = 0;
     l->loading_library = l->library_exists = false;
     l->doomed = NULL;
 }
@@ -323,6 +323,27 @@ static void rest(struct link *l, const char *why)
         l->events.on_down(l->arg, why);
 }
 
+static void on_connected(evutil_socket_t fd, short what, void *arg);
+
+/* try_next begins to connect to the next address that can be tried. False: none is left. Each has the whole deadline: one that never
+ * answers must not take it from those behind it. */
+static bool try_next(struct link *l)
+{
+    l->state = LINK_CONNECTING;
+    arm(l, l->config.ping_timeout_ms);
+    drop_event(&l->writable);
+    while (l->next_address < l->naddresses) {
+        const struct address *a = &l->addresses[l->next_address++];
+        wire_close(&l->wire);
+        if (!wire_connect(&l->wire, (const struct sockaddr *)&a->at, a->len))
+            continue;
+        l->writable = event_new(l->base, l->wire.fd, EV_WRITE, on_connected, l);
+        event_add(l->writable, NULL);
+        return true;
+    }
+    return false;
+}
+
 /* lose ends the connection or the attempt; the next address is tried, or all again after a while. Callers stand between enter and
  * leave and should return: the link may be closed. `why` may lie in the reader or the wire. */
 static void lose(struct link *l, const char *why)
@@ -331,14 +352,12 @@ static void lose(struct link *l, const char *why)
     assert(l->depth > 0);
     snprintf(copy, sizeof copy, "%s", why);
     disconnect(l);
-    if (l->state != LINK_UP)
+    if (l->state != LINK_UP) {
         say_unreachable(l, copy);
-    if (l->state == LINK_UP || l->next_address >= l->naddresses) {
-        rest(l, copy);
-        return;
+        fail_pending(l); /* our own greeting */
     }
-    fail_pending(l); /* our own greeting */
-    connect_next(l);
+    if (l->state == LINK_UP || !try_next(l))
+        rest(l, copy);
 }
 
 static void lose_protocol(struct link *l, const char *why)
@@ -627,6 +646,8 @@ static void connected(struct link *l)
     greet(l);
 }
 
+static void connect_next(struct link *l);
+
 static void on_connected(evutil_socket_t fd, short what, void *arg)
 {
     struct link *l = arg;
@@ -640,23 +661,10 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
     leave(l);
 }
 
-/* connect_next tries the addresses one after the other. Each has the whole deadline: one that never answers must not take it from
- * those behind it. */
 static void connect_next(struct link *l)
 {
-    l->state = LINK_CONNECTING;
-    arm(l, l->config.ping_timeout_ms);
-    drop_event(&l->writable);
-    while (l->next_address < l->naddresses) {
-        const struct address *a = &l->addresses[l->next_address++];
-        wire_close(&l->wire);
-        if (!wire_connect(&l->wire, (const struct sockaddr *)&a->at, a->len))
-            continue;
-        l->writable = event_new(l->base, l->wire.fd, EV_WRITE, on_connected, l);
-        event_add(l->writable, NULL);
-        return;
-    }
-    lose(l, l->wire.why);
+    if (!try_next(l))
+        lose(l, l->wire.why);
 }
 
 static void take_addresses(struct link *l, const struct address *list, size_t count)
@@ -882,8 +890,24 @@ static void on_echo(void *arg, const struct reply *r)
 {
     struct link *l = arg;
     int64_t number;
-    if (r && r->type != REPLY_ERROR && !(reply_i64(r, &number) && number == l->echo))
+    if (!r)
+        return;
+    l->echoed++;
+    if (r->type != REPLY_ERROR && !(reply_i64(r, &number) && number == l->echoed))
         lose_protocol(l, "it answers another command than it was asked");
+}
+
+static void ask_echo(struct link *l)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%lld", (long long)++l->echo);
+    ask(l, on_echo, 2, (struct slice[]){SLICE_LIT("PING"), slice_str(digits)});
+}
+
+void link_check(struct link *l)
+{
+    if (l->state == LINK_UP && l->echo == l->echoed)
+        ask_echo(l);
 }
 
 /* The ping asks for the library's version, so that a library that was removed or replaced by an older one while the link
@@ -911,10 +935,8 @@ static void on_pong(void *arg, const struct reply *r)
 
 static void ping(struct link *l)
 {
-    char digits[24];
-    snprintf(digits, sizeof digits, "%lld", (long long)++l->echo);
     l->pinged_us = now_us();
-    ask(l, on_echo, 2, (struct slice[]){SLICE_LIT("PING"), slice_str(digits)});
+    ask_echo(l);
     ask_version(l, on_pong);
 }
 

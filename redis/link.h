@@ -77,6 +77,9 @@ void link_start(struct link *l);
 /* link_rebuild gives the connection up at the end of the turn, for this reason (a static sentence), and begins anew. Safe inside
  * callbacks; no-op when the link is not up. */
 void link_rebuild(struct link *l, const char *why);
+/* link_check asks Redis for an echo, as each ping does: if an answer had not the expected shape, do the others still belong to what they
+ * are taken for? If not, the link is lost. */
+void link_check(struct link *l);
 void link_free(struct link *l); /* pending callbacks get NULL first; on_down is not called */
 enum link_state link_state(const struct link *l);
 const struct link_stats *link_stats(const struct link *l);

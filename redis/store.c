@@ -182,10 +182,11 @@ static struct store_result result_of(const struct reply *reply)
 static const struct store_result broken_shape = {
     STORE_BROKEN, REFUSAL_NONE, {"the answer has not the promised shape", 37}};
 
-/* Either the answer belongs to another question, and so do those behind it, or the library is none that we know. */
+/* Either what lies there is odd, which is the business of this name alone, or the answer belongs to another question, and so do those
+ * behind it. */
 static const struct store_result *misshaped(const struct op *op)
 {
-    link_rebuild(op->store->link, "an answer has not the promised shape");
+    link_check(op->store->link);
     return &broken_shape;
 }
 
