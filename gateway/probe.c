@@ -38,6 +38,7 @@ struct probe {
     int64_t heard;      /* the newest that came back, or needs not */
     struct way ways[PROBE_KINDS];
     bool deaf;
+    bool unready; /* as the fleet was told */
     size_t channel_len;
     char channel[256];
 };
@@ -65,6 +66,9 @@ static void went_through(struct probe *p, enum probe_kind kind)
     if (w->refused)
         log_limited(LOG_REDIS, LOG_LEVEL_INFO, "redis takes a probe again probe=%s", names[kind]);
     w->refused = false;
+    if (p->unready && !probe_unready(p))
+        fleet_beat(p->g->fleet, NULL, NULL); /* says so at once */
+    p->unready = probe_unready(p) != NULL;
 }
 
 static void was_refused(struct probe *p, enum probe_kind kind, struct slice error)
@@ -146,10 +150,10 @@ static void on_message(struct hub_member *m, struct slice payload)
         return;
     p->heard = number;
     metric_observe(HISTOGRAM_REDIS_LAG, turn_now_us() - sent_us);
-    went_through(p, PROBE_MESSAGE);
     if (p->deaf)
         log_info("what redis publishes is heard again");
     p->deaf = false;
+    went_through(p, PROBE_MESSAGE);
 }
 
 static void on_resync(struct hub_member *m)
@@ -199,6 +203,7 @@ void probe_second(struct probe *p)
         read->underway = true;
         store_probe(p->g->store, slice_str(p->g->id), on_read, p);
     }
+    p->unready = probe_unready(p) != NULL;
     if (!write->underway) {
         write->underway = true;
         fleet_beat(p->g->fleet, on_written, p);
