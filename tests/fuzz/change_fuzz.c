@@ -44,7 +44,8 @@ static void check_call_event(struct slice payload)
     must(e.rev >= 0 && e.timeout_ms >= 0);
     must(e.op != CALL_EVENT_CALL || (e.corr.len > 0 && e.gw.len > 0 && e.exec.len > 0 && e.name.len > 0));
     must(e.op != CALL_EVENT_RESULT || (e.corr.len > 0 && e.body.len > 0));
-    must(e.op < CALL_EVENT_APPEARED || e.rev >= 1);
+    must(e.op < CALL_EVENT_APPEARED || (e.op == CALL_EVENT_GATEWAY_BACK ? e.gw.len > 0 : e.rev >= 1));
+    must(e.op != CALL_EVENT_AGAIN || (e.corr.len > 0 && e.gw.len > 0));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
