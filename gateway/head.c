@@ -34,10 +34,24 @@ static bool is_token(struct slice s)
     return s.len > 0;
 }
 
+#define EACH_BYTE(b) ((uint64_t)(b)*UINT64_C(0x0101010101010101))
+
+/* False: none of these eight bytes is a control character. Heads are mostly long values without any. */
+static bool may_hold_control(const char *eight)
+{
+    uint64_t w, del;
+    memcpy(&w, eight, sizeof(w));
+    del = w ^ EACH_BYTE(0x7f);
+    return (((w - EACH_BYTE(' ')) & ~w) | ((del - EACH_BYTE(1)) & ~del)) & EACH_BYTE(0x80);
+}
+
 /* Every control character but the tab. */
 static bool has_control(struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++)
+    size_t i = 0;
+    while (s.len - i >= sizeof(uint64_t) && !may_hold_control(s.ptr + i))
+        i += sizeof(uint64_t);
+    for (; i < s.len; i++)
         if (((unsigned char)s.ptr[i] < ' ' && s.ptr[i] != '\t') || s.ptr[i] == 0x7f)
             return true;
     return false;

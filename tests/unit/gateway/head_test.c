@@ -109,5 +109,23 @@ static void test_how_many_fields(void)
     refused(text, 431);
 }
 
+/* At every place of a value, as they are looked for eight at a time. */
+static void test_control_characters(void)
+{
+    char text[] = "GET / HTTP/1.1\r\nA: 0123456789abcdef0123456789\r\n\r\n";
+    char *value = strstr(text, "0123");
+    for (size_t at = 1; at < 25; at++) { /* spaces around a value are no part of it */
+        char was = value[at];
+        for (int c = 1; c < 256; c++) {
+            bool control = (c < ' ' && c != '\t') || c == 0x7f;
+            if (c == '\n' || c == '\r')
+                continue; /* another line then */
+            value[at] = (char)c;
+            CU_ASSERT_EQUAL(judge(text), control ? HEAD_REFUSED : HEAD_WHOLE);
+        }
+        value[at] = was;
+    }
+}
+
 UNIT_MAIN("gateway/head", UNIT(test_it_is_whole_at_its_empty_line), UNIT(test_what_is_malformed), UNIT(test_bodies),
-          UNIT(test_how_large_it_may_be), UNIT(test_how_many_fields))
+          UNIT(test_how_large_it_may_be), UNIT(test_how_many_fields), UNIT(test_control_characters))
