@@ -99,8 +99,12 @@ struct frame *frame_ref(struct frame *f)
 
 void frame_free(struct frame *f)
 {
-    struct frame *twin = f->twin == f ? NULL : f->twin;
-    bytes_live -= sizeof *f + f->len;
-    free(f);
-    frame_unref(twin);
+    /* A twin has none of its own, so this goes round twice at most. */
+    while (f) {
+        struct frame *twin = f->twin == f ? NULL : f->twin;
+        bytes_live -= sizeof *f + f->len;
+        free(f);
+        assert(!twin || twin->refs > 0);
+        f = twin && --twin->refs == 0 ? twin : NULL;
+    }
 }
