@@ -39,13 +39,12 @@ def ask(address, path="/admin/nowhere", method="GET", body=b"", **headers):
     ({"Origin": "http://localhost:3000"}, 401), ({"Origin": "http://" + "x" * 300}, 401),
     ({"X_Forwarded_For": ""}, 401), ({"Forwarded": ""}, 401), ({"X_Real_IP": ""}, 401),
     ({"Host ": "evil.example"}, 400), ({"Host\t": "evil.example"}, 400), ({" Host": "evil.example"}, 400), ({"X Y": "1"}, 400),
-    ({"host": "localhost"}, 400), ({"Host": "local\0host"}, 401), ({"Origin": "http://localhost\0.evil.example"}, 401),
+    ({"host": "localhost"}, 400), ({"Host": "local\0host"}, 400), ({"Origin": "http://localhost\0.evil.example"}, 400),
     ({"Origin": ""}, 401),
     ({"Sec_Fetch_Site": "cross-site"}, 401), ({"Sec_Fetch_Site": "same-site"}, 401), ({"Sec_Fetch_Site": ""}, 401),
     ({"Sec_Fetch_Site": "same-origin"}, 404), ({"Sec_Fetch_Site": "none"}, 404),
-    ({"Sec_Fetch_Site": "cross-site", "Authorization": "Bearer boss"}, 404),
     ({"Authorization": "Bearer"}, 401), ({"Authorization": ""}, 401), ({"Authorization": "Bearer " + "x" * 1100}, 401),
-    ({"Authorization": "Bearer boss  "}, 404), ({"Authorization": "Bearer boss\0x"}, 401),
+    ({"Authorization": "Bearer boss  "}, 404), ({"Authorization": "Bearer boss\0x"}, 400),
     ({"Authorization": "Bearer boss"}, 404), ({"Authorization": "Bearer boss", "Host": "gate.example"}, 404),
     ({"Authorization": "Bearer boss", "X_Forwarded_For": "10.0.0.1"}, 404),
     ({"Authorization": "Bearer clerk"}, 403), ({"Authorization": "Bearer clerk", "Host": "gate.example"}, 403),
@@ -56,6 +55,13 @@ def test_who_gets_in(gateway, headers, status):
         response = ask(gateway.address, method=method, **headers)
         assert response.status == status, (method, response)
         assert (status == 401) == ("www-authenticate" in response.headers)
+
+
+def test_what_a_page_of_another_origin_may_do_with_a_token(gateway):
+    """It may look, as somebody gave it the token; it may not act."""
+    headers = {"Sec_Fetch_Site": "cross-site", "Authorization": "Bearer boss"}
+    assert ask(gateway.address, method="GET", **headers).status == 404
+    assert ask(gateway.address, method="POST", **headers).status == 403
 
 
 def test_a_token_in_the_address(gateway):

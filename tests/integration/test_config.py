@@ -90,9 +90,14 @@ def test_document_is_current():
     assert found and found[1] == table, "run `syncgate --print-options-markdown` and put it into docs/configuration.md"
 
 
+def complaints(done):
+    """What it says on its standard error, without notes: something may listen at port 8080 here, and each has its cure behind it."""
+    return [line for line in done.stderr.splitlines() if not re.match("note  |  +-> ", line)]
+
+
 def test_example_is_good():
     done = run("--check-config", "--config", str(ROOT / "deploy/syncgate.yaml"))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, complaints(done)) == (0, [])
 
 
 # --- what it refuses ----------------------------------------------------------------------------------------
@@ -100,7 +105,7 @@ def test_example_is_good():
 
 def test_check_config_good(config):
     done = run("--check-config", "--config", "c.yaml", cwd=config(CONFIG))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, complaints(done)) == (0, [])
     assert done.stdout == "the configuration is good\n"
 
 
@@ -131,7 +136,7 @@ def test_an_unquoted_star_is_explained(config):
 def test_misspelt_variables_are_told(gateways):
     done = run("--check-config", SYNCGATE_LISEN="*:1", SYNCGATE_PORT="tcp://10.0.0.1:80")
     assert done.returncode == 0
-    assert sorted(done.stderr.splitlines()) == [
+    assert sorted(complaints(done)) == [
         "SYNCGATE_LISEN: unknown variable, ignored; did you mean SYNCGATE_LISTEN?",
         "SYNCGATE_PORT: none of our variables, ignored"]
     gateway = gateways.start(env={"SYNCGATE_LISEN": "*:1", "SYNCGATE_PORT": "tcp://10.0.0.1:80"})

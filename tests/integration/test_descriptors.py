@@ -73,15 +73,15 @@ async def test_a_few_are_kept_for_redis_and_for_requests(gateways, peers, db, re
         assert gateway.stderr().count("no more connections are taken") == 1
 
         await crowd.fill(gateway.address, 100)
+
+        async def listeners(number):
+            return (await db.cmd("PUBSUB", "SHARDNUMSUB", f"sg:{{{name}}}"))[1] == number
+
         for _ in range(2):
             await proxy.cut()
-            listeners = (await db.cmd("PUBSUB", "SHARDNUMSUB", f"sg:{{{name}}}"))[1]
-            assert listeners == 0
+            await harness.until(lambda: listeners(0), "Redis knows that the link is cut")
             proxy.mend()
-
-            async def back():
-                return (await db.cmd("PUBSUB", "SHARDNUMSUB", f"sg:{{{name}}}"))[1] > 0
-            await harness.until(back, "the link is back")
+            await harness.until(lambda: listeners(1), "the link is back")
         await db.fcall("sg_var_set", name, "2")
         await first.until(lambda: first.state.value(name) == "2", "the change")
 

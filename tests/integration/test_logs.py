@@ -324,7 +324,7 @@ async def test_nobody_is_trusted_unless_named(gateways, peers, tmp_path):
 @pytest.mark.parametrize("forwarded, remote", [
     ([], "127.0.0.1"), (["192.0.2.1"], "192.0.2.1"), (["203.0.113.9, 192.0.2.1:1234"], "192.0.2.1"),
     (["203.0.113.9", "[2001:db8::7]:80"], "2001:db8::7"), (["192.0.2.1", "10.1.2.3", "127.0.0.1"], "192.0.2.1"),
-    (["192.0.2.1, junk\"\x01"], "127.0.0.1"), ([", ".join(["203.0.113.9"] * 200 + ["192.0.2.1"])], "192.0.2.1"),
+    (["192.0.2.1, junk\"\xff"], "127.0.0.1"), ([", ".join(["203.0.113.9"] * 200 + ["192.0.2.1"])], "192.0.2.1"),
 ], ids=lambda value: str(value)[:40])
 async def test_a_trusted_proxy_says_who_it_is(gateways, peers, tmp_path, forwarded, remote):
     gateway = start(gateways, tmp_path, "--trusted-proxy", "127.0.0.0/8", "--trusted-proxy=10.0.0.0/8")

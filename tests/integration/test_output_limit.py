@@ -202,8 +202,8 @@ async def test_a_list_larger_than_the_limit(limited, peers):
 
 
 async def test_more_names_than_commands_in_flight(limited, peers, tmp_path):
-    """100 400 names are current again after a loss of the link, the last as well as the first."""
-    names, per_peer, edge = 100_400, 25_100, 50
+    """100 430 names are current again after a loss of the link, the last as well as the first."""
+    names, per_peer, edge = 100_430, 9_130, 50
     world = limited(0)
     config = write_config(tmp_path / "names.yaml", 'names:\n  - { pattern: "n*", type: var }\n')
     gateway = world.fleet.start("--config", config, "--subscribe-timeout", "2m", "--queue-budget", "1GiB")
