@@ -759,6 +759,7 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
     queue(c, f, OUTQ_OTHER);
     frame_unref(f);
     pace_forget(c);
+    unpacker_stop(c);
     conn_hold_reading(c, HOLD_ALL, false);
     watch_no_more(c);
     c->state = CONN_CLOSING;

@@ -40,7 +40,7 @@ static void take_next(struct unpacker *u)
 {
     struct unpacking *x = container_of(list_first(&u->queue), struct unpacking, node);
     struct conn *c = x->conn;
-    unpacker_stop(c);
+    unpacker_stop(c); /* takes it out of the queue */
     conn_unpack(c);
 }
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import signal
 import zlib
 
 import pytest
@@ -40,8 +41,8 @@ class DeflatePeer(RawPeer):
 
 @pytest.fixture
 def bare(gateway, peers):
-    async def connect(offer="permessage-deflate; client_max_window_bits", where=None):
-        peer = await DeflatePeer.connect((where or gateway).address, headers={"Sec-WebSocket-Extensions": offer})
+    async def connect(offer="permessage-deflate; client_max_window_bits", where=None, **options):
+        peer = await DeflatePeer.connect((where or gateway).address, headers={"Sec-WebSocket-Extensions": offer}, **options)
         peers.raw.append(peer)
         assert peer.headers["sec-websocket-extensions"].startswith(GRANTED)
         return peer
@@ -418,3 +419,25 @@ async def test_leaving_while_a_message_waits(gateways, bare, peers):
         for peer in crowd[:5 if rounds == 2 else 10]:
             peer.close()
     await gateway.stop_async()
+
+
+async def test_closed_while_a_message_waits(gateways, bare, peers, tmp_path):
+    """By the gateway, because its token is revoked: what waits goes with the connection, and nobody else notices."""
+    config = tmp_path / "syncgate.yaml"
+    config.write_text("tokens: [{token: good, name: good, subscribe: ['*']}]\n")
+    gateway = gateways.start("--deflate", "on", "--config", config, dev=False)
+    bomb = deflate(b'{"func":"jump","x":"' + b"0" * (MAX_MESSAGE - 100) + b'"}')
+    crowd = [await bare(where=gateway, path="/ws?token=good") for _ in range(8)]
+    for peer in crowd:
+        await peer.write(b"".join(RawPeer.encode(RawPeer.TEXT, bomb, rsv=4) for _ in range(20)))
+    await until(lambda: counts(gateway, "syncgate_connections_unread", len(crowd)), "all wait")
+    config.write_text("tokens: [{token: other, name: other, subscribe: ['*']}]\n")
+    gateway.signal(signal.SIGHUP)
+    assert [await peer.close_code() for peer in crowd] == [1008] * len(crowd)
+    await until(lambda: counts(gateway, "syncgate_connections", 0), "those that do not answer are gone")
+    await expect_alive(await bare(where=gateway, path="/ws?token=other"))
+    assert await gateway.metric("syncgate_connections_unread") == 0
+
+
+async def counts(gateway, metric, value):
+    return await gateway.metric(metric) == value
