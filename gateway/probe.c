@@ -177,6 +177,7 @@ struct probe *probe_new(struct gateway *g)
     p->member.on_refused = on_refused;
     p->channel_len = store_probe_channel(g->store, slice_str(g->id), p->channel, sizeof(p->channel));
     hub_join(g->hub, channel_of(p), &p->member);
+    hub_lead(&p->member); /* behind very many names, a link that hears everything would look deaf */
     event_assign(&p->timer, g->base, -1, EV_PERSIST, on_timer, p);
     timer_start(&p->timer, g->opt->probe_interval_ms);
     return p;

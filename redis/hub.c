@@ -16,6 +16,7 @@ struct hub_channel {
     struct hub *hub;
     size_t asked;     /* SSUBSCRIBEs and SUNSUBSCRIBEs that Redis has not answered */
     bool walking;     /* its members are being called */
+    bool leads;       /* stands in front of every list */
     int64_t retry_ms; /* in `refused`: when Redis is asked again */
     char *why;        /* in `refused`: what Redis said; else NULL */
     char name[];
@@ -52,7 +53,10 @@ static void put(struct list *l, struct hub_channel *c)
     if (c->in)
         list_remove(c->in, &c->link);
     c->in = l;
-    list_append(l, &c->link);
+    if (c->leads)
+        list_prepend(l, &c->link);
+    else
+        list_append(l, &c->link);
 }
 
 static struct hub_channel *first(const struct list *l)
@@ -182,6 +186,13 @@ void hub_join(struct hub *h, struct slice channel, struct hub_member *m)
         subscribe(h, c);
     else
         put(link_state(h->link) == LINK_UP ? &h->fresh : &h->again, c);
+}
+
+void hub_lead(const struct hub_member *m)
+{
+    struct hub_channel *c = m->channel;
+    c->leads = true;
+    put(c->in, c);
 }
 
 void hub_leave(struct hub *h, struct hub_member *m)

@@ -38,6 +38,9 @@ enum { HUB_UNCONFIRMED_MAX = 1000 };
 bool hub_subscribed(const struct hub *h, const struct hub_member *m);
 /* hub_refusal: what Redis said when it did not let us subscribe, at most 200 bytes; NULL when it did not say so. */
 const char *hub_refusal(const struct hub_member *m);
+/* hub_lead: from now on the channel that it joined is subscribed before those of others on every connection, whatever became of it
+ * meanwhile. For very few. */
+void hub_lead(const struct hub_member *m);
 void hub_leave(struct hub *h, struct hub_member *m);
 size_t hub_channels(const struct hub *h);
 /* Called by the owner of the link's events. The channels joined first are subscribed before it returns, the rest as Redis confirms

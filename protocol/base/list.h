@@ -39,6 +39,16 @@ static inline void list_append(struct list *l, struct list_node *n)
     l->count++;
 }
 
+static inline void list_prepend(struct list *l, struct list_node *n)
+{
+    assert(!list_linked(n));
+    n->prev = &l->head;
+    n->next = l->head.next;
+    l->head.next->prev = n;
+    l->head.next = n;
+    l->count++;
+}
+
 static inline void list_remove(struct list *l, struct list_node *n)
 {
     assert(list_linked(n));

@@ -377,6 +377,15 @@ static void test_left_while_asked_again(void)
 }
 
 /* Redis itself takes a subscription away when a slot moves. Here a push says so; what follows is real. */
+static void take_away(struct fixture *f, struct slice channel)
+{
+    const struct reply kind = {.type = REPLY_STRING, .text = SLICE_LIT("sunsubscribe")};
+    const struct reply name = {.type = REPLY_STRING, .text = channel};
+    const struct reply *const elements[] = {&kind, &name};
+    const struct reply push = {.type = REPLY_PUSH, .elements = elements, .len = 2};
+    CU_ASSERT_TRUE(hub_on_push(f->hub, &push));
+}
+
 static void test_subscription_taken_away(void)
 {
     struct fixture f;
@@ -385,18 +394,14 @@ static void test_subscription_taken_away(void)
     CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
     hub_join(f.hub, channel_a, &a.member);
     settle(&f);
-    const struct reply kind = {.type = REPLY_STRING, .text = SLICE_LIT("sunsubscribe")};
-    const struct reply name = {.type = REPLY_STRING, .text = channel_a};
-    const struct reply *const elements[] = {&kind, &name};
-    const struct reply push = {.type = REPLY_PUSH, .elements = elements, .len = 2};
-    CU_ASSERT_TRUE(hub_on_push(f.hub, &push));
+    take_away(&f, channel_a);
     CU_ASSERT_EQUAL(a.resyncs, 1);
     publish(&f, channel_a, "still");
     settle(&f);
     CU_ASSERT_STRING_EQUAL(a.last, "still");
     CU_ASSERT_EQUAL(a.messages, 1);
     hub_leave(f.hub, &a.member);
-    CU_ASSERT_TRUE(hub_on_push(f.hub, &push)); /* of a channel that nobody has: nothing */
+    take_away(&f, channel_a); /* nobody has it: nothing */
     settle(&f);
     teardown(&f);
 }
@@ -505,7 +510,33 @@ static void test_many_channels_come_back(void)
     teardown(&f);
 }
 
+/* Redis took a channel that leads away, after very many others were joined: on the next connection it is among the first all the same. */
+static void test_who_leads_stays_in_front(void)
+{
+    static struct listener l[MANY];
+    struct fixture f;
+    setup(&f, NULL);
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 1));
+    struct listener leading = listener(&f);
+    hub_join(f.hub, channel_a, &leading.member);
+    hub_lead(&leading.member);
+    settle(&f);
+    join_many(&f, l);
+    take_away(&f, channel_a);
+    CU_ASSERT_EQUAL(leading.resyncs, 1);
+    link_rebuild(f.link, "as a test");
+    CU_ASSERT_TRUE(loop_until(f.base, &f.ups, 2));
+    CU_ASSERT_EQUAL(leading.resyncs, 2);
+    publish(&f, channel_a, "heard");
+    settle(&f);
+    CU_ASSERT_STRING_EQUAL(leading.last, "heard");
+    hub_leave(f.hub, &leading.member);
+    leave_many(&f, l);
+    teardown(&f);
+}
+
 UNIT_MAIN("redis/hub_live", UNIT(test_messages_reach_their_members), UNIT(test_leaving_and_joining_in_quick_succession),
           UNIT(test_leaving_inside_callbacks), UNIT(test_resync_after_return), UNIT(test_leaving_inside_resync),
           UNIT(test_subscription_taken_away), UNIT(test_refused_channels), UNIT(test_left_while_asked_again),
-          UNIT(test_other_pushes_are_not_ours), UNIT(test_many_channels), UNIT(test_many_channels_come_back))
+          UNIT(test_other_pushes_are_not_ours), UNIT(test_many_channels), UNIT(test_many_channels_come_back),
+          UNIT(test_who_leads_stays_in_front))
