@@ -101,6 +101,21 @@ static size_t arguments_of(struct slice query)
     return n;
 }
 
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
+}
+
+/* What is escaped is two digits, and no NUL: libwebsockets ends the connection over that one without a word. */
+static bool escapes_well(struct slice path)
+{
+    const char *end = path.ptr + path.len;
+    for (const char *p = path.ptr; (p = memchr(p, '%', (size_t)(end - p))); p++)
+        if (end - p < 3 || !is_hex(p[1]) || !is_hex(p[2]) || (p[1] == '0' && p[2] == '0'))
+            return false;
+    return true;
+}
+
 static void read_target(struct reader *r, struct slice target)
 {
     r->out->path = target;
@@ -120,6 +135,8 @@ static enum head_verdict read_request_line(struct reader *r, struct slice line)
     if (!slice_eq(rest, slice_str("HTTP/1.1")) && !slice_eq(rest, slice_str("HTTP/1.0")))
         return refuse(r->out, 400, "HTTP/1.1 is spoken here");
     read_target(r, target);
+    if (!escapes_well(r->out->path))
+        return refuse(r->out, 400, "the path is malformed");
     r->posts = slice_eq(method, slice_str("POST"));
     if (!r->posts && !slice_eq(method, slice_str("GET")) && !slice_eq(method, slice_str("HEAD")))
         return refuse(r->out, 405, "GET, HEAD and POST only");

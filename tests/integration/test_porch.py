@@ -110,6 +110,8 @@ REFUSED = {
     "a method": (get(method="OPTIONS"), 405, "malformed"),
     "a space before the colon": (get("Host : g"), 400, "malformed"),
     "a folded field": (get("A: b", " c"), 400, "malformed"),
+    "a NUL in the path": (get(path="/admin/x%00"), 400, "malformed"),
+    "a NUL in the path of an upgrade": (upgrade_text().replace(b"/ws ", b"/ws%00x "), 400, "malformed"),
     "no field": (get("what?"), 400, "malformed"),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "malformed"),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "malformed"),

@@ -43,6 +43,10 @@ static void test_what_is_malformed(void)
         "GET / HTTP/2.0\r\n\r\n",
         "GET / HTTP/1.1 \r\n\r\n",
         "GET /\x01 HTTP/1.1\r\n\r\n",
+        "GET /x%00 HTTP/1.1\r\n\r\n",
+        "GET /x% HTTP/1.1\r\n\r\n",
+        "GET /x%4 HTTP/1.1\r\n\r\n",
+        "GET /%xy?a=b HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nno colon\r\n\r\n",
         "GET / HTTP/1.1\r\n: no name\r\n\r\n",
         "GET / HTTP/1.1\r\nHost : x\r\n\r\n",
@@ -54,6 +58,7 @@ static void test_what_is_malformed(void)
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         refused(texts[i], 400);
+    CU_ASSERT_EQUAL(judge("GET /%2e%C3%a9%01?a=%00&b=% HTTP/1.1\r\n\r\n"), HEAD_WHOLE);
     refused("PUT / HTTP/1.1\r\n\r\n", 405);
     refused("get / HTTP/1.1\r\n\r\n", 405);
 }
