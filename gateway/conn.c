@@ -423,12 +423,22 @@ static void become_congested(struct conn *c)
     c->congested_since_ms = (uint32_t)gateway_now_ms();
 }
 
-/* What was told in one turn may be very much. */
+static bool is_full(const struct conn *c)
+{
+    return ws_buffered(c) || !kernel_has_room(ws_descriptor(c));
+}
+
+/* What was told in one turn may be very much. A socket that has room takes it piece by piece, as it was told; when it is full, the newest
+ * has to do. */
 static void shed(struct conn *c)
 {
     const struct frame *begun = c->out.sent ? outq_peek(&c->out) : NULL;
-    if (c->out.bytes - (begun ? begun->len - c->out.sent : 0) > GATHER_BYTES)
+    if (c->out.bytes - (begun ? begun->len - c->out.sent : 0) <= GATHER_BYTES) {
+        c->unshed = false;
+    } else if (is_full(c)) {
+        c->unshed = false;
         fanout_shed(c);
+    }
 }
 
 /* Whatever waited for room. Each kind may go one write beyond the one before, so that none of them waits for another. */
@@ -521,7 +531,9 @@ __attribute__((noinline)) static bool write_all(struct conn *c)
     c->congested = ws_buffered(c);
     if (!c->congested)
         alive = write_queue(c, &refilled);
-    if (c->congested && had_room && !refilled) /* a refill brings the newest, and not too much of it */
+    /* A refill brings the newest, and not too much of it. */
+    c->unshed = c->congested && (had_room || c->unshed) && !refilled;
+    if (c->unshed)
         shed(c);
     if (c->congested || c->waits_for_room)
         want_room(c);

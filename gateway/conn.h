@@ -42,6 +42,7 @@ struct conn {
     struct dialect_peer peer;    /* session.c answers through it */
     struct outq out;
     bool congested;       /* the socket did not take everything: state is conflated until it does */
+    bool unshed;          /* congested: what waits was told while there was room, and may be very much */
     bool waits_for_room;  /* conn_write is called when the kernel has some */
     bool watched;         /* in gateway->watched */
     bool calls_wait;      /* executor.c: for room */

@@ -16,6 +16,9 @@ struct kernel_view {
 /* kernel_unsent: bytes in the send buffer that the peer has not acknowledged; 0 when there is no such socket any more. */
 uint64_t kernel_unsent(int fd);
 
+/* kernel_has_room: the socket takes something now. */
+bool kernel_has_room(int fd);
+
 /* kernel_look: false when there is no such socket any more. */
 bool kernel_look(int fd, struct kernel_view *out);
 

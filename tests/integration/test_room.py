@@ -5,6 +5,7 @@ The peers are bare sockets with a small receive buffer, so that every socket is 
 """
 import asyncio
 import json
+import signal
 
 import pytest
 
@@ -114,6 +115,27 @@ async def test_a_burst_of_variables(server, files, db, name):
     await db.fcall("sg_var_set", names[-1], "2")
     await peer.read_until(lambda: peer.state.value(names[-1]) == "2")
     await gateway.until_metric("syncgate_queued_bytes", lambda n: n == 0)
+
+
+async def test_what_the_socket_takes_is_told_once(server, peers, db, name):
+    """A message of more than one piece and many behind it, in one turn, to a client with room for all of them."""
+    gateway = await server(None)
+    names = [f"{name}.{n}" for n in range(10)]
+    await db.pipeline([fcall("sg_var_set", one, "0") for one in names])
+    peer = Model(await peers.bare(gateway.gateway.address, receive_buffer=MIB))
+    for one in names:
+        await peer.send(func="subscribe", type="var", name=one)
+    await peer.read_until(lambda: not peer.state.answers_due())
+    told = len(peer.frames)
+    gateway.gateway.freeze()
+    await db.pipeline([fcall("sg_var_set", one, big(1, 10_000 if n else 70_000)) for n, one in enumerate(names)])
+    await db.pipeline([["PING"]])
+    gateway.gateway.thaw()
+    await peer.read_until(lambda: all(peer.state.value(one) != "0" for one in names))
+    await peer.send(func="ping")
+    await peer.read_until(lambda: peer.frames[-1]["func"] == "pong")
+    assert [frame["name"] for frame in peer.frames[told:-1]] == names
+    assert await gateway.metric("syncgate_conflated_total") == 0
 
 
 async def test_a_burst_of_lists(server, db, name):
