@@ -63,6 +63,7 @@ struct conn {
     int64_t asks_until_us;  /* pace.c */
     uint32_t writes_in_flight;
     uint32_t write_bytes_in_flight;
+    uint32_t slots;    /* of the windows that its requests keep (struct request) */
     uint32_t watching; /* watch.c: item subscriptions among subs */
 
     /* errors-per-minute window */

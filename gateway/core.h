@@ -53,6 +53,7 @@ struct gateway {
     struct list begun;         /* struct conn that took a part of a long message, the longest ago first */
     struct list slowed;        /* struct conn that are not read from: they asked too often (pace.c) … */
     struct list queued;        /* … or asked while Redis had too much to do for all */
+    size_t slots;              /* of the windows of requests that wait for Redis (struct request) */
     size_t asked, asked_bytes; /* of Redis, by all, and not answered yet: writes, calls, questions */
     size_t pieces_bytes;       /* of long messages, written in this turn */
     struct list *wheel;        /* WHEEL_SLOTS lists of struct conn */

@@ -637,6 +637,9 @@ struct request *request_new(struct item *i, struct conn *c, bool subscribe, stru
     q->subscribe = subscribe;
     q->view = view;
     q->watch = watch;
+    q->slots = view ? view_slots(view) : 0;
+    c->slots += q->slots;
+    i->gw->slots += q->slots;
     q->deadline_ms = gateway_now_ms() + i->gw->opt->subscribe_timeout_ms;
     list_append(&i->requests, &q->in_item);
     list_append(&c->requests, &q->in_conn);
@@ -652,6 +655,7 @@ bool request_hold(struct request *q)
         return false;
     list_remove(&q->item->requests, &q->in_item);
     list_remove(&q->item->gw->items->deadlines, &q->in_deadlines);
+    q->item->gw->slots -= q->slots;
     list_append(&c->held, &q->in_item);
     q->held = true;
     conn_wait_for_room(c);
@@ -665,6 +669,7 @@ static void release(struct request *q)
     list_remove(&q->conn->held, &q->in_item);
     list_append(&q->item->requests, &q->in_item);
     q->held = false;
+    r->g->slots += q->slots;
     q->deadline_ms = gateway_now_ms() + r->g->opt->subscribe_timeout_ms;
     list_append(&r->deadlines, &q->in_deadlines);
 }
@@ -733,6 +738,7 @@ static void leave_item(struct request *q)
 {
     struct item *i = q->item;
     if (!q->held) {
+        i->gw->slots -= q->slots;
         list_remove(&i->requests, &q->in_item);
         list_remove(&i->gw->items->deadlines, &q->in_deadlines);
     }
@@ -745,6 +751,7 @@ void request_free(struct request *q)
     if (q->held)
         list_remove(&q->conn->held, &q->in_item);
     list_remove(&q->conn->requests, &q->in_conn);
+    q->conn->slots -= q->slots;
     if (q->item)
         leave_item(q);
     pace_answered(q->conn);

@@ -103,6 +103,7 @@ struct request {
     uint64_t reads;      /* of the item, begun before this request */
     bool subscribe;      /* else: get */
     bool held;           /* in conn->held */
+    uint32_t slots;      /* of its page's window, which is kept for it */
     struct view *view;   /* list page */
     struct watch *watch; /* list item */
     int64_t deadline_ms;

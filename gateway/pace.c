@@ -4,15 +4,21 @@
 
 #include "gateway/item.h"
 
-/* What one connection may have under way. Its requests are a subscription or a page each, and end with --subscribe-timeout. */
-enum { WRITES_MAX = 1024, WRITE_BYTES_MAX = 4 * 1024 * 1024, REQUESTS_MAX = 4096 };
+/* What one connection may have under way. Its requests are a subscription or a page each, and end with --subscribe-timeout. A page has a
+ * slot of 8 bytes for each of its items. */
+enum { WRITES_MAX = 1024, WRITE_BYTES_MAX = 4 * 1024 * 1024, REQUESTS_MAX = 4096, SLOTS_MAX = 100 * REQUESTS_MAX };
 
 /* How often one connection may ask: a crowd of names at once, as after a reconnect, and then so many a second. */
 enum { ASKS_PER_SECOND = 1000, ASKS_AT_ONCE = 5000, ASK_US = 1000 * 1000 / ASKS_PER_SECOND };
 
 /* What all may have under way. A request with a name that nobody else asked for takes about 1.2 kB; the link takes 64 MiB and 100 000
  * commands, and whoever is over that is refused. */
-enum { ALL_WRITES_MAX = 50 * 1000, ALL_BYTES_MAX = 16 * 1024 * 1024, ALL_REQUESTS_MAX = 100 * 1000 };
+enum {
+    ALL_WRITES_MAX = 50 * 1000,
+    ALL_BYTES_MAX = 16 * 1024 * 1024,
+    ALL_REQUESTS_MAX = 100 * 1000,
+    ALL_SLOTS_MAX = 100 * ALL_REQUESTS_MAX
+};
 
 /* Each may send one message more at least, of up to --max-message, before it waits again. */
 enum { RESUMED_PER_TURN = 16 };
@@ -48,7 +54,7 @@ void pace_forget(struct conn *c)
 static bool all_below(const struct gateway *g, size_t divisor)
 {
     return g->asked < ALL_WRITES_MAX / divisor && g->asked_bytes < ALL_BYTES_MAX / divisor &&
-           items_waiting(g->items) < ALL_REQUESTS_MAX / divisor;
+           items_waiting(g->items) < ALL_REQUESTS_MAX / divisor && g->slots < ALL_SLOTS_MAX / divisor;
 }
 
 static void weigh_all(struct conn *c)
@@ -110,14 +116,15 @@ static void take_room(struct conn *c)
 void pace_asked(struct conn *c)
 {
     take_room(c);
-    if (c->state == CONN_OPEN && c->requests.count >= REQUESTS_MAX)
+    if (c->state == CONN_OPEN && (c->requests.count >= REQUESTS_MAX || c->slots >= SLOTS_MAX))
         conn_hold_reading(c, HOLD_REQUESTS, true);
     weigh_all(c);
 }
 
 void pace_answered(struct conn *c)
 {
-    if ((c->reading_held & HOLD_REQUESTS) && c->state == CONN_OPEN && c->requests.count <= REQUESTS_MAX / 2)
+    if ((c->reading_held & HOLD_REQUESTS) && c->state == CONN_OPEN && c->requests.count <= REQUESTS_MAX / 2 &&
+        c->slots <= SLOTS_MAX / 2)
         conn_hold_reading(c, HOLD_REQUESTS, false);
 }
 

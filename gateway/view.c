@@ -87,6 +87,11 @@ void view_window(const struct view *v, int64_t *page, int64_t *size)
     *size = v->key[1];
 }
 
+uint32_t view_slots(const struct view *v)
+{
+    return (uint32_t)v->window.size;
+}
+
 void view_hold(struct view *v)
 {
     if (v->users++ == 0)

@@ -66,6 +66,8 @@ bool views_incomplete(const struct views *vs);
 struct view *view_get(struct paged *p, int64_t number, int64_t size);
 /* view_window: which page it is, and of what size. */
 void view_window(const struct view *v, int64_t *page, int64_t *size);
+/* view_slots: what its window has room for, 8 bytes each. */
+uint32_t view_slots(const struct view *v);
 void view_hold(struct view *v);
 void view_release(struct view *v);
 /* view_current: this connection was told everything about the list that the gateway knows, or follows no page of it. */

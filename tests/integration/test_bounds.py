@@ -161,6 +161,26 @@ async def test_requests_wait_for_redis_in_bounds(tmp_path, gateways, greedy, nam
         assert await gateway.metric("syncgate_connections_unread") == 0
 
 
+async def test_large_pages_wait_for_redis_in_bounds(tmp_path, gateways, greedy, name):
+    """Each keeps a window of 80 kB: fewer of them wait at a time, and all are answered all the same."""
+    with RedisServer() as redis:
+        gateway = gateways.start("--max-page-size", "10000", "--subscribe-timeout", "2s", redis=redis.socket_path)
+        redis.client().fcall("sg_list_insert", 1, name, -1, 1, '"one"')
+        peer = await greedy(gateway)
+        peer.send({"func": "subscribe", "type": "list", "name": name})
+        await peer.answers(1)
+        redis.kill()
+        await until_metric(gateway, "syncgate_redis_up", lambda up: up == 0)
+        questions = [{"func": "get", "type": "list", "name": name, "page_size": 9999 - n} for n in range(200)]
+        peer.send(*questions)
+        await until_metric(gateway, "syncgate_connections_unread", lambda n: n == 1)
+        waiting = (await see(gateway, "/admin/connections"))["connections"][0]["waiting"]
+        assert waiting <= 60, "41 windows, and what one read of the socket brought"
+        told = await peer.answers(len(questions))
+        assert {(frame["func"], frame["error_code"]) for frame in told} == {("error", 8)}
+        assert await gateway.metric("syncgate_connections_unread") == 0
+
+
 async def test_writes_of_many_wait_for_redis_in_bounds(gateways, greedy, name):
     """More than the link to Redis takes at once, by connections that are each within their bounds: none is refused."""
     with RedisServer() as redis:
