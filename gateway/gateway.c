@@ -304,6 +304,18 @@ static bool start(struct run *r, const char *redis_url)
     return true;
 }
 
+/* From here on it ends, whoever says so again: without a handler a signal would end it in the middle. */
+static void block_signals(void)
+{
+    sigset_t all;
+    sigemptyset(&all);
+    sigaddset(&all, SIGTERM);
+    sigaddset(&all, SIGINT);
+    sigaddset(&all, SIGUSR1);
+    sigaddset(&all, SIGHUP);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
 static void stop_timer(struct event *ev)
 {
     if (event_initialized(ev))
@@ -315,6 +327,7 @@ static void stop(struct run *r)
     struct gateway *g = &r->g;
     struct event *events[] = {&r->tick_items, &r->tick_conns, &r->second, &r->sigterm,
                               &r->sigint,     &r->sigusr1,    &r->sighup};
+    block_signals();
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
         stop_timer(events[i]);
     if (g->drain)

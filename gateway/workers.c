@@ -342,7 +342,10 @@ int workers_run(size_t count, const struct workers_job *job)
     the_workers = &w;
     loop(&w);
     the_workers = NULL;
-    sigprocmask(SIG_SETMASK, &w.previous, NULL);
+    /* All but the news of children stay blocked: they may come once more, and it ends already. */
+    sigemptyset(&w.signals);
+    sigaddset(&w.signals, SIGCHLD);
+    sigprocmask(SIG_UNBLOCK, &w.signals, NULL);
     munmap(w.pulses, count * sizeof(*w.pulses));
     free(w.table);
     return w.failed ? 1 : 0;

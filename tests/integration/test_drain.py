@@ -42,6 +42,20 @@ async def call_in_flight(executor, caller, name):
     return held
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]])
+async def test_signals_until_it_has_ended(gateways, flags, number):
+    """timeout(1) and others say it twice: no moment of the end is one at which the second cuts it off."""
+    gateway = gateways.new(*flags, redis=None)
+    await asyncio.to_thread(gateway.start)
+    gateway.signal(signal.SIGTERM)
+    while gateway.process.poll() is None:
+        gateway.signal(number)
+        await asyncio.sleep(0.001)
+    wanted = (0, 1) if number == signal.SIGINT else (0,)  # 1: it was cut short
+    assert await asyncio.to_thread(gateway.wait_exit) in wanted
+
+
 async def test_every_close_says_how_long_to_wait(gateways, peers):
     gateway = gateways.start("--drain-seconds", "1")
     many = await crowd(peers, gateway, 40)
