@@ -192,7 +192,8 @@ void hub_lead(const struct hub_member *m)
 {
     struct hub_channel *c = m->channel;
     c->leads = true;
-    put(c->in, c);
+    list_remove(c->in, &c->link);
+    list_prepend(c->in, &c->link);
 }
 
 void hub_leave(struct hub *h, struct hub_member *m)
