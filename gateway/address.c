@@ -113,6 +113,23 @@ const char *address_fault(const struct address *a, bool shared)
     return error && !no_v6_here ? strerror(error) : NULL;
 }
 
+const char *address_cure(const char *fault)
+{
+    if (strcmp(fault, strerror(EADDRINUSE)) == 0)
+        return "another program listens there, perhaps another gateway: end it, or name another port with --listen";
+    if (strcmp(fault, strerror(EACCES)) == 0)
+        return "ports below 1024 need CAP_NET_BIND_SERVICE (or another port); a socket needs a folder one may write to";
+    if (strcmp(fault, strerror(EADDRNOTAVAIL)) == 0)
+        return "this machine has no such address: `ip addr` lists those it has; * is all of them";
+    return NULL;
+}
+
+void address_complain(const char *text, const char *fault)
+{
+    const char *cure = address_cure(fault);
+    log_error("cannot listen on %s: %s%s%s", text, fault, cure ? "; " : "", cure ? cure : "");
+}
+
 bool address_usable(const struct options *o, bool shared)
 {
     for (size_t i = 0; i < o->listen_len && o->sockets_len == 0; i++) {
@@ -121,7 +138,7 @@ bool address_usable(const struct options *o, bool shared)
         if (!fault)
             fault = address_fault(&a, shared && !a.unix_socket);
         if (fault) {
-            log_error("cannot listen on %s: %s", o->listen[i], fault);
+            address_complain(o->listen[i], fault);
             return false;
         }
     }

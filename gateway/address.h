@@ -20,6 +20,10 @@ const char *address_parse(const char *text, struct address *out);
  * listening would do; a file of another kind is not. */
 const char *address_fault(const struct address *a, bool shared);
 
+/* address_cure: what to do about such a fault, a static text; NULL when there is nothing to say. address_complain: both in the log. */
+const char *address_cure(const char *fault);
+void address_complain(const char *text, const char *fault);
+
 /* address_usable: can all addresses of these options be listened at? Says in the log which one cannot, and why. Passed sockets
  * are there already. address_files_readable: the same for the files of TLS, without which libwebsockets would listen all the same. */
 bool address_usable(const struct options *o, bool shared);

@@ -42,15 +42,6 @@ static const char *socket_fault(const char *path, bool *in_use)
     return access(dirname(folder), W_OK | X_OK) == 0 ? NULL : strerror(errno);
 }
 
-static const char *cure_of(const char *fault)
-{
-    if (strcmp(fault, strerror(EACCES)) == 0)
-        return "ports below 1024 need CAP_NET_BIND_SERVICE (or another port); a socket needs a folder one may write to";
-    if (strcmp(fault, strerror(EADDRNOTAVAIL)) == 0)
-        return "this machine has no such address: `ip addr` lists those it has; * is all of them";
-    return NULL;
-}
-
 static void check_address(const struct options *o, const char *text, struct findings *f)
 {
     struct address a;
@@ -66,7 +57,7 @@ static void check_address(const struct options *o, const char *text, struct find
         findings_add(f, FINDING_NOTE, "listen", "well if that is the gateway that runs with this configuration",
                      "%s is in use", text);
     else if (fault)
-        findings_add(f, FINDING_BAD, "listen", cure_of(fault), "cannot listen on %s: %s", text, fault);
+        findings_add(f, FINDING_BAD, "listen", address_cure(fault), "cannot listen on %s: %s", text, fault);
     else
         findings_add(f, FINDING_OK, "listen", NULL, "%s is free", text);
 }

@@ -162,6 +162,16 @@ static bool try_url(struct load *l, const char *arg)
     return false;
 }
 
+/* `selftest` and `-selftest` are meant as flags. */
+static void complain_argument(struct load *l, const char *arg)
+{
+    const char *meant = option_nearest_flag(slice_str(arg + strspn(arg, "-")));
+    char text[128] = "unexpected argument, see --help";
+    if (meant)
+        snprintf(text, sizeof(text), "unexpected argument, did you mean --%s?", meant);
+    complain(l, arg, text);
+}
+
 /* Returns true when something was printed that ends the program. */
 static bool read_flags(struct load *l, int argc, char **argv)
 {
@@ -178,7 +188,7 @@ static bool read_flags(struct load *l, int argc, char **argv)
         } else if (try_url(l, argv[i])) {
             i++;
         } else {
-            complain(l, argv[i++], "unexpected argument, see --help");
+            complain_argument(l, argv[i++]);
         }
     }
     if (l->o->once && l->o->action != ACTION_TOP)

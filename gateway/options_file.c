@@ -307,6 +307,14 @@ static void check_text(struct reader *r, const yaml_node_t *node, const struct c
         complain(r, line_of(node), "the value holds a NUL character");
 }
 
+/* One word where a list of words belongs lacks only the brackets. What could hold a secret is not repeated. */
+static bool is_lone_entry(const yaml_node_t *node, const struct cyaml_schema_value *schema)
+{
+    return schema->type == CYAML_SEQUENCE && schema->sequence.entry->type == CYAML_STRING &&
+           node->type == YAML_SCALAR_NODE && node->data.scalar.length > 0 && node->data.scalar.length <= 100 &&
+           !text_of(node)[strcspn(text_of(node), "@\"\\\n")];
+}
+
 static void check_shape(struct reader *r, yaml_node_t *node, const struct cyaml_schema_value *schema)
 {
     static const struct {
@@ -318,6 +326,8 @@ static void check_shape(struct reader *r, yaml_node_t *node, const struct cyaml_
     bool glued = node->type == YAML_SCALAR_NODE && strchr(text_of(node), ':');
     if (schema->type == CYAML_MAPPING && glued)
         complain(r, line_of(node), "%s; is a space missing behind the colon?", shapes[CYAML_MAPPING].expected);
+    else if (is_lone_entry(node, schema))
+        complain(r, line_of(node), "expected a list, which has brackets: [\"%s\"]", text_of(node));
     else if (node->type != shapes[schema->type].node)
         complain(r, line_of(node), "%s", shapes[schema->type].expected);
     else if (schema->type == CYAML_MAPPING)

@@ -703,7 +703,7 @@ static bool listen_on(struct ws *w, const char *text)
         wrong = l->vhost ? NULL : refusal_of(w, l);
     }
     if (wrong) {
-        log_error("cannot listen on %s: %s", text, wrong);
+        address_complain(text, wrong);
         return false;
     }
     note_listener(w, l);
