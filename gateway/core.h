@@ -25,6 +25,7 @@ struct refusals;
 struct unpacker;
 
 struct gateway {
+    char *redis_url;           /* without user and password */
     const struct options *opt; /* replaced by reload.c: keep no pointers into it beyond a call */
     struct dialect_limits limits;
     struct event_base *base;

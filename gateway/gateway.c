@@ -4,6 +4,8 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -224,6 +226,17 @@ static bool new_id(struct gateway *g)
     return true;
 }
 
+/* The URL without user and password. */
+static char *public_url(const char *url)
+{
+    const char *authority = strstr(url, "://"), *at = authority ? strrchr(authority, '@') : NULL;
+    int scheme = at ? (int)(authority + 3 - url) : 0;
+    size_t size = strlen(url) + 1;
+    char *text = sg_malloc(size);
+    snprintf(text, size, "%.*s%s", scheme, url, at ? at + 1 : url);
+    return text;
+}
+
 static bool new_link(struct run *r, const char *redis_url)
 {
     static const struct link_events events = {
@@ -234,6 +247,7 @@ static bool new_link(struct run *r, const char *redis_url)
         log_error("--redis: %s", wrong);
         return false;
     }
+    r->g.redis_url = public_url(redis_url);
     r->g.link = link_new(r->g.base, &config, &events, r);
     r->g.hub = hub_new(r->g.link);
     r->g.store = store_new(r->g.link, r->g.opt->prefix, config.db);
@@ -363,6 +377,7 @@ static void stop(struct run *r)
     map_deinit(&g->conns_by_id);
     buf_deinit(&g->scratch);
     buf_deinit(&g->burst);
+    free(g->redis_url);
     free(g->wheel);
     if (g->reload)
         reload_free(g->reload); /* connections were held by its options */

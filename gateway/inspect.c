@@ -69,6 +69,8 @@ int inspect_stats(const struct http_request *r)
     jsonw_str(&w, "address", ws_address(r->g->ws));
     jsonw_str(&w, "state", inspect_state(r->g));
     jsonw_i64(&w, "pid", getpid());
+    jsonw_str(&w, "redis", r->g->redis_url);
+    jsonw_str(&w, "prefix", r->g->opt->prefix);
     jsonw_i64(&w, "started_ms", r->g->started_ms);
     jsonw_i64(&w, "taps", (int64_t)r->g->taps.count);
     history_write(r->g->history, &w, hour ? HISTORY_HOUR : HISTORY_MINUTES, since_ms);

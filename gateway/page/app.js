@@ -7,6 +7,7 @@ import { FrameLog } from './frames.js';
 import { ListCard } from './list.js';
 import { readiness, showLink } from './link.js';
 import { showNotice } from './notice.js';
+import { completeShell } from './shell.js';
 import { VariableCard } from './variables.js';
 
 const ENDPOINT = '/ws/socksync/';
@@ -51,6 +52,7 @@ readiness(gate, (why) => link.unready(why));
 const list = new ListCard(gate, location.host);
 const variables = new VariableCard(gate);
 showCalls(gate, tab);
+completeShell().catch(() => {}); // the page of who may not ask says it in general
 
 $('retry').addEventListener('click', () => {
   gate.retry();
