@@ -10,7 +10,7 @@ const fact = (term, ...text) => [h('dt', {}, term), h('dd', {}, ...text)];
 function followed({ kind, name, item, window, told, interval_ms, pending, behind, rev }) {
   const what = [kind, item === undefined ? '' : ` item ${item}`].join('');
   const words = [];
-  if (window) words.push(`page ${window.page + 1} of ${window.page_size}`);
+  if (window) words.push(`page ${window.page + 1}, with ${window.page_size} on a page`);
   if (told) words.push(`told ${told.items} of ${told.total} items${told.rev < rev ? `, ${rev - told.rev} revisions ago` : ''}`);
   if (interval_ms) words.push(`at most every ${interval_ms} ms`);
   if (pending) words.push('not answered yet');

@@ -4,6 +4,7 @@ import { $, h } from './dom.js';
 import { Table } from './table.js';
 import { bytes, count, rate, span } from './units.js';
 
+const many = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`;
 const text = (value) => (value === undefined ? '–' : String(value));
 
 function state({ record, self }, element) {
@@ -63,7 +64,7 @@ export function showFleet(onSums) {
     const { gateways, now_ms } = await ask('admin/fleet', signal);
     table.rows = gateways.map((each) => ({ ...each, now_ms })).sort(order);
     const sum = (name) => gateways.reduce((total, { record }) => total + (Number(record[name]) || 0), 0);
-    $('fleet-count').textContent = `${count(gateways.length)} with ${count(sum('connections'))} connections, ${rate(sum('sent_per_s'))} deliveries/s`;
+    $('fleet-count').textContent = `${many(gateways.length, 'gateway')}, ${many(sum('connections'), 'connection')}, ${rate(sum('sent_per_s'))} deliveries/s`;
     onSums({ t: now_ms, gateways: gateways.length, connections: sum('connections'), sent: sum('sent_per_s'), changes: sum('changes_per_s'), queued: sum('queued_bytes') });
   };
 }
