@@ -85,7 +85,10 @@ bool wire_connected(struct wire *w)
 
 static const char *tls_error(void)
 {
-    const char *text = ERR_reason_error_string(ERR_peek_last_error());
+    unsigned long error = ERR_peek_last_error();
+    if (ERR_GET_REASON(error) == SSL_R_WRONG_VERSION_NUMBER)
+        return "what answers there does not speak TLS";
+    const char *text = ERR_reason_error_string(error);
     return text ? text : "unknown error";
 }
 

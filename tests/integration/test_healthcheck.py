@@ -115,7 +115,7 @@ def test_gateway_with_tls(gateways, certificate, tmp_path):
 def test_plain_gateway_asked_for_tls(gateways):
     gateway = gateways.start()
     code, said = ask("--healthcheck", f"https://127.0.0.1:{gateway.port}")
-    assert code == 1 and said.startswith(f"healthcheck: https://127.0.0.1:{gateway.port}: ")
+    assert (code, said) == (1, f"healthcheck: https://127.0.0.1:{gateway.port}: TLS: what answers there does not speak TLS\n")
 
 
 def test_nobody_listens():
