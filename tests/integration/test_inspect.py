@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatusCode
 
 from conftest import Gateways, write_config
-from gateway import PATIENCE_S, until
+from gateway import PATIENCE_S, poll, until
 from peer import Closed, Peer, RawPeer, dumps
 from test_admin import ask
 from test_drain import cut
@@ -40,6 +40,15 @@ def look(gateway, path, status=200, **headers):
 
 async def see(gateway, path):
     return await asyncio.to_thread(look, gateway, path)
+
+
+def test_the_address_of_redis_is_told_without_its_password(gateways):
+    """The page makes a command for a shell of it."""
+    gateway = gateways.new("--redis", "redis://writer:hunter22@127.0.0.1:1/3", "--prefix", "acme:", redis=None)
+    gateway.launch()
+    poll(lambda: "cannot reach Redis" in gateway.stderr(), "a gateway that waits for Redis")
+    stats = look(gateway, "/admin/stats")
+    assert (stats["redis"], stats["prefix"]) == ("redis://127.0.0.1:1/3", "acme:")
 
 
 def identity(gateway):
