@@ -35,9 +35,10 @@ static void tell_away(struct redis_check *c, const char *place, bool answered, c
         findings_add(c->findings, FINDING_BAD, "redis", NULL, "%s answers, but cannot be used: %s", place, why);
     else
         findings_add(c->findings, FINDING_BAD, "redis",
-                     c->config.tls ? "does it run, does it listen there with TLS (redis:// is without), does a firewall "
-                                     "let this machine in?"
-                                   : "does it run, does it listen there, does a firewall let this machine in?",
+                     c->config.tls
+                         ? "does it run, does it listen there with TLS (redis:// is without), does a firewall "
+                           "let this machine in?"
+                         : "does it run, does it listen there, does a firewall let this machine in?",
                      "cannot reach %s: %s", place, why);
 }
 
