@@ -40,7 +40,7 @@ export class Table {
     Object.assign(this, { columns, key, most, decorate, body: $(id) });
     this.filter = filter && $(filter);
     this.filter?.addEventListener('input', () => this.#show());
-    this.more = h('button', { type: 'button', class: 'small more', hidden: true, onclick: () => this.#showAll() });
+    this.more = h('button', { type: 'button', class: 'small more', hidden: true, onclick: () => this.#showAll() }, 'Show all');
     this.body.closest('.sheet').after(this.more);
     [...this.body.closest('table').tHead.rows[0].cells].forEach((cell, i) => columns[i].value && this.#makeSortable(cell, columns[i]));
   }

@@ -241,7 +241,7 @@ test('one connection shows what it follows, and is disconnected with a reason', 
   const dialog = page.locator('#dialog');
   await contains(dialog, '127.0.0.1, clerk');
   await contains(dialog, 'Subscriptions (2)');
-  await contains(dialog, 'page 2 of 12, told 12 of 30 items');
+  await contains(dialog, 'page 2, with 12 on a page, told 12 of 30 items');
   await contains(dialog, 'It is not.');
   await dialog.locator('#close-reason').fill('tidying up');
   await dialog.locator('.danger').click();
