@@ -459,8 +459,8 @@ static void write_figures(const struct terminal_view *v, struct page *p)
 {
     char a[24], b[24], c[16], d[16];
     line(p, true, "syncgate %s  %s  %s  up %s", v->version, v->address, v->state, span(a, v->now_ms - v->started_ms));
-    line(p, false, "connections %-9" PRId64 " subscriptions %-9" PRId64 " waiting %-10s dirty %" PRId64, v->connections,
-         v->subscriptions, bytes(c, v->queued_bytes), v->dirty);
+    line(p, false, "connections %-9" PRId64 " subscriptions %-9" PRId64 " waiting %-10s behind %" PRId64,
+         v->connections, v->subscriptions, bytes(c, v->queued_bytes), v->dirty);
     line(p, false, "sent/s %-14" PRId64 " received/s %-12" PRId64 " out/s %-12s changes/s %" PRId64, v->sent_per_s,
          v->received_per_s, bytes(d, v->bytes_per_s), v->changes_per_s);
     line(p, false, "spared/s %-12" PRId64 " change to write: half within %s, 99 of 100 within %s", v->conflated_per_s,
@@ -511,7 +511,7 @@ static void write_connections(const struct terminal_view *v, struct page *p)
     else
         line(p, true, "SLOWEST CLIENTS");
     int width = is_wide(p) ? 40 : 16;
-    line(p, true, "  %-8s %-*s %-12s %5s %5s %9s %8s  %s", "ID", width, "REMOTE", "TOKEN", "NAMES", "DIRTY", "WAITING",
+    line(p, true, "  %-8s %-*s %-12s %5s %6s %9s %8s  %s", "ID", width, "REMOTE", "TOKEN", "NAMES", "BEHIND", "WAITING",
          "RTT", is_wide(p) ? "WHY" : "");
     for (size_t i = 0; i < v->list_len; i++) {
         const struct terminal_connection *c = &v->list[i];
@@ -519,7 +519,7 @@ static void write_connections(const struct terminal_view *v, struct page *p)
             snprintf(id, sizeof(id), "%" PRId64 "#%" PRId64, c->id, c->worker);
         else
             snprintf(id, sizeof(id), "%" PRId64, c->id);
-        line(p, false, "  %-8s %-*.*s %-12.12s %5" PRId64 " %5" PRId64 " %9s %8s  %s", id, width, width, c->remote,
+        line(p, false, "  %-8s %-*.*s %-12.12s %5" PRId64 " %6" PRId64 " %9s %8s  %s", id, width, width, c->remote,
              c->token, c->subscriptions, c->dirty, bytes(queued, c->queued_bytes + c->unsent_bytes),
              c->rtt_us > 0 ? latency(rtt, c->rtt_us) : "-", is_wide(p) ? c->why : "");
         if (!is_wide(p) && c->why[0])
