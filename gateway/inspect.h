@@ -1,5 +1,5 @@
 /* What one can see of a running process: its figures, its connections and what ails them, whom it turned away. JSON answers to
- * GET requests below /admin/; docs/operations.md describes them. */
+ * GET requests below /admin/; docs/running.md describes them. */
 #ifndef SYNCGATE_GATEWAY_INSPECT_H
 #define SYNCGATE_GATEWAY_INSPECT_H
 

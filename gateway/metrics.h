@@ -8,7 +8,7 @@
 /* X(enum suffix, type, prometheus name, labels or "", help)
  * H(enum suffix, shift, buckets, prometheus name, labels or "", help): a histogram, see histogram.h for its shape.
  * Rows of one name stand together; the first has the help. What is called …_seconds is kept in microseconds.
- * Each has a line in docs/operations.md. */
+ * Each has a line in docs/metrics.md. */
 #define FOR_EACH_METRIC(X, H)                                                                                          \
     X(BUILD_INFO, "gauge", "syncgate_build_info", "version=\"" SYNCGATE_VERSION "\"",                                  \
       "1, with the version of the program as a label.")                                                                \

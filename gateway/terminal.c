@@ -38,7 +38,7 @@ static void explain(struct terminal *t, int status)
 {
     if (status == 401)
         snprintf(t->why, sizeof(t->why),
-                 "the token of an admin is needed: put it into %s (who may use /admin/: docs/operations.md)",
+                 "the token of an admin is needed: put it into %s (who may use /admin/: docs/running.md)",
                  OPTION_TOKEN_VARIABLE);
     else if (status == 403)
         snprintf(t->why, sizeof(t->why), "the token in %s is no admin's: it needs `admin: true`",

@@ -16,7 +16,7 @@ from test_inspect import see
 
 MIB = 1 << 20
 SMALL = 4096  # SO_RCVBUF of a reader that is to be stalled
-SUBSCRIPTIONS, REQUESTS, BEGUN_BYTES, IDLE_BYTES = 10_000, 4096, 64 * MIB, 64 * MIB  # docs/operations.md
+SUBSCRIPTIONS, REQUESTS, BEGUN_BYTES, IDLE_BYTES = 10_000, 4096, 64 * MIB, 64 * MIB  # docs/failures.md
 
 
 def frames(*messages):

@@ -158,7 +158,7 @@ def seconds(text):
 def test_there_is_time_to_drain():
     env = options_env()
     drain = seconds(env["SYNCGATE_DRAIN_DELAY"]) + seconds(env["SYNCGATE_DRAIN_SECONDS"])
-    assert drain + 11 < POD["terminationGracePeriodSeconds"], "docs/operations.md: 11 s for calls and handshakes"
+    assert drain + 11 < POD["terminationGracePeriodSeconds"], "docs/running.md: 11 s for calls and handshakes"
     probe = CONTAINER["readinessProbe"]
     assert seconds(env["SYNCGATE_DRAIN_DELAY"]) > probe["periodSeconds"] * probe["failureThreshold"], (
         "it stops to listen before it is known that it will")

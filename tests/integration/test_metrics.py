@@ -135,8 +135,8 @@ async def test_the_process_and_the_build(gateway):
 
 
 def section(title):
-    """A section of docs/operations.md, without the next one of the same rank."""
-    text = (REPOSITORY / "docs/operations.md").read_text()
+    """A section of docs/metrics.md, without the next one of the same rank."""
+    text = (REPOSITORY / "docs/metrics.md").read_text()
     return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.M | re.S)[1]
 
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tests/integration"))
 import gateway as gateway_module  # noqa: E402  (from the folder above)
 
 RELEASE = ROOT / "build/release"
-EXPOSURE_MAX = 15  # of systemd-analyze security, in tenths; docs/operations.md says what it is
+EXPOSURE_MAX = 15  # of systemd-analyze security, in tenths; docs/installing.md says what it is
 
 # What a package needs of others, whatever their version. The program brings along what Debian 12 has too old.
 LIBRARIES = r"libc6|libcap2|libcyaml1|libevent-2\.1-\w+|libjson-c\w+|libssl3\w*|libyaml-0-2|zlib1g|libwebsockets\w+|libhiredis\S+"
