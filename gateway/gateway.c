@@ -336,21 +336,9 @@ static void stop_timer(struct event *ev)
         event_del(ev);
 }
 
-static void stop(struct run *r)
+/* Everything that speaks to Redis, or waits for it. Connections must be gone. */
+static void stop_redis(struct gateway *g)
 {
-    struct gateway *g = &r->g;
-    struct event *events[] = {&r->tick_items, &r->tick_conns, &r->second, &r->sigterm,
-                              &r->sigint,     &r->sigusr1,    &r->sighup};
-    block_signals();
-    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
-        stop_timer(events[i]);
-    if (g->drain)
-        drain_free(g->drain);
-    if (g->admission)
-        admission_free(g->admission);
-    if (g->ws)
-        ws_free(g->ws); /* ends the connections that are left */
-    notify_alive();
     if (g->calls)
         calls_free(g->calls);
     if (g->probe)
@@ -370,6 +358,24 @@ static void stop(struct run *r)
         hub_free(g->hub);
     if (g->store)
         store_free(g->store);
+}
+
+static void stop(struct run *r)
+{
+    struct gateway *g = &r->g;
+    struct event *events[] = {&r->tick_items, &r->tick_conns, &r->second, &r->sigterm,
+                              &r->sigint,     &r->sigusr1,    &r->sighup};
+    block_signals();
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+        stop_timer(events[i]);
+    if (g->drain)
+        drain_free(g->drain);
+    if (g->admission)
+        admission_free(g->admission);
+    if (g->ws)
+        ws_free(g->ws); /* ends the connections that are left */
+    notify_alive();
+    stop_redis(g);
     fleet_free(g->fleet);
     names_free(g->names);
     refusals_free(g->refusals);
