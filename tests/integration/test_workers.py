@@ -58,6 +58,7 @@ async def test_workers_share_a_port(gateways, peers, db, name):
     gateway = gateways.start("--workers", "2")
     assert len(gateway.children()) == 2
     await db.fcall("sg_var_set", name, "0")
+    await workers_seen(gateway, 2)  # both listen
     many = await crowd_of(peers, gateway, name, 40)
     for number in range(1, 11):
         await db.fcall("sg_var_set", name, number)
@@ -88,6 +89,7 @@ async def test_a_worker_that_dies_is_replaced(gateways, peers, db, name):
     """Its connections end, those of the other one do not, and soon there are two again."""
     gateway = gateways.start("--workers", "2")
     await db.fcall("sg_var_set", name, "1")
+    await workers_seen(gateway, 2)  # both listen
     many = await crowd_of(peers, gateway, name, 30)
     dying, staying = gateway.children()
     os.kill(dying, signal.SIGKILL)
@@ -117,6 +119,7 @@ async def test_the_workers_end_with_their_parent(gateways, peers):
 async def test_sigterm_ends_all_workers(gateways, peers, db, name):
     gateway = gateways.start("--workers", "2")
     await db.fcall("sg_var_set", name, "1")
+    await workers_seen(gateway, 2)  # both listen
     many = await crowd_of(peers, gateway, name, 20)
     await gateway.stop_async()
     for peer in many:
