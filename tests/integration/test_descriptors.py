@@ -22,16 +22,22 @@ def few_descriptors(tmp_path, monkeypatch, number=64):
     monkeypatch.setattr(harness, "BINARY", str(program))
 
 
+async def fill_up(gateway, peers):
+    """Opens WebSockets until one is refused, and says with what."""
+    status = 101
+    while status == 101:
+        peer = await peers.open(gateway.address)
+        status = await peer.request(upgrade_text())
+    return status
+
+
 async def test_descriptors_run_out_and_come_back(gateways, peers, db, name, tmp_path, monkeypatch):
     few_descriptors(tmp_path, monkeypatch)
     gateway = gateways.start()
     await db.fcall("sg_var_set", name, "1")
     first = await peers(gateway)
     await first.subscribed("var", name)
-    statuses = []
-    while not statuses or statuses[-1] == 101:
-        peer = await peers.open(gateway.address)
-        statuses.append(await peer.request(upgrade_text()))
+    await fill_up(gateway, peers)
     # What is left takes less than those who may wait without a request; the kernel's queue has who is not accepted.
     crowd = [await asyncio.open_connection(*gateway.address) for _ in range(20)]
 
@@ -66,11 +72,7 @@ async def test_a_few_are_kept_for_redis_and_for_requests(gateways, peers, db, re
         await db.fcall("sg_var_set", name, "1")
         first = await peers(gateway)
         await first.subscribed("var", name)
-        statuses = []
-        while not statuses or statuses[-1] == 101:
-            peer = await peers.open(gateway.address)
-            statuses.append(await peer.request(upgrade_text()))
-        assert statuses[-1] == 503 and len(statuses) > 16
+        assert await fill_up(gateway, peers) == 503 and len(peers.raw) > 16
         for path in "/healthz", "/readyz", "/metrics", "/admin/stats":
             assert (await asyncio.to_thread(ask, gateway.address, path)).status == 200
         assert await asyncio.to_thread(refused_total, gateway, "descriptors") > 0
