@@ -31,7 +31,7 @@ test_packages=(
     prometheus # for promtool
     mandoc systemd # to check manual pages and units
 )
-container_packages=(podman buildah podman-compose runc netavark aardvark-dns iptables fuse-overlayfs debootstrap)
+container_packages=(podman catatonit buildah podman-compose runc netavark aardvark-dns iptables fuse-overlayfs debootstrap)
 # What these packages start with the machine; see apt_install.
 units=(redis-server:redis-server haproxy:haproxy nginx:nginx prometheus:prometheus
     podman:podman.socket podman:podman.service podman:podman-restart.service podman:podman-auto-update.timer)
