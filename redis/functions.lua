@@ -309,18 +309,19 @@ local function in_database(probe, number)
 end
 
 local function database_find(probe)
-  if databases == nil then
-    databases = in_database(probe, 1) ~= nil
-  end
   local number = 0
-  while databases and not in_database(probe, number) do
+  while not in_database(probe, number) do
     number = number + 1
   end
   return number
 end
 
 local function database_of(root)
-  if databases == false then
+  local probe = root .. ':d'
+  if databases == nil then
+    databases = in_database(probe, 1) ~= nil
+  end
+  if not databases then
     return 0
   end
   local note = match(root, '^([^{]-)@?{') .. '@{db}'
@@ -328,9 +329,9 @@ local function database_of(root)
   if type(noted) == 'string' and find(noted, '^%d+$') then
     return tonumber(noted)
   end
-  local number = database_find(root .. ':d')
+  local number = database_find(probe)
   -- Who may not look there, or finds something else, asks each time.
-  if noted == false and databases then
+  if noted == false then
     try('HSET', note, 'n', number)
     try('EXPIRE', note, NOTE_S)
   end

@@ -159,6 +159,20 @@ def test_with_one_database_nothing_is_asked():
         for _ in range(10):
             sg("sg_var_set", "n", "1")
         assert sg.client.info("commandstats")["cmdstat_copy"]["calls"] == 1
+        assert not sg.client.exists("sg:@{db}")
+
+
+def test_with_one_database_nobody_is_refused_the_note():
+    """Who may not look at it would be in Redis' log of refusals."""
+    with RedisServer(args=("--databases", "1")) as server:
+        server.load_library()
+        sg = client(server, 0)
+        rights = "on nopass resetkeys resetchannels ~sg:{n}* &sg:{n}* -@all +@connection +fcall +spublish +@hash +copy +expire +persist"
+        sg.client.execute_command("ACL", "SETUSER", "narrow", *rights.split())
+        narrow = client(server, 0)
+        narrow.client.execute_command("AUTH", "narrow", "")
+        narrow("sg_var_set", "sg:{n}", "1")
+        assert sg.client.execute_command("ACL", "LOG") == []
 
 
 def test_who_may_not_ask_changes_nothing(sg):
