@@ -71,10 +71,21 @@ struct read *reads_next(struct reads *r)
     return one;
 }
 
+/* A window that was halved for a loss that had another cause, as an outage of the network, is not narrow for ever. */
+static void answered(struct reads *r, size_t bytes)
+{
+    r->_bytes -= bytes;
+    r->_since_loss += bytes;
+    if (r->_window == READS_WINDOW_MAX || r->_since_loss / READS_WINDOWS_REGAIN < r->_window)
+        return;
+    r->_window *= 2;
+    r->_since_loss = 0;
+}
+
 void reads_done(struct reads *r, struct read *one)
 {
     if (one->_in == &r->_in_flight)
-        r->_bytes -= one->room;
+        answered(r, one->room);
     take_out(one);
 }
 
@@ -111,5 +122,6 @@ struct read *reads_lost(struct reads *r)
     forget(&r->_urgent);
     forget(&r->_later);
     r->_bytes = 0;
+    r->_since_loss = 0;
     return suspect && alone && suspect->blame >= READS_BLAME_MAX ? suspect : NULL;
 }

@@ -11,6 +11,7 @@ enum {
     READS_MAX = 512,                /* in flight */
     READS_WINDOW_MAX = 1024 * 1024, /* bytes of the answers in flight; a single larger one goes alone */
     READS_WINDOW_MIN = 64 * 1024,
+    READS_WINDOWS_REGAIN = 256,   /* so many windows answered without a loss, and it doubles again */
     READS_ROOM_FIRST = 16 * 1024, /* what an answer of unknown size may take; a larger one is asked for again */
     READS_ROOM_EXTRA = 512,       /* beside what is expected, and a quarter of that: names grow */
     READS_CULPRIT = 64 * 1024,    /* a link is not lost over a single answer smaller than this */
@@ -20,8 +21,9 @@ enum {
 struct reads {
     struct list _urgent, _later; /* struct read: somebody waits for it; nobody does */
     struct list _in_flight;
-    size_t _bytes;  /* of their room */
-    size_t _window; /* halved when the link was lost over it */
+    size_t _bytes;      /* of their room */
+    size_t _window;     /* halved when the link was lost over it */
+    size_t _since_loss; /* bytes of room answered since it was halved or doubled */
     unsigned _turn;
 };
 

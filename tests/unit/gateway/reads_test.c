@@ -150,7 +150,38 @@ static void test_the_window_shrinks(void)
     CU_ASSERT_EQUAL(before, READS_WINDOW_MIN / READS_ROOM_FIRST);
 }
 
+static size_t filled_window(struct reads *r, struct read *all)
+{
+    want_all(r, all, MANY);
+    size_t taken = take_all(r);
+    for (size_t i = 0; i < MANY; i++)
+        reads_done(r, &all[i]);
+    return taken;
+}
+
+static void test_the_window_grows_back(void)
+{
+    static struct read all[MANY];
+    struct reads r;
+    reads_init(&r);
+    for (int times = 0; times < 20; times++) {
+        want_all(&r, all, MANY);
+        (void)take_all(&r);
+        CU_ASSERT_PTR_NULL(reads_lost(&r));
+    }
+    size_t smallest = READS_WINDOW_MIN / READS_ROOM_FIRST, largest = READS_WINDOW_MAX / READS_ROOM_FIRST,
+           before = smallest;
+    for (size_t times = 0; times < READS_WINDOWS_REGAIN; times++) /* a little is not enough */
+        CU_ASSERT_EQUAL(filled_window(&r, all), smallest);
+    for (size_t times = 0; times < 10 * READS_WINDOWS_REGAIN; times++) {
+        size_t taken = filled_window(&r, all);
+        CU_ASSERT_TRUE(taken >= before);
+        before = taken;
+    }
+    CU_ASSERT_EQUAL(before, largest); /* and never more than that */
+}
+
 UNIT_MAIN("gateway/reads", UNIT(test_one_at_a_time_each), UNIT(test_the_window_holds),
           UNIT(test_small_ones_are_bounded_in_number), UNIT(test_larger_than_the_window_goes_alone),
           UNIT(test_who_waits_comes_first_and_nobody_starves), UNIT(test_blame), UNIT(test_small_ones_are_not_blamed),
-          UNIT(test_the_window_shrinks))
+          UNIT(test_the_window_shrinks), UNIT(test_the_window_grows_back))
