@@ -158,7 +158,7 @@ cmake_install() {
         cmake --install build >>log 2>&1 || { tail -n 40 log >&2; die "building in $PWD failed"; }
 }
 
-# No event library: the gateway brings its own (gateway/evlib.c).
+# No event library: the gateway brings its own (gateway/net/evlib.c).
 build_libwebsockets() {
     unpack_source libwebsockets
     local on=() off=() option

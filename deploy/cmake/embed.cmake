@@ -10,10 +10,10 @@ function(embed_text out header symbol file)
         COMMENT "Embedding ${symbol}" VERBATIM)
 endfunction()
 
-# embed_assets(OUT.c FOLDER FILES…): the table sg_assets of gateway/assets.h
+# embed_assets(OUT.c FOLDER FILES…): the table sg_assets of gateway/admin/assets.h
 function(embed_assets out folder)
     add_custom_command(OUTPUT ${out}
-        COMMAND ${CMAKE_COMMAND} -D OUT=${out} -D HEADER=gateway/assets.h -D FOLDER=${folder} -D "FILES=${ARGN}"
+        COMMAND ${CMAKE_COMMAND} -D OUT=${out} -D HEADER=gateway/admin/assets.h -D FOLDER=${folder} -D "FILES=${ARGN}"
             -P ${embed_script}
         DEPENDS ${ARGN} ${embed_script}
         COMMENT "Embedding the page" VERBATIM)

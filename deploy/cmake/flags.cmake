@@ -8,7 +8,7 @@ target_include_directories(syncgate_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(syncgate_flags INTERFACE
     -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes
     -fno-omit-frame-pointer -fstack-protector-strong
-    -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= # a failed assertion names gateway/conn.c, wherever that was compiled
+    -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= # a failed assertion names gateway/net/conn.c, wherever that was compiled
     $<$<BOOL:${SYNCGATE_WERROR}>:-Werror>)
 target_link_options(syncgate_flags INTERFACE -Wl,--as-needed -Wl,-z,relro -Wl,-z,now)
 

@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "gateway/head.h"
+#include "gateway/net/head.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

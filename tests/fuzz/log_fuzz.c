@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "gateway/log_render.h"
+#include "gateway/observe/log_render.h"
 #include "protocol/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

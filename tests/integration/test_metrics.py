@@ -21,8 +21,8 @@ ROW = re.compile(r'^    ([XH])\(\w+, (?:"(\w+)"|\d+, \d+), "(\w+)",', re.M)
 
 
 def table():
-    """{name: type} as gateway/metrics.h has it."""
-    text = re.sub(r"\s*\\\n", "\n", (REPOSITORY / "gateway/metrics.h").read_text())
+    """{name: type} as gateway/observe/metrics.h has it."""
+    text = re.sub(r"\s*\\\n", "\n", (REPOSITORY / "gateway/observe/metrics.h").read_text())
     rows = {name: kind or "histogram" for _, kind, name in ROW.findall(text)}
     assert len(rows) > 50 and "histogram" in rows.values(), rows
     return rows
@@ -151,7 +151,7 @@ def test_the_document_has_every_metric():
 
 
 def values_of(metric, label):
-    rows = re.sub(r"\s*\\\n\s*", " ", (REPOSITORY / "gateway/metrics.h").read_text())
+    rows = re.sub(r"\s*\\\n\s*", " ", (REPOSITORY / "gateway/observe/metrics.h").read_text())
     return {value for labels in re.findall(rf'"{metric}", (".*?[^\\]"),', rows) for value in re.findall(rf'{label}=\\"(\w+)', labels)}
 
 

@@ -83,7 +83,7 @@ def test_a_database_that_is_not_there(gateways, redis_server):
 
 
 def test_waiting_is_told(gateways):
-    """The first time after a few seconds; how the pauses grow: tests/unit/gateway/waiting_test.c."""
+    """The first time after a few seconds; how the pauses grow: tests/unit/gateway/process/waiting_test.c."""
     text = said(gateways, f"redis://127.0.0.1:{free_port()}", "still waiting for Redis")
     assert re.search(r'level=warn msg="still waiting for Redis" seconds=3$', text, re.M)
 

@@ -1,0 +1,241 @@
+/* Each frame that passes the filter becomes one server-sent event. Formatting stops at the tap's limits, so that a tap on a
+ * busy gateway costs what it may cost, and no more. */
+#include "gateway/admin/tap.h"
+
+#include <stdio.h>
+
+#include "gateway/base/jsonw.h"
+#include "gateway/observe/log.h"
+#include "gateway/base/text.h"
+#include "protocol/base/alloc.h"
+#include "protocol/json.h"
+
+enum {
+    GLOB_BYTES = 512,
+    NAME_BYTES = 512,
+    HEAD_BYTES = 8192, /* the name of a message of ours stands within them */
+    SECONDS_MAX = 300  /* then a tap ends: libwebsockets would cut it a minute later, and a forgotten one goes */
+};
+/* The most one event takes: each byte of its text and its name may become three. */
+enum { EVENT_BYTES_MAX = 3 * (TAP_TEXT_BYTES + NAME_BYTES) + 512 };
+
+struct tap {
+    struct list_node node; /* gateway->taps */
+    struct gateway *gw;
+    struct http_stream stream;
+    uint64_t conn; /* 0: any */
+    char glob[GLOB_BYTES + 1];
+    int64_t shown, dropped;
+    int64_t this_second; /* frames shown since tap_second */
+    int seconds;         /* how long it lasts */
+};
+
+/* --- what is shown --- */
+
+/* The name member of a message of ours. It stands before everything of variable content, and a quote within a string is
+ * escaped, so the first match is it. */
+static struct slice name_of_ours(struct slice text)
+{
+    static const char key[] = "\"name\":";
+    const char *at = memmem(text.ptr, text.len < HEAD_BYTES ? text.len : HEAD_BYTES, key, sizeof(key) - 1);
+    if (!at)
+        return SLICE_NONE;
+    const char *from = at + sizeof(key) - 1, *end = text.ptr + text.len, *p = from + 1;
+    while (p < end && *p != '"')
+        p += *p == '\\' ? 2 : 1;
+    return p < end && *from == '"' ? slice_of(from, (size_t)(p + 1 - from)) : SLICE_NONE;
+}
+
+/* The same of a message that a client made up. */
+static struct slice name_of_theirs(const struct gateway *g, struct slice text)
+{
+    static const struct slice key = {"name", 4};
+    struct json_value value;
+    enum json_kind top;
+    if (json_members(text, g->limits.max_depth, &key, 1, &value, &top) != JSON_OK || top != JSON_OBJECT)
+        return SLICE_NONE;
+    return value.type == JSON_STRING ? value.text : SLICE_NONE;
+}
+
+struct shown {
+    const struct conn *conn;
+    const char *direction;
+    struct slice text;
+    struct slice name; /* decoded; ptr NULL: none */
+    bool binary;
+};
+
+static bool passes(const struct tap *t, const struct shown *s)
+{
+    if (t->stream.ended || (t->conn && t->conn != s->conn->id))
+        return false;
+    return !t->glob[0] || (s->name.ptr && glob_match(t->glob, s->name));
+}
+
+static void show(struct tap *t, const struct shown *s)
+{
+    struct buf *out = &t->stream.out;
+    if (t->this_second >= TAP_FRAMES_PER_SECOND || out->max - out->len < EVENT_BYTES_MAX) {
+        t->dropped++;
+        return;
+    }
+    struct jsonw w = {.out = out};
+    struct slice text = text_cut(s->text, TAP_TEXT_BYTES);
+    buf_put_lit(out, "data: ");
+    jsonw_open(&w, NULL, '{');
+    jsonw_i64(&w, "time_ms", gateway_wall_ms());
+    jsonw_str(&w, "direction", s->direction);
+    jsonw_i64(&w, "conn", (int64_t)s->conn->id);
+    if (s->name.ptr)
+        jsonw_text(&w, "name", s->name);
+    jsonw_i64(&w, "bytes", (int64_t)s->text.len);
+    jsonw_bool(&w, "cut", text.len < s->text.len);
+    jsonw_text(&w, "text", text);
+    jsonw_close(&w, '}');
+    buf_put_lit(out, "\n\n");
+    t->shown++;
+    t->this_second++;
+    http_stream_wake(&t->stream);
+}
+
+static void show_all(struct shown *s, struct slice quoted_name)
+{
+    char room[NAME_BYTES];
+    struct buf scratch = {
+        .ptr = room, .cap = sizeof(room), .max = sizeof(room)}; /* never grows: it is full at its cap */
+    struct slice name;
+    if (quoted_name.ptr && json_string(quoted_name, NAME_BYTES, &scratch, &name))
+        s->name = name;
+    list_each(&s->conn->gw->taps, n)
+    {
+        struct tap *t = container_of(n, struct tap, node);
+        if (passes(t, s))
+            show(t, s);
+    }
+}
+
+void tap_received(const struct conn *c, struct slice text)
+{
+    struct shown s = {.conn = c, .direction = "in", .text = text};
+    show_all(&s, name_of_theirs(c->gw, text));
+}
+
+/* One WebSocket message off the front of a frame of ours: not masked, whole. */
+static bool next_message(struct slice *rest, struct slice *payload, bool *text)
+{
+    const unsigned char *p = (const unsigned char *)rest->ptr;
+    if (rest->len < 2)
+        return false;
+    size_t head = p[1] == 126 ? 4 : p[1] == 127 ? 10 : 2;
+    if (rest->len < head)
+        return false;
+    size_t len = p[1] & 0x7F;
+    if (head > 2) {
+        len = 0;
+        for (size_t i = 2; i < head; i++)
+            len = len << 8 | p[i];
+    }
+    if (len > rest->len - head)
+        return false;
+    *text = (p[0] & 0x0F) == 1;
+    *payload = slice_of(rest->ptr + head, len);
+    *rest = slice_of(rest->ptr + head + len, rest->len - head - len);
+    return true;
+}
+
+void tap_sent(const struct conn *c, const struct frame *f)
+{
+    struct slice rest = slice_of(f->bytes, f->len), payload;
+    for (bool text; next_message(&rest, &payload, &text);) {
+        if (!text)
+            continue;
+        struct shown s = {.conn = c, .direction = "out", .text = payload};
+        show_all(&s, name_of_ours(payload));
+    }
+}
+
+/* --- life --- */
+
+static void write_state(struct tap *t, const char *event)
+{
+    struct jsonw w = {.out = &t->stream.out};
+    buf_put_lit(w.out, "event: ");
+    buf_put_slice(w.out, slice_str(event));
+    buf_put_lit(w.out, "\ndata: ");
+    jsonw_open(&w, NULL, '{');
+    jsonw_i64(&w, "time_ms", gateway_wall_ms());
+    jsonw_i64(&w, "shown", t->shown);
+    jsonw_i64(&w, "dropped", t->dropped);
+    jsonw_i64(&w, "worker", t->gw->worker < 0 ? 0 : t->gw->worker);
+    jsonw_i64(&w, "workers", t->gw->opt->workers);
+    jsonw_close(&w, '}');
+    buf_put_lit(w.out, "\n\n");
+    http_stream_wake(&t->stream);
+}
+
+static void on_closed(struct http_stream *s)
+{
+    struct tap *t = container_of(s, struct tap, stream);
+    list_remove(&t->gw->taps, &t->node);
+    buf_deinit(&t->stream.out);
+    free(t);
+}
+
+static const char *read_filter(struct lws *wsi, struct tap *t)
+{
+    char text[32];
+    int64_t id = 0;
+    enum http_argument name = http_argument(wsi, "name", t->glob, sizeof(t->glob));
+    enum http_argument conn = http_argument(wsi, "conn", text, sizeof(text));
+    if (name == HTTP_ARGUMENT_TOO_LONG)
+        return "name is too long";
+    if (name == HTTP_ARGUMENT_ABSENT)
+        t->glob[0] = '\0';
+    if (conn == HTTP_ARGUMENT_ABSENT || (conn == HTTP_ARGUMENT_THERE && !text[0]))
+        return NULL;
+    if (conn == HTTP_ARGUMENT_TOO_LONG || !slice_i64(slice_str(text), &id) || id < 1)
+        return "conn is the id of a connection";
+    t->conn = (uint64_t)id;
+    return NULL;
+}
+
+int tap_answer(const struct http_request *r)
+{
+    if (http_is_head(r->wsi))
+        return http_reply_text(r->wsi, 405, "GET only");
+    if (r->g->taps.count >= TAPS_MAX)
+        return http_reply_text(r->wsi, 503, "too many taps");
+    struct tap *t = sg_calloc(1, sizeof(*t));
+    t->gw = r->g;
+    const char *wrong = read_filter(r->wsi, t);
+    if (wrong) {
+        free(t);
+        return http_reply_text(r->wsi, 400, wrong);
+    }
+    buf_init(&t->stream.out, TAP_BUFFER_BYTES);
+    t->stream.on_closed = on_closed;
+    list_append(&r->g->taps, &t->node);
+    struct remote client = http_client(r->wsi, r->g->opt);
+    log_info("tap opened remote=%s name=%s conn=%lld", remote_text(&client), log_value(slice_str(t->glob)),
+             (long long)t->conn);
+    write_state(t, "open");
+    return http_stream(r->wsi, "text/event-stream", &t->stream);
+}
+
+void taps_end(struct gateway *g)
+{
+    list_each(&g->taps, n) http_stream_end(&container_of(n, struct tap, node)->stream);
+}
+
+void tap_second(struct gateway *g)
+{
+    list_each(&g->taps, n)
+    {
+        struct tap *t = container_of(n, struct tap, node);
+        t->this_second = 0;
+        if (++t->seconds == SECONDS_MAX)
+            http_stream_end(&t->stream);
+        if (!t->stream.ended && t->stream.out.max - t->stream.out.len >= EVENT_BYTES_MAX)
+            write_state(t, "alive");
+    }
+}

@@ -1,0 +1,10 @@
+/* Memory for libevent. It keeps a small record per descriptor for ever; taken from the heap, between what connections take, each
+ * would pin a page that the connections have left long ago. */
+#ifndef SYNCGATE_GATEWAY_BASE_EVALLOC_H
+#define SYNCGATE_GATEWAY_BASE_EVALLOC_H
+
+/* evalloc_begin: before anything else of libevent is used. evalloc_end: after the last event_base_free. */
+void evalloc_begin(void);
+void evalloc_end(void);
+
+#endif

@@ -1,0 +1,186 @@
+/* One client connection: what waits to be written to it, what arrives from it, its limits and its end. It knows neither
+ * libwebsockets (ws.c) nor what messages mean (session.c). */
+#ifndef SYNCGATE_GATEWAY_NET_CONN_H
+#define SYNCGATE_GATEWAY_NET_CONN_H
+
+#include "gateway/core/core.h"
+#include "gateway/net/outq.h"
+#include "gateway/access/remote.h"
+#include "protocol/base/frame.h"
+#include "protocol/dialect.h"
+
+struct lws;
+
+enum conn_state {
+    CONN_OPEN,
+    CONN_CLOSING, /* a close frame is queued or sent: input is dropped, nothing more is queued */
+    CONN_DEAD     /* taken out of everything; freed by ws.c in the close callback */
+};
+
+/* Why a connection is not read from. */
+enum hold {
+    HOLD_WRITES = 1,    /* Redis is slower than its writes (pace.c) */
+    HOLD_ANSWERS = 2,   /* it does not take what it asked for */
+    HOLD_UNPACKING = 4, /* its compressed message waits (unpacker.c) */
+    HOLD_REQUESTS = 8,  /* too many of its requests wait for Redis (pace.c, as those below) */
+    HOLD_ASKS = 16,     /* it asks for what is not known here too often */
+    HOLD_REDIS = 32,    /* Redis has too much to do for all */
+    HOLD_ALL = 63
+};
+
+/* There are very many of them: the order leaves no holes. */
+struct conn {
+    struct list_node node; /* gateway->conns */
+    struct map_node by_id; /* gateway->conns_by_id, key = id */
+    struct gateway *gw;
+    struct lws *wsi;
+    uint64_t id; /* never reused: hold this, not the pointer, across an asynchronous gap */
+    enum conn_state state;
+    uint32_t messages_in; /* since it opened; for the log, as the three below */
+    const struct dialect *dialect;
+    const struct grants *grants; /* held (options_hold) */
+    struct dialect_peer peer;    /* session.c answers through it */
+    struct outq out;
+    bool congested;       /* the socket did not take everything: state is conflated until it does */
+    bool unshed;          /* congested: what waits was told while there was room, and may be very much */
+    bool waits_for_room;  /* conn_write is called when the kernel has some */
+    bool watched;         /* in gateway->watched */
+    bool calls_wait;      /* executor.c: for room */
+    bool mute;            /* one side said goodbye: nothing follows the message that is under way */
+    uint8_t reading_held; /* enum hold, together; 0: its requests are read */
+    bool deflate;         /* permessage-deflate was agreed on */
+    uint32_t messages_out;
+    uint32_t piece_max; /* bytes of one write; what the socket does not take of more is copied */
+    struct buf *rx;     /* the fragments of a message until it is whole, or what waits there; NULL: nothing */
+
+    /* session.c and item.c */
+    struct list subs;       /* struct sub */
+    struct list dirty;      /* struct sub that missed updates while congested */
+    struct list requests;   /* struct request that wait, for Redis or for room */
+    struct list held;       /* struct request, of them, that wait for room, oldest first */
+    uint64_t held_pass;     /* item_list.c: its answers have to wait in this pass */
+    struct list_node paced; /* pace.c: gateway->slowed or gateway->queued */
+    int64_t asks_until_us;  /* pace.c */
+    uint32_t writes_in_flight;
+    uint32_t write_bytes_in_flight;
+    uint32_t slots;    /* of the windows that its requests keep (struct request) */
+    uint32_t watching; /* watch.c: item subscriptions among subs */
+
+    /* errors-per-minute window */
+    uint32_t errors;
+    int64_t errors_since_ms;
+
+    /* calls.c */
+    struct list calls; /* calls this connection made */
+
+    /* life */
+    struct list_node wheel;      /* a slot of gateway->wheel: when to ping */
+    struct list_node closing;    /* gateway->closing while CONN_CLOSING, gateway->watched while conn_weigh says so */
+    struct list_node begun;      /* gateway->begun while a part of a long message was taken */
+    int64_t close_deadline_ms;   /* the peer's time to answer, or to take something */
+    uint64_t taken;              /* what the peer had taken when that was looked at last; only changes tell */
+    uint16_t close_code;         /* ours; 0: we did not begin to close */
+    uint16_t peer_close_code;    /* the peer's; 0: no close frame came */
+    uint32_t congested_since_ms; /* the low bits of gateway_now_ms(), while congested */
+    const char *close_why;       /* a static sentence */
+    int64_t opened_ms;
+    uint64_t bytes_in, bytes_out;
+    struct remote remote; /* the client, as far as trusted proxies tell */
+    bool detached;        /* its subscriptions and calls have ended */
+    bool peer_closed;     /* the peer sent its close frame */
+    bool rx_binary;
+    bool rx_deflated;  /* the message that arrives is compressed */
+    bool rx_continued; /* its first frame is over */
+    uint8_t wheel_slot;
+    uint8_t missed_pongs;
+};
+
+/* --- called by ws.c --- */
+
+/* conn_new makes the connection, conn_open starts it (the peer may be sent something at once). In between `deflate` may be
+ * set. */
+struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants);
+void conn_open(struct conn *c);
+/* conn_dead: the socket is gone; frees. library_code: what libwebsockets closed with by itself, 0 when it did not. */
+void conn_dead(struct conn *c, int library_code);
+
+struct conn_fragment {
+    bool first, final; /* of the message */
+    bool binary;
+    bool rsv1;        /* of the WebSocket frame: the message is compressed */
+    size_t remaining; /* bytes of the WebSocket frame that are still to come */
+};
+void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f);
+/* conn_announced: a frame header announced this many more bytes. */
+void conn_announced(struct conn *c, size_t remaining);
+void conn_pong(struct conn *c);
+/* conn_write writes what waits, gathered. False: the socket failed or is done, close it. */
+bool conn_write(struct conn *c);
+/* conn_peer_closed: the peer sent a close frame with this code, 1005 for one without. True when ours was sent before, so that nothing
+ * is left to say. */
+bool conn_peer_closed(struct conn *c, int code);
+
+/* --- called by the gateway --- */
+
+/* conn_end_turn ends the subscriptions and calls of connections that began to close in this turn: not earlier, because somebody
+ * may have been walking them. */
+void conn_end_turn(struct gateway *g);
+/* conn_tick: call WHEEL_SLOTS times per ping interval: pings, missed pongs, closes that nobody answered. */
+enum { WHEEL_SLOTS = 32 };
+void conn_tick(struct gateway *g);
+/* conn_tick_stalled closes with 1013 who has to take much and took nothing for --stall-timeout, and who keeps alive what nobody else
+ * needs when that is too much. Call it a few times in that time. */
+void conn_tick_stalled(struct gateway *g);
+
+/* conn_unpack: the compressed message that waits in `rx` is due (for unpacker.c). */
+void conn_unpack(struct conn *c);
+
+/* --- called by everybody --- */
+
+/* conn_hold_reading: begins or ends one of the reasons not to read from it. */
+void conn_hold_reading(struct conn *c, enum hold why, bool on);
+
+/* conn_push queues a frame and asks for a write in this turn. The queue takes its own reference. Not for congested
+ * connections: state is conflated there (fanout.c), answers go through conn_answer. */
+void conn_push(struct conn *c, struct frame *f);
+/* conn_room: may something be queued that can as well wait? What waits says so (conn_wait_for_room), and is asked for when there is
+ * room: requests by items_answer_held, calls by calls_deliver. */
+static inline bool conn_room(const struct conn *c)
+{
+    enum { ROOM_BYTES = 64 * 1024 };
+    return !c->congested && c->out.bytes < ROOM_BYTES;
+}
+/* conn_wait_for_room: something waits for room. */
+void conn_wait_for_room(struct conn *c);
+/* conn_weigh looks at what waits for this connection to read, when that became more or less. Over the queue budget its requests are
+ * not read any more until less waits, and it is watched whether it takes anything. */
+void conn_weigh(struct conn *c);
+/* conn_waiting_max: bytes that others may make wait for one connection. */
+size_t conn_waiting_max(const struct conn *c);
+/* conn_answer queues what must not be conflated: answers and errors. `wire` holds whole messages (frame_begin/end).
+ * A congested connection for which more than conn_waiting_max waits is closed with 1013. */
+void conn_answer(struct conn *c, struct slice wire, uint32_t messages);
+void conn_answer_frame(struct conn *c, struct frame *f);
+/* conn_ask likewise queues what somebody else wants of the peer: a call. Only when there is room. */
+void conn_ask(struct conn *c, struct slice wire, uint32_t messages);
+/* conn_answer_scratch answers with what gateway->scratch holds, if that is a message and the connection still open. */
+static inline void conn_answer_scratch(struct conn *c, uint32_t messages)
+{
+    if (c->state == CONN_OPEN && messages > 0)
+        conn_answer(c, buf_slice(&c->gw->scratch), messages);
+}
+/* conn_error sends an error frame, counts it, and closes with 1008 beyond errors-per-minute, in which error 8 does not count. kind NONE, name.ptr NULL and
+ * id.ptr NULL mean: not known. */
+void conn_error(struct conn *c, enum error_code code, struct slice text, enum kind kind, struct slice name,
+                struct slice id);
+/* conn_close queues a close frame with this code after everything that is queued, and lets the peer answer it for some
+ * seconds. Safe anywhere, also inside the connection's own callbacks; the connection is not freed during the call. */
+void conn_close(struct conn *c, int code, const char *why);
+/* conn_close_saying likewise; the peer is told `text` instead of `why`, which is for the log and kept. */
+void conn_close_saying(struct conn *c, int code, const char *why, const char *text);
+/* conn_regrant: from now on these grants count, of newer options; NULL: the token is no longer known, it closes with 1008. */
+void conn_regrant(struct conn *c, const struct grants *grants);
+/* conn_find: the open connection with that id, or NULL. */
+struct conn *conn_find(struct gateway *g, uint64_t id);
+
+#endif

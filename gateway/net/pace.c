@@ -1,0 +1,139 @@
+/* Two lists, in order of arrival: who asked too often has to wait until its bucket has room again; who asked while all together had
+ * too much under way has to wait until Redis took half of it. A connection is in one of them at most. */
+#include "gateway/net/pace.h"
+
+#include "gateway/state/item.h"
+
+/* What one connection may have under way. Its requests are a subscription or a page each, and end with --subscribe-timeout. A page has a
+ * slot of 8 bytes for each of its items. */
+enum { WRITES_MAX = 1024, WRITE_BYTES_MAX = 4 * 1024 * 1024, REQUESTS_MAX = 4096, SLOTS_MAX = 100 * REQUESTS_MAX };
+
+/* How often one connection may ask: a crowd of names at once, as after a reconnect, and then so many a second. */
+enum { ASKS_PER_SECOND = 1000, ASKS_AT_ONCE = 5000, ASK_US = 1000 * 1000 / ASKS_PER_SECOND };
+
+/* What all may have under way. A request with a name that nobody else asked for takes about 1.2 kB; the link takes 64 MiB and 100 000
+ * commands, and whoever is over that is refused. */
+enum {
+    ALL_WRITES_MAX = 50 * 1000,
+    ALL_BYTES_MAX = 16 * 1024 * 1024,
+    ALL_REQUESTS_MAX = 100 * 1000,
+    ALL_SLOTS_MAX = 100 * ALL_REQUESTS_MAX
+};
+
+/* Each may send one message more at least, of up to --max-message, before it waits again. */
+enum { RESUMED_PER_TURN = 16 };
+
+static void wait_in(struct list *l, struct conn *c, enum hold why)
+{
+    if (c->state != CONN_OPEN || list_linked(&c->paced))
+        return;
+    list_append(l, &c->paced);
+    conn_hold_reading(c, why, true);
+}
+
+static void resume(struct list *l, struct conn *c, enum hold why)
+{
+    list_remove(l, &c->paced);
+    conn_hold_reading(c, why, false);
+}
+
+static struct conn *first(const struct list *l)
+{
+    struct list_node *n = list_first(l);
+    return n ? container_of(n, struct conn, paced) : NULL;
+}
+
+void pace_forget(struct conn *c)
+{
+    if (list_linked(&c->paced))
+        list_remove(c->reading_held & HOLD_ASKS ? &c->gw->slowed : &c->gw->queued, &c->paced);
+}
+
+/* --- all together --- */
+
+static bool all_below(const struct gateway *g, size_t divisor)
+{
+    return g->asked < ALL_WRITES_MAX / divisor && g->asked_bytes < ALL_BYTES_MAX / divisor &&
+           items_waiting(g->items) < ALL_REQUESTS_MAX / divisor && g->slots < ALL_SLOTS_MAX / divisor;
+}
+
+static void weigh_all(struct conn *c)
+{
+    if (!all_below(c->gw, 1))
+        wait_in(&c->gw->queued, c, HOLD_REDIS);
+}
+
+void pace_end_turn(struct gateway *g)
+{
+    struct conn *c;
+    for (int n = 0; n < RESUMED_PER_TURN && (c = first(&g->queued)) && all_below(g, 2); n++)
+        resume(&g->queued, c, HOLD_REDIS);
+}
+
+/* --- writes and the like --- */
+
+static void weigh_writes(struct conn *c)
+{
+    bool full = c->writes_in_flight >= WRITES_MAX || c->write_bytes_in_flight >= WRITE_BYTES_MAX;
+    bool low = c->writes_in_flight <= WRITES_MAX / 2 && c->write_bytes_in_flight <= WRITE_BYTES_MAX / 2;
+    if (c->state == CONN_OPEN && (full || low))
+        conn_hold_reading(c, HOLD_WRITES, full);
+}
+
+void pace_begins(struct conn *c, size_t bytes)
+{
+    c->gw->asked++;
+    c->gw->asked_bytes += bytes;
+    c->writes_in_flight++;
+    c->write_bytes_in_flight += (uint32_t)bytes;
+    weigh_writes(c);
+    weigh_all(c);
+}
+
+void pace_ends(struct gateway *g, uint64_t conn, size_t bytes)
+{
+    struct conn *c = conn_find(g, conn);
+    g->asked--;
+    g->asked_bytes -= bytes;
+    if (!c)
+        return;
+    c->writes_in_flight--;
+    c->write_bytes_in_flight -= (uint32_t)bytes;
+    weigh_writes(c);
+}
+
+/* --- requests --- */
+
+/* A bucket that empties with time, kept as the time at which it is empty. */
+static void take_room(struct conn *c)
+{
+    int64_t now_us = gateway_now_ms() * 1000;
+    c->asks_until_us = (c->asks_until_us > now_us ? c->asks_until_us : now_us) + ASK_US;
+    if (c->asks_until_us - now_us > (int64_t)ASKS_AT_ONCE * ASK_US)
+        wait_in(&c->gw->slowed, c, HOLD_ASKS);
+}
+
+void pace_asked(struct conn *c)
+{
+    take_room(c);
+    if (c->state == CONN_OPEN && (c->requests.count >= REQUESTS_MAX || c->slots >= SLOTS_MAX))
+        conn_hold_reading(c, HOLD_REQUESTS, true);
+    weigh_all(c);
+}
+
+void pace_answered(struct conn *c)
+{
+    if ((c->reading_held & HOLD_REQUESTS) && c->state == CONN_OPEN && c->requests.count <= REQUESTS_MAX / 2 &&
+        c->slots <= SLOTS_MAX / 2)
+        conn_hold_reading(c, HOLD_REQUESTS, false);
+}
+
+/* Who came first is over by about as much as who came later. */
+void pace_tick(struct gateway *g)
+{
+    int64_t now_us = gateway_now_ms() * 1000;
+    int64_t allowed_us = (int64_t)(ASKS_AT_ONCE - ASKS_PER_SECOND * ITEMS_TICK_MS / 1000) * ASK_US;
+    struct conn *c;
+    while ((c = first(&g->slowed)) && c->asks_until_us - now_us <= allowed_us)
+        resume(&g->slowed, c, HOLD_ASKS);
+}

@@ -1,0 +1,25 @@
+/* How fast peers may make this gateway ask Redis, and how much of it may be under way: for one connection, and for all together.
+ * Over a bound the connection that asked is not read from until it is less, so nothing that was read is refused for it. What one
+ * read of the socket brought is dealt with still. */
+#ifndef SYNCGATE_GATEWAY_NET_PACE_H
+#define SYNCGATE_GATEWAY_NET_PACE_H
+
+#include "gateway/net/conn.h"
+
+/* pace_begins: Redis is sent something that has to be answered: a write, a call, a question. bytes: of what goes with it. */
+void pace_begins(struct conn *c, size_t bytes);
+/* pace_ends: it was answered, or its link is lost. The connection may be gone. */
+void pace_ends(struct gateway *g, uint64_t conn, size_t bytes);
+
+/* pace_asked: this connection gave cause to ask Redis, now or in turn: for a name, a page or an item that is not known here. */
+void pace_asked(struct conn *c);
+/* pace_answered: fewer of its requests wait. */
+void pace_answered(struct conn *c);
+
+/* pace_forget: the connection ends; why it was not read from makes no difference any more. */
+void pace_forget(struct conn *c);
+/* pace_tick: call every ITEMS_TICK_MS; pace_end_turn: after each turn. They read on from who waited. */
+void pace_tick(struct gateway *g);
+void pace_end_turn(struct gateway *g);
+
+#endif

@@ -1,0 +1,146 @@
+/* Conflation. A subscription that missed something is in its connection's dirty list, once, however many changes it missed.
+ * One with a max_rate that has to wait is not dirty until its timer says so. */
+#include "gateway/state/fanout.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <time.h>
+
+#include "gateway/state/item.h"
+#include "gateway/observe/metrics.h"
+#include "gateway/base/timer.h"
+#include "gateway/net/ws.h"
+#include "protocol/base/alloc.h"
+
+/* How often one subscription may be told. */
+struct rate {
+    int64_t interval_ms;
+    int64_t next_ms;    /* not before */
+    struct event timer; /* pending while something waits for next_ms */
+};
+
+/* Not the coarse clock of the rest: a limit that is promised must hold to the millisecond. */
+static int64_t precise_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void fanout_wait(struct sub *s)
+{
+    if (list_linked(&s->in_dirty))
+        return;
+    list_append(&s->key.conn->dirty, &s->in_dirty);
+    metric_add(METRIC_DIRTY, 1);
+}
+
+void fanout_missed(struct sub *s, uint32_t changes)
+{
+    metric_add(METRIC_CONFLATED, changes);
+    fanout_wait(s);
+    if (!s->key.conn->congested)
+        ws_want_write(s->key.conn);
+}
+
+void fanout_forget(struct sub *s)
+{
+    if (s->rate)
+        event_del(&s->rate->timer);
+    if (!list_linked(&s->in_dirty))
+        return;
+    list_remove(&s->key.conn->dirty, &s->in_dirty);
+    metric_add(METRIC_DIRTY, -1);
+}
+
+/* --- max_rate --- */
+
+static void on_due(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct sub *s = arg;
+    fanout_wait(s);
+    if (!s->key.conn->congested)
+        ws_want_write(s->key.conn);
+}
+
+int64_t fanout_interval_ms(const struct sub *s)
+{
+    return s->rate->interval_ms;
+}
+
+/* True when it may be told now, which is then counted as done. */
+static bool in_time(struct rate *r)
+{
+    if (event_pending(&r->timer, EV_TIMEOUT, NULL))
+        return false;
+    int64_t now = precise_ms();
+    if (now >= r->next_ms) {
+        r->next_ms = now + r->interval_ms;
+        return true;
+    }
+    timer_start(&r->timer, r->next_ms - now);
+    return false;
+}
+
+void fanout_limit(struct sub *s, int64_t interval_ms)
+{
+    if (!interval_ms && s->rate) {
+        event_del(&s->rate->timer);
+        free(s->rate);
+        s->rate = NULL;
+    }
+    if (!interval_ms)
+        return;
+    if (!s->rate) {
+        s->rate = sg_calloc(1, sizeof(*s->rate));
+        evtimer_assign(&s->rate->timer, s->key.conn->gw->base, on_due, s);
+    }
+    s->rate->interval_ms = interval_ms;
+    s->rate->next_ms = 0;
+}
+
+bool fanout_ready_unusual(struct sub *s, uint32_t changes)
+{
+    if (s->key.conn->congested || list_linked(&s->in_dirty)) {
+        fanout_missed(s, changes);
+        return false;
+    }
+    if (!s->rate)
+        return true;
+    bool now = in_time(s->rate);
+    metric_add(METRIC_CONFLATED, now ? changes - 1 : changes);
+    return now;
+}
+
+/* --- the newest state --- */
+
+void fanout_flush(struct conn *c, size_t limit)
+{
+    for (size_t left = c->dirty.count; left > 0 && c->dirty.count > 0 && c->out.bytes < limit; left--) {
+        struct sub *s = container_of(list_first(&c->dirty), struct sub, in_dirty);
+        fanout_forget(s);
+        if (s->rate)
+            s->rate->next_ms = precise_ms() + s->rate->interval_ms;
+        item_flush_sub(s);
+    }
+}
+
+void fanout_shed(struct conn *c)
+{
+    size_t bytes = c->out.bytes;
+    size_t dropped = outq_shed(&c->out);
+    if (!dropped)
+        return;
+    metric_add(METRIC_CONFLATED, (int64_t)dropped);
+    metric_add(METRIC_QUEUED_BYTES, (int64_t)c->out.bytes - (int64_t)bytes);
+    list_each(&c->subs, n)
+    {
+        struct sub *s = container_of(n, struct sub, in_conn);
+        if (s->pending)
+            continue;
+        item_lose_sub(s);
+        fanout_wait(s);
+    }
+}

@@ -1,0 +1,462 @@
+/* A paged list: what is known of it, kept current by changes and reads, and what clients ask of it. Its windows are in view.c,
+ * the single items that somebody watches in watch.c.
+ *
+ * A change is applied to every view. Where content that nobody here knows enters one, one read brings what entered, for all
+ * views (and watches) at once. */
+#include "gateway/state/item_list.h"
+
+#include "gateway/observe/metrics.h"
+#include "protocol/base/alloc.h"
+#include "protocol/json.h"
+
+enum { RANGES_PER_READ = 64, IDS_PER_READ = 256, ID_BYTES_MAX = 256, ROOM_MAX = READS_WINDOW_MAX / 4 };
+
+static struct paged *paged_of(const struct item *i)
+{
+    return container_of((struct item *)(uintptr_t)i, struct paged, base);
+}
+
+const struct watch *item_list_find_watch(const struct item *i, struct slice id)
+{
+    return watch_find(&paged_of(i)->watches, id);
+}
+
+/* --- entries --- */
+
+static bool value_is_valid(const struct paged *p, struct slice value)
+{
+    return json_valid(value, (int)p->base.gw->opt->max_depth - 4);
+}
+
+struct entry *item_list_entry(const struct paged *p, const struct store_item *it)
+{
+    if (value_is_valid(p, it->value))
+        return entry_new(it->id, it->value);
+    item_bad_change(&p->base, "an item value that is not JSON");
+    return entry_new(it->id, SLICE_LIT("null")); /* its place in the page is true still */
+}
+
+/* --- answering --- */
+
+static bool serve_request(struct request *q)
+{
+    if (q->item->state == ITEM_LOADING)
+        return false;
+    return q->watch ? watch_serve(q) : view_serve(q);
+}
+
+static void serve(struct item *i)
+{
+    static uint64_t pass;
+    if (i->state == ITEM_LOADING)
+        return;
+    pass++;
+    for (;;) { /* answering may end several requests at once, so the walk begins again after each */
+        bool served = false;
+        list_each(&i->requests, n)
+        {
+            struct request *q = container_of(n, struct request, in_item);
+            if (q->conn->held_pass == pass)
+                continue; /* answers of one connection stay in order */
+            if (request_hold(q))
+                continue;
+            served = serve_request(q);
+            if (served)
+                break;
+            q->conn->held_pass = pass;
+        }
+        if (!served)
+            return;
+    }
+}
+
+/* Most changes leave nothing to be read. */
+static void want(struct paged *p)
+{
+    struct item *i = &p->base;
+    if (i->state != ITEM_READY || i->confirm || views_incomplete(&p->views) || watches_incomplete(&p->watches))
+        item_want_read(i);
+}
+
+/* After anything changed. */
+static void settle(struct paged *p)
+{
+    views_settle(&p->views);
+    watches_settle(&p->watches);
+    if (p->base.waiting.count)
+        item_wake(&p->base);
+    serve(&p->base);
+    want(p);
+}
+
+/* --- changes --- */
+
+/* A moved item whose value stayed keeps its entry, where one is known, so that only the move is told. */
+static struct entry *moved_entry(const struct paged *p, const struct change *e)
+{
+    struct entry *held = views_held(&p->views, e->from, e->id, e->value);
+    return held ? entry_ref(held) : entry_new(e->id, e->value);
+}
+
+static void apply_insert(struct paged *p, const struct change *e)
+{
+    struct entry *n = entry_new(e->id, e->value);
+    p->base.exists = true;
+    gone_forget(&p->gone, e->id);
+    views_insert(&p->views, e->index, n, e->total);
+    watch_changed(p, e->id, n);
+    entry_unref(n);
+}
+
+static void apply_set(struct paged *p, const struct change *e)
+{
+    struct entry *n = entry_new(e->id, e->value);
+    views_set(&p->views, e->index, n, e->total);
+    watch_changed(p, e->id, n);
+    entry_unref(n);
+}
+
+static void apply_delete(struct paged *p, const struct change *e)
+{
+    gone_add(&p->gone, e->id, p->base.rev);
+    views_delete(&p->views, e->index, e->total);
+    watch_changed(p, e->id, NULL);
+}
+
+static void apply_move(struct paged *p, const struct change *e)
+{
+    struct entry *n = moved_entry(p, e);
+    views_move(&p->views, e->from, e->index, n, e->total);
+    watch_moved(p, e->id, n);
+    entry_unref(n);
+}
+
+/* Everything may be different: nothing is known but the length. */
+static void forget_content(struct paged *p, int64_t total)
+{
+    gone_clear(&p->gone, p->base.rev);
+    p->total = total;
+    views_reset(&p->views, total);
+    watches_forget(&p->watches);
+}
+
+static void apply_all(struct paged *p, const struct change *e)
+{
+    p->base.exists = true;
+    p->replaced_rev = e->rev;
+    forget_content(p, e->total);
+}
+
+static void apply_drop(struct paged *p, const struct change *e)
+{
+    p->base.exists = false;
+    p->replaced_rev = e->rev;
+    forget_content(p, 0);
+    watches_drop(&p->watches);
+}
+
+static void apply(struct item *i, const struct change *e)
+{
+    static void (*const by_op[])(struct paged *, const struct change *) = {
+        [CHANGE_LIST_INSERT] = apply_insert, [CHANGE_LIST_SET] = apply_set, [CHANGE_LIST_DELETE] = apply_delete,
+        [CHANGE_LIST_MOVE] = apply_move,     [CHANGE_LIST_ALL] = apply_all, [CHANGE_LIST_DROP] = apply_drop,
+    };
+    struct paged *p = paged_of(i);
+    bool has_id = e->op != CHANGE_LIST_ALL && e->op != CHANGE_LIST_DROP;
+    bool has_value = has_id && e->op != CHANGE_LIST_DELETE;
+    if ((has_id && !json_id_canonical(e->id, ID_BYTES_MAX)) || (has_value && !value_is_valid(p, e->value))) {
+        item_bad_change(i, "a change with an id or value that is not JSON");
+        item_missed(i, READ_MALFORMED); /* what is true, Redis knows */
+        return;
+    }
+    if (e->rev != i->rev + 1) {
+        metric_add(METRIC_GAPS, 1);
+        item_missed(i, READ_GAP);
+        return;
+    }
+    i->rev = e->rev;
+    by_op[e->op](p, e);
+    if (has_id)
+        p->total = e->total;
+    settle(p);
+}
+
+/* --- reading --- */
+
+struct plan {
+    struct store_range ranges[RANGES_PER_READ];
+    size_t nranges;
+    struct slice ids[IDS_PER_READ];
+    size_t nids;
+};
+
+static void make_plan(struct plan *plan, struct paged *p)
+{
+    bool whole = p->base.state != ITEM_READY;
+    plan->nranges = views_want(&p->views, whole, plan->ranges, RANGES_PER_READ);
+    plan->nids = watches_want(&p->watches, whole, plan->ids, IDS_PER_READ);
+}
+
+/* What Redis says is the truth, whatever was held; content comes from this read and the following ones. */
+static void adopt(struct paged *p, const struct store_list *read)
+{
+    /* A list that went back has lower revisions than its readers were told: begin again with everybody. */
+    bool back = item_found(&p->base, read->rev);
+    p->base.exists = read->exists;
+    if (back)
+        p->replaced_rev = 0;
+    views_rewind(&p->views, read->rev);
+    watches_rewind(&p->watches, read->rev);
+    if (item_healed(&p->base)) {
+        p->replaced_rev = read->rev;
+        watches_renew(&p->watches);
+    }
+    forget_content(p, read->exists ? read->total : 0);
+}
+
+static bool fill_range(struct paged *p, const struct store_range *range, const struct store_item *items)
+{
+    size_t count = (size_t)range->count;
+    for (size_t k = 0; k < count; k++)
+        if (!json_id_canonical(items[k].id, ID_BYTES_MAX))
+            return false;
+    struct entry **entries = sg_malloc((count + 1) * sizeof(*entries));
+    for (size_t k = 0; k < count; k++)
+        entries[k] = item_list_entry(p, &items[k]);
+    views_fill(&p->views, range->start, entries, count);
+    for (size_t k = 0; k < count; k++)
+        entry_unref(entries[k]);
+    free(entries);
+    return true;
+}
+
+struct list_read {
+    struct paged *list;
+    struct plan plan;
+    char ids[]; /* the planned ids: watches may be gone when the answer comes */
+};
+
+static void fill(struct paged *p, const struct list_read *asked, const struct store_list *read)
+{
+    const struct store_item *items = read->items;
+    for (size_t k = 0; k < read->nranges; items += read->ranges[k].count, k++)
+        if (!fill_range(p, &read->ranges[k], items)) {
+            item_bad_change(&p->base, "an item id that is not canonical");
+            item_retry_later(&p->base);
+        }
+    for (size_t k = 0; k < read->nids && k < asked->plan.nids; k++)
+        if (read->ids[k].index != STORE_NOT_READ)
+            watch_fill(p, asked->plan.ids[k], &read->ids[k]);
+    views_read_ends(&p->views, read->larger > 0);
+}
+
+/* The rest of an answer that was cut comes with the next reads, each a part of it. A single item may need more. */
+static void make_room(struct read *r, size_t larger)
+{
+    size_t more = 4 * r->room < ROOM_MAX ? 4 * r->room : ROOM_MAX;
+    if (!larger)
+        return;
+    if (more > r->expect)
+        r->expect = more;
+    if (larger > r->expect)
+        r->expect = larger;
+}
+
+static void on_read(void *arg, const struct store_result *r, const struct store_list *read)
+{
+    struct list_read *asked = arg;
+    struct paged *p = asked->list;
+    if (!item_read_ends(&p->base, r, read->larger)) {
+        free(asked);
+        return;
+    }
+    make_room(&p->base.read, read->larger);
+    /* Replies and changes come in one order: a reply at another revision than ours means that changes were lost. */
+    if (p->base.state != ITEM_READY || read->rev != p->base.rev)
+        adopt(p, read);
+    fill(p, asked, read);
+    free(asked);
+    settle(p);
+}
+
+static void read(struct item *i)
+{
+    struct paged *p = paged_of(i);
+    struct plan plan;
+    make_plan(&plan, p);
+    if (i->state == ITEM_READY && !plan.nranges && !plan.nids && !i->confirm)
+        return;
+    size_t bytes = 0;
+    for (size_t k = 0; k < plan.nids; k++)
+        bytes += plan.ids[k].len;
+    struct list_read *asked = sg_malloc(sizeof(*asked) + bytes);
+    asked->list = p;
+    asked->plan = plan;
+    char *at = asked->ids;
+    for (size_t k = 0; k < plan.nids; k++) {
+        memcpy(at, plan.ids[k].ptr, plan.ids[k].len);
+        asked->plan.ids[k].ptr = at;
+        at += plan.ids[k].len;
+    }
+    item_read_begins(i);
+    const struct store_want want = {item_room(i), asked->plan.ranges, plan.nranges, asked->plan.ids, plan.nids};
+    store_list_read(i->gw->store, i->name, &want, on_read, asked);
+}
+
+/* --- subscribing --- */
+
+static int64_t page_size_max(const struct item *i)
+{
+    const struct name_pattern *n = options_name(i->gw->opt, KIND_LIST, i->name);
+    return n && n->max_page_size ? n->max_page_size : i->gw->opt->max_page_size;
+}
+
+static void request(struct conn *c, struct item *i, bool subscribe, struct view *v, struct watch *w)
+{
+    if (v)
+        view_hold(v);
+    if (w)
+        watch_hold(w);
+    request_new(i, c, subscribe, v, w);
+}
+
+static void ask(struct conn *c, struct item *i, bool subscribe, struct view *v, struct watch *w)
+{
+    request(c, i, subscribe, v, w);
+    serve(i);
+    want(paged_of(i));
+    views_trim_crowd(&paged_of(i)->views);
+}
+
+static struct view *first_view(struct item *i)
+{
+    return view_get(paged_of(i), 0, page_size_max(i));
+}
+
+static void subscribe(struct conn *c, struct item *i, const struct slice *id, bool wait)
+{
+    struct watch *w = id ? watch_get(paged_of(i), *id) : NULL;
+    struct sub *s = sub_find(c, i, w ? (const void *)w : (const void *)i);
+    if (!s)
+        s = w ? watch_subscribe(c, w) : sub_new(c, i, NULL);
+    s->wait = wait;
+    ask(c, i, true, w ? NULL : first_view(i), w);
+}
+
+static void ask_again(struct sub *s)
+{
+    request(s->key.conn, s->item, true, s->watch ? NULL : first_view(s->item), s->watch);
+}
+
+static void get(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size)
+{
+    struct paged *p = paged_of(i);
+    int64_t max = page_size_max(i);
+    int64_t size = page_size > 0 && page_size < max ? page_size : max;
+    if (page < 0)
+        page = 0;
+    if (page > INT64_MAX / size - 1)
+        page = INT64_MAX / size - 1;
+    if (!id && i->state == ITEM_READY)
+        page = page_clamp(page, size, p->total);
+    ask(c, i, false, id ? NULL : view_get(p, page, size), id ? watch_get(p, *id) : NULL);
+}
+
+static void sub_gone(struct sub *s)
+{
+    if (s->watch)
+        watch_sub_gone(s);
+    else
+        view_sub_gone(s);
+}
+
+static void request_gone(struct request *q)
+{
+    if (q->view)
+        view_release(q->view);
+    if (q->watch)
+        watch_release(q->watch);
+}
+
+static void each_sub(struct item *i, void (*each)(struct sub *s))
+{
+    views_each_sub(&paged_of(i)->views, each);
+    watches_each_sub(&paged_of(i)->watches, each);
+}
+
+static void lose_sub(struct sub *s)
+{
+    if (s->watch)
+        s->told_rev = -1;
+    else
+        view_lose_sub(s);
+}
+
+static void flush_sub(struct sub *s)
+{
+    struct item *i = s->item;
+    if (s->watch) {
+        watch_flush_sub(s);
+        return;
+    }
+    view_flush_sub(s);
+    serve(i); /* questions that waited for this connection to be current */
+}
+
+static struct slice request_id(const struct request *q)
+{
+    return q->watch ? watch_id(q->watch) : SLICE_NONE;
+}
+
+/* --- life --- */
+
+static struct item *create(struct gateway *g, struct slice name)
+{
+    struct paged *p = sg_calloc(1, sizeof(*p));
+    item_init(&p->base, g, KIND_LIST, name);
+    gone_init(&p->gone);
+    views_init(&p->views);
+    watches_init(&p->watches);
+    return &p->base;
+}
+
+static void destroy(struct item *i)
+{
+    struct paged *p = paged_of(i);
+    views_deinit(&p->views);
+    watches_deinit(&p->watches);
+    gone_deinit(&p->gone);
+    free(p);
+}
+
+static void tick(struct item *i, int64_t now_ms)
+{
+    views_trim(&paged_of(i)->views, now_ms - i->gw->opt->linger_ms);
+}
+
+static void look(const struct item *i, struct item_look *out)
+{
+    const struct paged *p = container_of(i, struct paged, base);
+    out->size = p->total;
+    out->windows = p->views._all.count;
+}
+
+const struct item_kind item_list_kind = {
+    .create = create,
+    .destroy = destroy,
+    .read = read,
+    .apply = apply,
+    .subscribe = subscribe,
+    .ask_again = ask_again,
+    .get = get,
+    .sub_gone = sub_gone,
+    .request_gone = request_gone,
+    .each_sub = each_sub,
+    .lose_sub = lose_sub,
+    .flush_sub = flush_sub,
+    .serve = serve,
+    .answer = serve_request,
+    .tick = tick,
+    .request_id = request_id,
+    .look = look,
+};

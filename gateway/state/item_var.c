@@ -1,0 +1,372 @@
+/* A variable: the newest value, one frame of it for everybody, and its subscribers. Every change carries the whole value, so a
+ * lost one is healed by the next. */
+#include <assert.h>
+
+#include "gateway/state/fanout.h"
+#include "gateway/state/item.h"
+#include "gateway/observe/metrics.h"
+#include "protocol/base/alloc.h"
+#include "protocol/json.h"
+
+/* Changes that arrive in one turn of the loop are told in one frame that all subscribers share: each connection is then
+ * visited once per turn and not once per change. When they take more than this they are told at once. */
+enum { BURST_BYTES = 16 * 1024, BURST_KEPT = 32 * 1024 };
+
+enum { VALUE_SLACK = 64 };
+
+struct var {
+    struct item base;
+    char *value; /* NULL: null (never set, or deleted) */
+    size_t value_len, value_cap;
+    struct frame *frame; /* of the current value, made when first needed */
+    const struct dialect *frame_dialect;
+    struct list subs; /* struct sub, answered ones */
+};
+
+static struct var *var_of(struct item *i)
+{
+    return container_of(i, struct var, base);
+}
+
+static struct item *create(struct gateway *g, struct slice name)
+{
+    struct var *v = sg_calloc(1, sizeof(*v));
+    item_init(&v->base, g, KIND_VAR, name);
+    list_init(&v->subs);
+    return &v->base;
+}
+
+static void destroy(struct item *i)
+{
+    struct var *v = var_of(i);
+    frame_unref(v->frame);
+    metric_add(METRIC_MEMORY_VARIABLES, -(int64_t)v->value_cap);
+    free(v->value);
+    free(v);
+}
+
+__attribute__((noinline)) static struct frame *make_frame(struct var *v, const struct dialect *d)
+{
+    struct buf *out = &v->base.gw->scratch;
+    buf_reset(out);
+    struct slice value = v->value ? slice_of(v->value, v->value_len) : SLICE_LIT("null");
+    uint32_t messages = d->var_set(out, v->base.name, value);
+    frame_unref(v->frame);
+    v->frame = frame_new(buf_slice(out), messages);
+    v->frame_dialect = d;
+    return v->frame;
+}
+
+static struct frame *frame_of(struct var *v, const struct dialect *d)
+{
+    return v->frame && v->frame_dialect == d ? v->frame : make_frame(v, d);
+}
+
+/* The memory of the last value is used again unless it is far too large: values of one name are about equally long. */
+static void fit_value(struct var *v, struct slice value)
+{
+    if (value.ptr && value.len <= v->value_cap && v->value_cap <= 2 * value.len + VALUE_SLACK)
+        return;
+    metric_add(METRIC_MEMORY_VARIABLES, (int64_t)value.len - (int64_t)v->value_cap);
+    free(v->value);
+    v->value = value.ptr ? sg_malloc(value.len) : NULL;
+    v->value_cap = value.len;
+}
+
+/* value.ptr NULL: null. */
+static void hold(struct var *v, struct slice value)
+{
+    fit_value(v, value);
+    if (value.ptr)
+        memcpy(v->value, value.ptr, value.len);
+    v->value_len = value.len;
+    frame_unref(v->frame);
+    v->frame = NULL;
+}
+
+struct slice item_var_value(const struct item *i)
+{
+    const struct var *v = container_of((struct item *)(uintptr_t)i, struct var, base);
+    return v->value ? slice_of(v->value, v->value_len) : SLICE_NONE;
+}
+
+/* --- telling --- */
+
+/* The values of a burst lie one behind the other, each behind its length. */
+static void burst_add(struct var *v)
+{
+    struct buf *burst = &v->base.gw->burst;
+    buf_put(burst, &v->value_len, sizeof(v->value_len));
+    buf_put(burst, v->value, v->value_len);
+}
+
+static bool burst_next(struct slice *rest, struct slice *value)
+{
+    size_t len;
+    if (!rest->len)
+        return false;
+    memcpy(&len, rest->ptr, sizeof(len));
+    *value = len ? slice_of(rest->ptr + sizeof(len), len) : SLICE_LIT("null");
+    *rest = slice_of(rest->ptr + sizeof(len) + len, rest->len - sizeof(len) - len);
+    return true;
+}
+
+static uint32_t burst_count(struct slice burst)
+{
+    uint32_t count = 0;
+    for (struct slice value; burst_next(&burst, &value);)
+        count++;
+    return count;
+}
+
+static struct frame *burst_frame(struct var *v, const struct dialect *d)
+{
+    struct buf *out = &v->base.gw->scratch;
+    buf_reset(out);
+    uint32_t messages = 0;
+    struct slice rest = buf_slice(&v->base.gw->burst);
+    for (struct slice value; burst_next(&rest, &value);)
+        messages += d->var_set(out, v->base.name, value);
+    return frame_new(buf_slice(out), messages);
+}
+
+/* Tells what happened. A peer that asked for fewer updates, or missed some, gets the newest value only. */
+static void settle(struct item *i)
+{
+    struct var *v = var_of(i);
+    struct buf *burst = &i->gw->burst;
+    uint32_t changes = burst_count(buf_slice(burst));
+    struct frame *all = NULL; /* for connections of the dialect `all_of` */
+    const struct dialect *all_of = NULL;
+    list_each(&v->subs, n)
+    {
+        struct sub *s = container_of(n, struct sub, in_target);
+        struct conn *c = s->key.conn;
+        if (!fanout_ready(s, changes))
+            continue;
+        if (changes > 1 && !s->rate && all_of != c->dialect) {
+            frame_unref(all);
+            all = burst_frame(v, c->dialect);
+            all_of = c->dialect;
+        }
+        conn_push(c, changes > 1 && !s->rate ? all : frame_of(v, c->dialect));
+    }
+    frame_unref(all);
+    buf_reset(burst);
+    buf_trim(burst, BURST_KEPT);
+}
+
+/* The value that is held is new. */
+static void tell(struct var *v)
+{
+    struct gateway *g = v->base.gw;
+    assert(!g->untold || g->untold == &v->base);
+    if (!v->subs.count)
+        return;
+    burst_add(v);
+    g->untold = &v->base;
+    if (g->burst.len > BURST_BYTES)
+        items_settle(g);
+}
+
+/* Also whoever waited for the name. */
+static void tell_waiting(struct var *v)
+{
+    tell(v);
+    item_wake(&v->base);
+    item_var_kind.serve(&v->base);
+}
+
+static bool value_is_valid(const struct item *i, struct slice value)
+{
+    if (json_valid(value, (int)i->gw->opt->max_depth - 4))
+        return true;
+    item_bad_change(i, "a value that is not JSON");
+    return false;
+}
+
+static void apply(struct item *i, const struct change *e)
+{
+    struct var *v = var_of(i);
+    if (e->op == CHANGE_VAR_SET && !value_is_valid(i, e->value)) {
+        item_missed(i, READ_MALFORMED); /* what is true, Redis knows */
+        return;
+    }
+    if (e->rev != i->rev + 1)
+        metric_add(METRIC_GAPS, 1); /* healed at once: this change is the newest state */
+    i->rev = e->rev;
+    i->exists = e->op == CHANGE_VAR_SET;
+    hold(v, i->exists ? e->value : SLICE_NONE);
+    i->read.expect = v->value_len;
+    if (i->waiting.count)
+        tell_waiting(v);
+    else
+        tell(v);
+}
+
+/* --- reading --- */
+
+static bool differs(const struct var *v, struct slice value)
+{
+    struct slice held = v->value ? slice_of(v->value, v->value_len) : SLICE_NONE;
+    return (held.ptr == NULL) != (value.ptr == NULL) || !slice_eq(held, value);
+}
+
+static void on_read(void *arg, const struct store_result *r, const struct store_var *read)
+{
+    struct item *i = arg;
+    struct var *v = var_of(i);
+    if (!item_read_ends(i, r, read->larger))
+        return;
+    if (read->larger) {
+        i->read.expect = read->larger;
+        item_want_read(i);
+        return;
+    }
+    /* Whatever Redis holds is the truth, also when it went back (a restore, a failover that lost writes). */
+    struct slice value = read->exists && value_is_valid(i, read->value) ? read->value : SLICE_NONE;
+    items_settle(i->gw);
+    bool healed = item_healed(i);
+    (void)item_found(i, read->rev); /* whoever was told the old value is told the new one, if it is another */
+    i->exists = read->exists;
+    i->read.expect = value.len;
+    if (differs(v, value) || healed) {
+        hold(v, value);
+        tell(v);
+    }
+    item_wake(i);
+    item_var_kind.serve(i);
+    if (i->confirm)
+        item_want_read(i);
+}
+
+static void read(struct item *i)
+{
+    item_read_begins(i);
+    store_var_read(i->gw->store, i->name, item_room(i), on_read, i);
+}
+
+/* --- subscribers --- */
+
+static void answer(struct conn *c, struct var *v)
+{
+    conn_answer_frame(c, frame_of(v, c->dialect));
+}
+
+/* False: this request has to wait. What was held may have become void meanwhile. */
+static bool serve_request(struct request *q)
+{
+    struct var *v = var_of(q->item);
+    struct sub *s = sub_find(q->conn, q->item, q->item);
+    assert(s);
+    if (q->item->state == ITEM_LOADING)
+        return false;
+    if (s->pending && item_unknown(&v->base))
+        return request_fail_unknown(q);
+    if (s->pending) {
+        s->pending = false;
+        list_append(&v->subs, &s->in_target);
+    }
+    answer(q->conn, v);
+    request_free(q);
+    return true;
+}
+
+static void serve(struct item *i)
+{
+    struct list_node *n;
+    items_settle(i->gw); /* whoever comes now gets the newest value, and not these changes again */
+    while (i->state != ITEM_LOADING && (n = list_first(&i->requests))) {
+        struct request *q = container_of(n, struct request, in_item);
+        if (!request_hold(q) && !serve_request(q))
+            return;
+    }
+}
+
+static void ask(struct conn *c, struct item *i, bool subscribe)
+{
+    request_new(i, c, subscribe, NULL, NULL);
+    serve(i);
+    if (i->state != ITEM_READY || i->confirm)
+        item_want_read(i);
+}
+
+static void subscribe(struct conn *c, struct item *i, const struct slice *id, bool wait)
+{
+    (void)id; /* ignored for variables (docs/protocol.md) */
+    struct sub *s = sub_find(c, i, i);
+    if (!s)
+        s = sub_new(c, i, NULL);
+    s->wait = wait;
+    ask(c, i, true);
+}
+
+static void ask_again(struct sub *s)
+{
+    request_new(s->item, s->key.conn, true, NULL, NULL);
+}
+
+static void get(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size)
+{
+    (void)id;
+    (void)page;
+    (void)page_size;
+    ask(c, i, false);
+}
+
+static void sub_gone(struct sub *s)
+{
+    if (list_linked(&s->in_target))
+        list_remove(&var_of(s->item)->subs, &s->in_target);
+}
+
+static void request_gone(struct request *q)
+{
+    (void)q;
+}
+
+static void each_sub(struct item *i, void (*each)(struct sub *s))
+{
+    list_each(&var_of(i)->subs, n) each(container_of(n, struct sub, in_target));
+}
+
+static void lose_sub(struct sub *s)
+{
+    (void)s; /* a flush tells the whole value anyway */
+}
+
+static void flush_sub(struct sub *s)
+{
+    conn_push(s->key.conn, frame_of(var_of(s->item), s->key.conn->dialect));
+}
+
+static struct slice request_id(const struct request *q)
+{
+    (void)q;
+    return SLICE_NONE;
+}
+
+static void look(const struct item *i, struct item_look *out)
+{
+    out->size = i->exists ? (int64_t)container_of(i, struct var, base)->value_len : 0;
+}
+
+const struct item_kind item_var_kind = {
+    .create = create,
+    .destroy = destroy,
+    .read = read,
+    .apply = apply,
+    .subscribe = subscribe,
+    .ask_again = ask_again,
+    .get = get,
+    .sub_gone = sub_gone,
+    .request_gone = request_gone,
+    .each_sub = each_sub,
+    .lose_sub = lose_sub,
+    .flush_sub = flush_sub,
+    .settle = settle,
+    .serve = serve,
+    .answer = serve_request,
+    .request_id = request_id,
+    .look = look,
+};

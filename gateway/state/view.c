@@ -1,0 +1,583 @@
+/* The windows onto a list and who follows them. A change is applied to every view; where content that nobody here knows enters
+ * one, it has holes until a read brings what entered. A subscriber that was told something else than the others (it was slow, or
+ * its page vanished) gets a comparison of its own. */
+#include "gateway/state/view.h"
+
+#include <assert.h>
+
+#include "gateway/state/fanout.h"
+#include "gateway/state/item_list.h"
+#include "gateway/net/ws.h"
+#include "protocol/base/alloc.h"
+
+enum {
+    ITEMS_PER_READ = 10000, /* a single range may be larger: a page is read whole */
+    IDLE_VIEWS_MAX = 16
+};
+
+struct view {
+    struct map_node by_key;
+    int64_t key[2]; /* page, size */
+    struct list_node in_all;
+    struct paged *list;
+    struct window window;
+    struct page *told; /* the version its healthy subscribers hold; NULL before the first */
+    int64_t told_rev;  /* the list's revision when told was last known to be current */
+    struct list subs;
+    size_t users; /* subs and requests */
+    bool mixed;   /* some subscribers hold another version */
+    bool asked;   /* its holes are part of the read in flight */
+    bool greedy;  /* that came too late once: read the whole window next time, which cannot */
+    int64_t idle_since_ms;
+    struct frame *page_frame; /* of `told`, for subscribers that come later */
+    const struct dialect *page_dialect;
+};
+
+static struct view *in_all(struct list_node *n)
+{
+    return container_of(n, struct view, in_all);
+}
+
+/* --- life --- */
+
+static struct view *find(const struct views *vs, int64_t number, int64_t size)
+{
+    int64_t key[2] = {number, size};
+    struct map_node *n = map_find(&vs->_by_key, slice_of((const char *)key, sizeof(key)));
+    return n ? container_of(n, struct view, by_key) : NULL;
+}
+
+struct view *view_get(struct paged *p, int64_t number, int64_t size)
+{
+    struct views *vs = &p->views;
+    struct view *v = find(vs, number, size);
+    if (v)
+        return v;
+    v = sg_calloc(1, sizeof(*v));
+    v->list = p;
+    v->key[0] = number;
+    v->key[1] = size;
+    v->by_key.key = slice_of((const char *)v->key, sizeof(v->key));
+    v->idle_since_ms = gateway_now_ms();
+    list_init(&v->subs);
+    window_init(&v->window, number, size);
+    window_reset(&v->window, p->total);
+    map_insert(&vs->_by_key, &v->by_key);
+    list_append(&vs->_all, &v->in_all);
+    vs->_idle++;
+    return v;
+}
+
+static void view_free(struct view *v)
+{
+    struct views *vs = &v->list->views;
+    assert(v->users == 0);
+    vs->_idle--;
+    map_remove(&vs->_by_key, &v->by_key);
+    list_remove(&vs->_all, &v->in_all);
+    window_deinit(&v->window);
+    page_unref(v->told);
+    frame_unref(v->page_frame);
+    free(v);
+}
+
+void view_window(const struct view *v, int64_t *page, int64_t *size)
+{
+    *page = v->key[0];
+    *size = v->key[1];
+}
+
+uint32_t view_slots(const struct view *v)
+{
+    return (uint32_t)v->window.size;
+}
+
+void view_hold(struct view *v)
+{
+    if (v->users++ == 0)
+        v->list->views._idle--;
+}
+
+/* The last user leaves the view behind for a while: churn costs nothing. */
+void view_release(struct view *v)
+{
+    assert(v->users > 0);
+    if (--v->users > 0)
+        return;
+    v->idle_since_ms = gateway_now_ms();
+    v->list->views._idle++;
+}
+
+void views_init(struct views *vs)
+{
+    map_init(&vs->_by_key);
+    list_init(&vs->_all);
+    vs->_idle = 0;
+    page_steps_init(&vs->_steps);
+}
+
+void views_deinit(struct views *vs)
+{
+    list_each(&vs->_all, n) view_free(in_all(n));
+    map_deinit(&vs->_by_key);
+    page_steps_deinit(&vs->_steps);
+}
+
+void views_trim(struct views *vs, int64_t since_ms)
+{
+    list_each(&vs->_all, n)
+    {
+        struct view *v = in_all(n);
+        if (!v->users && (vs->_idle > IDLE_VIEWS_MAX || v->idle_since_ms < since_ms))
+            view_free(v);
+    }
+}
+
+void views_trim_crowd(struct views *vs)
+{
+    if (vs->_idle > 2 * (size_t)IDLE_VIEWS_MAX)
+        views_trim(vs, 0);
+}
+
+/* --- changes of the list --- */
+
+void views_insert(struct views *vs, int64_t index, struct entry *e, int64_t total)
+{
+    list_each(&vs->_all, n) window_insert(&in_all(n)->window, index, e, total);
+}
+
+void views_set(struct views *vs, int64_t index, struct entry *e, int64_t total)
+{
+    list_each(&vs->_all, n) window_set(&in_all(n)->window, index, e, total);
+}
+
+void views_delete(struct views *vs, int64_t index, int64_t total)
+{
+    list_each(&vs->_all, n) window_delete(&in_all(n)->window, index, total);
+}
+
+void views_move(struct views *vs, int64_t from, int64_t to, struct entry *e, int64_t total)
+{
+    list_each(&vs->_all, n) window_move(&in_all(n)->window, from, to, e, total);
+}
+
+void views_reset(struct views *vs, int64_t total)
+{
+    list_each(&vs->_all, n) window_reset(&in_all(n)->window, total);
+}
+
+struct entry *views_held(const struct views *vs, int64_t at, struct slice id, struct slice value)
+{
+    list_each(&vs->_all, n)
+    {
+        const struct window *w = &in_all(n)->window;
+        int64_t slot = at - w->number * w->size;
+        struct entry *held = slot >= 0 && slot < (int64_t)w->count ? w->slots[slot] : NULL;
+        if (held && slice_eq(entry_id(held), id) && slice_eq(entry_value(held), value))
+            return held;
+    }
+    return NULL;
+}
+
+void views_rewind(struct views *vs, int64_t rev)
+{
+    list_each(&vs->_all, n)
+    {
+        struct view *v = in_all(n);
+        if (v->told_rev >= rev)
+            v->told_rev = rev - 1;
+        list_each(&v->subs, m)
+        {
+            struct sub *s = container_of(m, struct sub, in_target);
+            if (s->told_rev >= rev)
+                s->told_rev = rev - 1;
+        }
+    }
+}
+
+void views_each_sub(const struct views *vs, void (*each)(struct sub *s))
+{
+    list_each(&vs->_all, n) list_each(&in_all(n)->subs, m) each(container_of(m, struct sub, in_target));
+}
+
+/* --- telling subscribers --- */
+
+bool view_current(const struct conn *c, const struct item *i)
+{
+    const struct sub *s = sub_find(c, i, i);
+    if (!s || s->pending)
+        return true;
+    return !list_linked(&s->in_dirty) && s->view->window.holes == 0 && s->told == s->view->told;
+}
+
+/* A frame for whoever was told `from` as of from_rev, or NULL when nothing differs. total_unsure: tell the total in any case.
+ * *whole: it is the whole page; otherwise the steps are in the list's views._steps. */
+static struct frame *change_frame(struct paged *p, const struct dialect *d, const struct page *from, int64_t from_rev,
+                                  const struct page *to, bool total_unsure, bool *whole)
+{
+    struct gateway *g = p->base.gw;
+    struct page_steps *steps = &p->views._steps;
+    *whole = !from || from_rev < p->replaced_rev;
+    if (!*whole && !page_compare(from, to, steps) && !total_unsure)
+        return NULL;
+    steps->set_count = steps->set_count || total_unsure;
+    if (!*whole)
+        *whole = steps->replace || (steps->deletes && from_rev < p->gone.opaque_rev);
+    buf_reset(&g->scratch);
+    uint32_t messages;
+    if (*whole) {
+        messages = d->page(&g->scratch, p->base.name, to);
+    } else {
+        for (size_t i = 0; i < steps->deletes; i++)
+            steps->steps[i].gone = gone_has(&p->gone, entry_id(steps->steps[i].entry));
+        messages = d->steps(&g->scratch, p->base.name, &g->limits, to, steps);
+    }
+    return frame_new(buf_slice(&g->scratch), messages);
+}
+
+/* What the page just told this connection need not be told again by its item subscriptions. */
+static void settle_watches(struct paged *p, struct conn *c, bool whole, const struct page *to)
+{
+    if (!c->watching)
+        return;
+    if (whole) {
+        for (uint32_t i = 0; i < to->count; i++)
+            watch_told(p, c, entry_id(to->slots[i]), false);
+        return;
+    }
+    const struct page_steps *steps = &p->views._steps;
+    for (size_t i = 0; i < steps->len; i++) {
+        const struct step *step = &steps->steps[i];
+        if (step->op != STEP_DELETE || step->gone) /* leaving the page says nothing about the item's value */
+            watch_told(p, c, entry_id(step->entry), step->gone);
+    }
+}
+
+static void sub_told(struct sub *s, struct page *to, int64_t rev)
+{
+    if (s->told != to) {
+        page_unref(s->told);
+        s->told = page_ref(to);
+    }
+    s->told_rev = rev;
+}
+
+/* The last comparison of a flush: consecutive subscribers mostly hold the same version, so it serves them all. */
+struct shared_change {
+    const struct page *from;
+    int64_t from_rev;
+    const struct dialect *dialect;
+    struct frame *frame;
+    bool whole;
+    bool made;
+};
+
+/* For a connection that also watches items: what it is told depends on them, so nothing is shared. */
+static void tell_watcher(struct view *v, struct sub *s, int64_t from_rev, struct page *to)
+{
+    struct paged *p = v->list;
+    struct conn *c = s->key.conn;
+    bool whole;
+    bool total_unsure = watches_tell_gone(p, c, s->told);
+    struct frame *f = change_frame(p, c->dialect, s->told, from_rev, to, total_unsure, &whole);
+    if (f) {
+        conn_push(c, f);
+        settle_watches(p, c, whole, to);
+    }
+    frame_unref(f);
+}
+
+static void tell(struct view *v, struct sub *s, int64_t from_rev, struct page *to, struct shared_change *last)
+{
+    struct paged *p = v->list;
+    struct conn *c = s->key.conn;
+    if (watches_any(&p->watches) && c->watching) {
+        tell_watcher(v, s, from_rev, to);
+        if (c->dirty.count)
+            ws_want_write(c); /* item subscriptions that waited for this */
+        return;
+    }
+    bool same = last->made && last->from == s->told && last->from_rev == from_rev && last->dialect == c->dialect;
+    if (!same) {
+        frame_unref(last->frame);
+        *last = (struct shared_change){.from = s->told, .from_rev = from_rev, .dialect = c->dialect, .made = true};
+        last->frame = change_frame(p, c->dialect, s->told, from_rev, to, false, &last->whole);
+    }
+    if (last->frame)
+        conn_push(c, last->frame);
+}
+
+static void view_told(struct view *v, struct page *to)
+{
+    if (v->told == to)
+        return;
+    page_unref(v->told);
+    v->told = page_ref(to);
+    frame_unref(v->page_frame);
+    v->page_frame = NULL;
+}
+
+/* view_flush brings the subscribers of a view without holes to its current version. */
+static void view_flush(struct view *v)
+{
+    struct paged *p = v->list;
+    struct page *to = window_version(&v->window);
+    bool forced = v->told && v->told_rev < p->replaced_rev;
+    if (to != v->told || v->mixed || forced) {
+        struct shared_change last = {0};
+        struct page *from = v->told ? page_ref(v->told) : NULL; /* so that no new page gets its address meanwhile */
+        v->mixed = false;
+        list_each(&v->subs, n)
+        {
+            struct sub *s = container_of(n, struct sub, in_target);
+            int64_t from_rev = s->told == from ? v->told_rev : s->told_rev;
+            if (s->told == to && from_rev >= p->replaced_rev)
+                continue;
+            if (!fanout_ready(s, 1)) {
+                s->told_rev = from_rev;
+                continue;
+            }
+            tell(v, s, from_rev, to, &last);
+            sub_told(s, to, p->base.rev);
+        }
+        frame_unref(last.frame);
+        page_unref(from);
+        view_told(v, to);
+    }
+    v->told_rev = p->base.rev;
+    page_unref(to);
+}
+
+static struct view *last_page(struct paged *p, const struct view *v)
+{
+    return view_get(p, page_clamp(v->window.number, v->window.size, p->total), v->window.size);
+}
+
+static bool view_vanished(const struct view *v)
+{
+    return v->window.number != page_clamp(v->window.number, v->window.size, v->list->total);
+}
+
+/* The page no longer exists: its viewers go to the last one that does. */
+static void view_move(struct view *v)
+{
+    struct view *to = last_page(v->list, v);
+    struct list_node *n;
+    view_hold(v);
+    while ((n = list_pop(&v->subs))) {
+        struct sub *s = container_of(n, struct sub, in_target);
+        if (s->told == v->told)
+            s->told_rev = v->told_rev;
+        list_append(&to->subs, n);
+        s->view = to;
+        view_hold(to);
+        view_release(v);
+        to->mixed = true;
+    }
+    view_release(v);
+}
+
+void views_settle(struct views *vs)
+{
+    list_each(&vs->_all, n)
+    {
+        struct view *v = in_all(n);
+        if (v->subs.count && view_vanished(v))
+            view_move(v);
+    }
+    list_each(&vs->_all, n)
+    {
+        struct view *v = in_all(n);
+        if (v->users && v->window.holes == 0)
+            view_flush(v);
+    }
+}
+
+/* --- reads --- */
+
+static bool want(const struct view *v, bool whole, struct store_range *range)
+{
+    const struct store_range all = {v->window.number * v->window.size, v->window.size};
+    *range = all;
+    if (!whole && !window_want(&v->window, &range->start, &range->count))
+        return false;
+    if (v->greedy)
+        *range = all;
+    return true;
+}
+
+bool views_incomplete(const struct views *vs)
+{
+    list_each(&vs->_all, n)
+    {
+        const struct view *v = in_all(n);
+        if (v->users && v->window.holes)
+            return true;
+    }
+    return false;
+}
+
+size_t views_want(struct views *vs, bool whole, struct store_range *ranges, size_t max)
+{
+    size_t count = 0;
+    int64_t items = 0;
+    list_each(&vs->_all, n)
+    {
+        struct view *v = in_all(n);
+        struct store_range range;
+        if (!v->users || !want(v, whole, &range))
+            continue;
+        if (count == max || (items && items + range.count > ITEMS_PER_READ))
+            break; /* the rest has holes still, and comes with the next read */
+        ranges[count++] = range;
+        items += range.count;
+        v->asked = true;
+    }
+    return count;
+}
+
+static bool same_content(const struct entry *a, const struct entry *b)
+{
+    return slice_eq(entry_id(a), entry_id(b)) && slice_eq(entry_value(a), entry_value(b));
+}
+
+/* What this view's subscribers were told about the item already, when that is still all there is to tell: after a loss most
+ * items stand where they stood, and an item may leave and come back unchanged. */
+static struct entry *told_entry(const struct view *v, int64_t slot, struct entry *e)
+{
+    if (!v->told)
+        return e;
+    if (slot < (int64_t)v->told->count && same_content(v->told->slots[slot], e))
+        return v->told->slots[slot];
+    for (uint32_t k = 0; k < v->told->count; k++)
+        if (same_content(v->told->slots[k], e))
+            return v->told->slots[k];
+    return e;
+}
+
+static void view_fill(struct view *v, int64_t start, struct entry *const *entries, int64_t count)
+{
+    struct window *w = &v->window;
+    int64_t first = w->number * w->size;
+    int64_t from = start > first ? start : first;
+    int64_t end = start + count < first + w->count ? start + count : first + w->count;
+    for (int64_t at = from; at < end; at++) {
+        if (w->slots[at - first])
+            continue;
+        struct entry *e = told_entry(v, at - first, entries[at - start]);
+        window_fill(w, at, &e, 1, false);
+    }
+}
+
+void views_fill(struct views *vs, int64_t start, struct entry *const *entries, size_t count)
+{
+    list_each(&vs->_all, n)
+    {
+        struct view *v = in_all(n);
+        if (v->window.holes)
+            view_fill(v, start, entries, (int64_t)count);
+    }
+}
+
+void views_read_ends(struct views *vs, bool cut)
+{
+    list_each(&vs->_all, n)
+    {
+        struct view *v = in_all(n);
+        v->greedy = !cut && v->asked && v->users && v->window.holes;
+        v->asked = false;
+    }
+}
+
+/* --- answers --- */
+
+static struct frame *page_frame_of(struct view *v, const struct dialect *d)
+{
+    if (v->page_frame && v->page_dialect == d)
+        return v->page_frame;
+    struct gateway *g = v->list->base.gw;
+    buf_reset(&g->scratch);
+    uint32_t messages = d->page(&g->scratch, v->list->base.name, v->told);
+    frame_unref(v->page_frame);
+    v->page_frame = frame_new(buf_slice(&g->scratch), messages);
+    v->page_dialect = d;
+    return v->page_frame;
+}
+
+static void follow(struct sub *s, struct view *v)
+{
+    view_hold(v);
+    if (s->view) {
+        list_remove(&s->view->subs, &s->in_target);
+        view_release(s->view);
+    }
+    s->view = v;
+    list_append(&v->subs, &s->in_target);
+}
+
+static void answer(struct request *q)
+{
+    struct view *v = q->view;
+    struct paged *p = v->list;
+    struct conn *c = q->conn;
+    struct sub *s = sub_find(c, q->item, q->item);
+    assert(s);
+    s->pending = false;
+    follow(s, v);
+    fanout_forget(s);
+    sub_told(s, v->told, v->told_rev);
+    conn_answer_frame(c, page_frame_of(v, c->dialect));
+    settle_watches(p, c, true, v->told);
+    request_free(q);
+}
+
+bool view_serve(struct request *q)
+{
+    const struct sub *s = sub_find(q->conn, q->item, q->item);
+    assert(s);
+    if (s->pending && item_unknown(q->item))
+        return request_fail_unknown(q);
+    if (view_vanished(q->view)) {
+        struct view *v = last_page(q->view->list, q->view);
+        view_hold(v);
+        view_release(q->view);
+        q->view = v;
+    }
+    if (q->view->window.holes)
+        return false;
+    view_flush(q->view);
+    answer(q);
+    return true;
+}
+
+/* --- one subscription --- */
+
+void view_flush_sub(struct sub *s)
+{
+    struct view *v = s->view;
+    if (v->window.holes) {
+        v->mixed = true; /* the flush of the view tells it */
+        return;
+    }
+    struct shared_change last = {0};
+    int64_t from_rev = s->told == v->told ? v->told_rev : s->told_rev;
+    tell(v, s, from_rev, v->told, &last);
+    frame_unref(last.frame);
+    sub_told(s, v->told, v->told_rev);
+}
+
+void view_lose_sub(struct sub *s)
+{
+    page_unref(s->told);
+    s->told = NULL;
+    s->told_rev = -1;
+}
+
+void view_sub_gone(struct sub *s)
+{
+    if (s->view) {
+        list_remove(&s->view->subs, &s->in_target);
+        view_release(s->view);
+    }
+    page_unref(s->told);
+}

@@ -1,0 +1,387 @@
+/* Single items of a list, and who watches them. What is known of an item follows the changes of the list; only when nothing is
+ * known, or after a loss, it is read. */
+#include "gateway/state/watch.h"
+
+#include <assert.h>
+
+#include "gateway/state/fanout.h"
+#include "gateway/state/item_list.h"
+#include "protocol/base/alloc.h"
+
+struct watch {
+    struct map_node by_id;
+    struct list_node in_all;
+    struct paged *list;
+    struct entry *entry; /* NULL: not in the list */
+    bool known;          /* entry is current */
+    struct frame *frame; /* that tells entry, for all who watch; made when first needed */
+    const struct dialect *frame_dialect;
+    int64_t changed_rev;
+    struct list_node in_changed, in_absent;
+    struct list subs;
+    size_t users; /* subs (pending ones too) and requests */
+    char id[];
+};
+
+static struct watch *in_all(struct list_node *n)
+{
+    return container_of(n, struct watch, in_all);
+}
+
+/* --- life --- */
+
+struct watch *watch_find(const struct watches *ws, struct slice id)
+{
+    struct map_node *n = map_find(&ws->_by_id, id);
+    return n ? container_of(n, struct watch, by_id) : NULL;
+}
+
+struct watch *watch_get(struct paged *p, struct slice id)
+{
+    struct watches *ws = &p->watches;
+    struct watch *w = watch_find(ws, id);
+    if (w)
+        return w;
+    w = sg_calloc(1, sizeof(*w) + id.len);
+    memcpy(w->id, id.ptr, id.len);
+    w->list = p;
+    w->by_id.key = slice_of(w->id, id.len);
+    list_init(&w->subs);
+    map_insert(&ws->_by_id, &w->by_id);
+    list_append(&ws->_all, &w->in_all);
+    ws->_unknown++;
+    return w;
+}
+
+struct slice watch_id(const struct watch *w)
+{
+    return w->by_id.key;
+}
+
+/* Keeps the list of absent ones and the count of unknown ones, so that no change has to look at every watch. */
+static void watch_known(struct watch *w, bool known)
+{
+    struct watches *ws = &w->list->watches;
+    if (w->known != known) {
+        ws->_unknown += known ? (size_t)-1 : 1;
+        w->known = known;
+    }
+    bool absent = known && !w->entry;
+    if (absent && !list_linked(&w->in_absent))
+        list_append(&ws->_absent, &w->in_absent);
+    if (!absent && list_linked(&w->in_absent))
+        list_remove(&ws->_absent, &w->in_absent);
+}
+
+void watch_hold(struct watch *w)
+{
+    w->users++;
+}
+
+void watch_release(struct watch *w)
+{
+    assert(w->users > 0);
+    if (--w->users > 0)
+        return;
+    struct watches *ws = &w->list->watches;
+    watch_known(w, true); /* out of the counts */
+    if (list_linked(&w->in_changed))
+        list_remove(&ws->_changed, &w->in_changed);
+    if (list_linked(&w->in_absent))
+        list_remove(&ws->_absent, &w->in_absent);
+    map_remove(&ws->_by_id, &w->by_id);
+    list_remove(&ws->_all, &w->in_all);
+    entry_unref(w->entry);
+    frame_unref(w->frame);
+    free(w);
+}
+
+void watches_init(struct watches *ws)
+{
+    map_init(&ws->_by_id);
+    list_init(&ws->_all);
+    list_init(&ws->_changed);
+    list_init(&ws->_absent);
+    ws->_unknown = 0;
+}
+
+void watches_deinit(struct watches *ws)
+{
+    assert(ws->_all.count == 0);
+    map_deinit(&ws->_by_id);
+}
+
+/* --- changes of the list --- */
+
+static void change(struct watch *w, struct entry *e)
+{
+    struct watches *ws = &w->list->watches;
+    entry_unref(w->entry);
+    w->entry = e ? entry_ref(e) : NULL;
+    frame_unref(w->frame);
+    w->frame = NULL;
+    w->changed_rev = w->list->base.rev;
+    watch_known(w, w->known);
+    if (!list_linked(&w->in_changed))
+        list_append(&ws->_changed, &w->in_changed);
+}
+
+void watch_changed(struct paged *p, struct slice id, struct entry *e)
+{
+    struct watch *w = watches_any(&p->watches) ? watch_find(&p->watches, id) : NULL;
+    if (w)
+        change(w, e);
+}
+
+void watch_moved(struct paged *p, struct slice id, struct entry *e)
+{
+    struct watch *w = watches_any(&p->watches) ? watch_find(&p->watches, id) : NULL;
+    if (w && (!w->entry || !slice_eq(entry_value(w->entry), entry_value(e))))
+        change(w, e);
+}
+
+void watches_forget(struct watches *ws)
+{
+    list_each(&ws->_all, n) watch_known(in_all(n), false);
+}
+
+void watches_drop(struct watches *ws)
+{
+    list_each(&ws->_all, n)
+    {
+        struct watch *w = in_all(n);
+        change(w, NULL);
+        watch_known(w, true);
+    }
+}
+
+void watches_rewind(struct watches *ws, int64_t rev)
+{
+    list_each(&ws->_all, n)
+    {
+        struct watch *w = in_all(n);
+        list_each(&w->subs, m)
+        {
+            struct sub *s = container_of(m, struct sub, in_target);
+            bool current = s->told_rev >= w->changed_rev;
+            s->told_rev = rev - (current ? 1 : 2);
+        }
+        w->changed_rev = rev - 1;
+    }
+}
+
+void watches_renew(struct watches *ws)
+{
+    list_each(&ws->_all, n)
+    {
+        struct watch *w = in_all(n);
+        list_each(&w->subs, m) container_of(m, struct sub, in_target)->told_rev = w->changed_rev - 1;
+        if (!list_linked(&w->in_changed))
+            list_append(&ws->_changed, &w->in_changed);
+    }
+}
+
+void watches_each_sub(const struct watches *ws, void (*each)(struct sub *s))
+{
+    list_each(&ws->_all, n) list_each(&in_all(n)->subs, m) each(container_of(m, struct sub, in_target));
+}
+
+/* --- reads --- */
+
+size_t watches_want(const struct watches *ws, bool whole, struct slice *ids, size_t max)
+{
+    size_t count = 0;
+    if (!whole && !ws->_unknown)
+        return 0;
+    list_each(&ws->_all, n)
+    {
+        const struct watch *w = in_all(n);
+        if ((whole || !w->known) && count < max)
+            ids[count++] = w->by_id.key;
+    }
+    return count;
+}
+
+void watch_fill(struct paged *p, struct slice id, const struct store_item *it)
+{
+    struct watch *w = watch_find(&p->watches, id);
+    if (!w || w->known)
+        return;
+    watch_known(w, true);
+    struct slice held = w->entry ? entry_value(w->entry) : SLICE_NONE;
+    bool present = it->index >= 0;
+    if (present == (w->entry != NULL) && (!present || slice_eq(held, it->value)))
+        return;
+    struct entry *e = present ? item_list_entry(p, it) : NULL;
+    change(w, e);
+    entry_unref(e);
+}
+
+/* --- telling subscribers --- */
+
+static struct frame *frame_of(struct watch *w, const struct dialect *d)
+{
+    if (w->frame && w->frame_dialect == d)
+        return w->frame;
+    struct buf *out = &w->list->base.gw->scratch;
+    buf_reset(out);
+    uint32_t messages = d->item_set(out, w->list->base.name, w->entry);
+    frame_unref(w->frame);
+    w->frame = frame_new(buf_slice(out), messages);
+    w->frame_dialect = d;
+    return w->frame;
+}
+
+/* counted: the page's own steps will say the total; otherwise it is said here, right behind the delete. */
+static void tell_gone(const struct watch *w, struct sub *s, bool counted)
+{
+    const struct item *i = &w->list->base;
+    struct conn *c = s->key.conn;
+    struct buf *out = &c->gw->scratch;
+    buf_reset(out);
+    uint32_t messages = c->dialect->item_delete(out, i->name, w->by_id.key, true);
+    const struct sub *page = counted ? NULL : sub_find(c, i, i);
+    if (page && page->told) {
+        struct page_steps count_only = {.set_count = true};
+        messages += c->dialect->steps(out, i->name, &c->gw->limits, page->told, &count_only);
+    }
+    struct frame *f = frame_new(buf_slice(out), messages);
+    conn_push(c, f);
+    frame_unref(f);
+    sub_free(s);
+}
+
+static void tell(struct watch *w, struct sub *s)
+{
+    s->told_rev = w->list->base.rev;
+    if (w->entry)
+        conn_push(s->key.conn, frame_of(w, s->key.conn->dialect));
+    else
+        tell_gone(w, s, false);
+}
+
+static void flush(struct watch *w)
+{
+    watch_hold(w); /* its last subscription may end here */
+    list_each(&w->subs, n)
+    {
+        struct sub *s = container_of(n, struct sub, in_target);
+        struct conn *c = s->key.conn;
+        if (s->told_rev >= w->changed_rev)
+            continue;
+        if (!view_current(c, &w->list->base))
+            fanout_missed(s, 1);
+        else if (fanout_ready(s, 1))
+            tell(w, s);
+    }
+    watch_release(w);
+}
+
+void watches_settle(struct watches *ws)
+{
+    list_each(&ws->_changed, n)
+    {
+        struct watch *w = container_of(n, struct watch, in_changed);
+        if (!w->known)
+            continue;
+        list_remove(&ws->_changed, n);
+        flush(w);
+    }
+}
+
+void watch_told(struct paged *p, struct conn *c, struct slice id, bool gone)
+{
+    const struct watch *w = watch_find(&p->watches, id);
+    struct sub *s = w ? sub_find(c, &p->base, w) : NULL;
+    if (!s || s->pending)
+        return;
+    s->told_rev = p->base.rev;
+    if (gone)
+        sub_free(s);
+}
+
+static bool page_holds(const struct page *p, struct slice id)
+{
+    for (uint32_t i = 0; p && i < p->count; i++)
+        if (slice_eq(entry_id(p->slots[i]), id))
+            return true;
+    return false;
+}
+
+bool watches_tell_gone(struct paged *p, struct conn *c, const struct page *from)
+{
+    bool any = false;
+    list_each(&p->watches._absent, n)
+    {
+        struct watch *w = container_of(n, struct watch, in_absent);
+        struct sub *s = sub_find(c, &p->base, w);
+        if (!s || s->pending || page_holds(from, w->by_id.key))
+            continue;
+        tell_gone(w, s, true);
+        any = true;
+    }
+    return any;
+}
+
+/* --- answers --- */
+
+static void answer(struct request *q)
+{
+    struct conn *c = q->conn;
+    struct watch *w = q->watch;
+    if (q->subscribe && !sub_find(c, q->item, w)) /* it was there, and the item left the list while this waited */
+        watch_subscribe(c, w);
+    struct sub *s = sub_find(c, q->item, w);
+    if (s && s->pending) {
+        s->pending = false;
+        list_append(&w->subs, &s->in_target);
+    }
+    if (s) {
+        fanout_forget(s);
+        s->told_rev = q->item->rev;
+    }
+    conn_answer_frame(c, frame_of(w, c->dialect));
+    request_free(q);
+}
+
+bool watch_serve(struct request *q)
+{
+    const struct sub *s = sub_find(q->conn, q->item, q->watch);
+    bool pending = s && s->pending;
+    if (pending && item_unknown(q->item))
+        return request_fail_unknown(q);
+    /* Never newer nor older than what this connection was told of the list. */
+    if (!q->watch->known || !view_current(q->conn, q->item))
+        return false;
+    if (!q->watch->entry)
+        request_fail(q, ERROR_ID, "no such item");
+    else
+        answer(q);
+    return true;
+}
+
+/* --- one subscription --- */
+
+struct sub *watch_subscribe(struct conn *c, struct watch *w)
+{
+    struct sub *s = sub_new(c, &w->list->base, w);
+    watch_hold(w);
+    c->watching++;
+    return s;
+}
+
+void watch_flush_sub(struct sub *s)
+{
+    if (!view_current(s->key.conn, s->item))
+        fanout_wait(s);
+    else if (s->told_rev < s->watch->changed_rev)
+        tell(s->watch, s);
+}
+
+void watch_sub_gone(struct sub *s)
+{
+    if (list_linked(&s->in_target))
+        list_remove(&s->watch->subs, &s->in_target);
+    s->key.conn->watching--;
+    watch_release(s->watch);
+}
