@@ -3,7 +3,7 @@
 #include "gateway/admin/gauges.h"
 
 #include "gateway/net/conn.h"
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 #include "gateway/observe/metrics.h"
 #include "gateway/lifecycle/probe.h"
 #include "gateway/net/ws.h"

@@ -268,6 +268,6 @@ int inspect_refusals(const struct http_request *r)
     struct jsonw w = {.out = &out};
     inspect_head(&w, r->g);
     jsonw_i64(&w, "kept", REFUSALS_KEPT);
-    refusals_write(r->g->refusals, &w);
+    rejects_write(r->g->rejects, &w);
     return inspect_reply(r, &w);
 }

@@ -6,7 +6,7 @@
 #include "gateway/calls/catalogue.h"
 #include "gateway/calls/executor.h"
 #include "gateway/admin/inspect.h"
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 #include "gateway/state/watch.h"
 #include "protocol/window.h"
 
@@ -58,8 +58,8 @@ static void write_sub(struct jsonw *w, const struct sub *s)
 {
     int64_t page, size;
     jsonw_open(w, NULL, '{');
-    jsonw_str(w, "kind", s->item->kind == KIND_VAR ? "var" : "list");
-    jsonw_text(w, "name", s->item->name);
+    jsonw_str(w, "kind", s->topic->kind == KIND_VAR ? "var" : "list");
+    jsonw_text(w, "name", s->topic->name);
     if (s->watch)
         jsonw_text(w, "item", watch_id(s->watch));
     if (sub_window(s, &page, &size)) {
@@ -70,7 +70,7 @@ static void write_sub(struct jsonw *w, const struct sub *s)
     }
     if (s->told)
         write_told(w, s);
-    jsonw_i64(w, "rev", s->item->rev);
+    jsonw_i64(w, "rev", s->topic->rev);
     jsonw_i64(w, "interval_ms", sub_interval_ms(s));
     jsonw_bool(w, "pending", s->pending);
     jsonw_bool(w, "behind", list_linked(&s->in_dirty));

@@ -4,7 +4,7 @@
 #include "gateway/admin/names.h"
 
 #include "gateway/admin/inspect.h"
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 #include "gateway/base/text.h"
 #include "gateway/base/largest.h"
 #include "gateway/observe/turn.h"
@@ -36,66 +36,66 @@ static const char *kind_text(enum kind kind)
     return kind == KIND_VAR ? "var" : "list";
 }
 
-static const char *state_text(const struct item *i)
+static const char *state_text(const struct topic *t)
 {
-    static const char *const texts[] = {[ITEM_LOADING] = "loading", [ITEM_READY] = "ready", [ITEM_STALE] = "stale"};
-    return texts[i->state];
+    static const char *const texts[] = {[TOPIC_LOADING] = "loading", [TOPIC_READY] = "ready", [TOPIC_STALE] = "stale"};
+    return texts[t->state];
 }
 
 /* The members of an open object. */
-static void write_item(struct jsonw *w, const struct item *i)
+static void write_item(struct jsonw *w, const struct topic *t)
 {
-    struct item_look look;
-    item_look(i, &look);
-    jsonw_str(w, "state", state_text(i));
-    jsonw_bool(w, "exists", i->exists);
-    jsonw_i64(w, "subscribers", (int64_t)item_subscribers(i));
-    jsonw_i64(w, "waiting", (int64_t)i->requests.count);
-    jsonw_i64(w, "rev", i->rev);
+    struct topic_look look;
+    topic_look(t, &look);
+    jsonw_str(w, "state", state_text(t));
+    jsonw_bool(w, "exists", t->exists);
+    jsonw_i64(w, "subscribers", (int64_t)topic_subscribers(t));
+    jsonw_i64(w, "waiting", (int64_t)t->requests.count);
+    jsonw_i64(w, "rev", t->rev);
     jsonw_i64(w, "size", look.size);
-    if (i->kind == KIND_LIST)
+    if (t->kind == KIND_LIST)
         jsonw_i64(w, "windows", (int64_t)look.windows);
-    if (i->changed_us)
-        jsonw_i64(w, "changed_ago_ms", (turn_now_us() - i->changed_us) / 1000);
+    if (t->changed_us)
+        jsonw_i64(w, "changed_ago_ms", (turn_now_us() - t->changed_us) / 1000);
 }
 
-static void write_row(struct jsonw *w, const struct item *i)
+static void write_row(struct jsonw *w, const struct topic *t)
 {
     jsonw_open(w, NULL, '{');
-    jsonw_str(w, "kind", kind_text(i->kind));
-    jsonw_text(w, "name", i->name);
-    write_item(w, i);
+    jsonw_str(w, "kind", kind_text(t->kind));
+    jsonw_text(w, "name", t->name);
+    write_item(w, t);
     jsonw_close(w, '}');
 }
 
 /* --- a page of names --- */
 
-static int64_t by_nothing(const struct item *i)
+static int64_t by_nothing(const struct topic *t)
 {
-    (void)i;
+    (void)t;
     return 0;
 }
 
-static int64_t by_subscribers(const struct item *i)
+static int64_t by_subscribers(const struct topic *t)
 {
-    return (int64_t)item_subscribers(i);
+    return (int64_t)topic_subscribers(t);
 }
 
-static int64_t by_size(const struct item *i)
+static int64_t by_size(const struct topic *t)
 {
-    struct item_look look;
-    item_look(i, &look);
+    struct topic_look look;
+    topic_look(t, &look);
     return look.size;
 }
 
-static int64_t by_change(const struct item *i)
+static int64_t by_change(const struct topic *t)
 {
-    return i->changed_us;
+    return t->changed_us;
 }
 
 static const struct order {
     const char *name;
-    int64_t (*of)(const struct item *i);
+    int64_t (*of)(const struct topic *t);
 } orders[] = {{"none", by_nothing}, {"subscribers", by_subscribers}, {"size", by_size}, {"changed", by_change}};
 
 struct question {
@@ -135,10 +135,10 @@ static size_t gather(const struct gateway *g, struct question *q, struct largest
     bool ordered = q->order != &orders[0];
     top->limit = ordered ? q->limit : LARGEST_MAX;
     do {
-        for (const struct map_node *n = map_scan(items_map(g->items), &q->cursor); n; n = n->next, looked_at++) {
-            const struct item *i = container_of(n, struct item, by_key);
-            if (!q->match[0] || glob_match(q->match, i->name))
-                largest_consider(top, i, q->order->of(i));
+        for (const struct map_node *n = map_scan(topics_map(g->topics), &q->cursor); n; n = n->next, looked_at++) {
+            const struct topic *t = container_of(n, struct topic, by_key);
+            if (!q->match[0] || glob_match(q->match, t->name))
+                largest_consider(top, t, q->order->of(t));
         }
     } while (q->cursor && ++buckets < BUCKETS_MAX && looked_at < LOOKED_AT_MAX && (ordered || top->len < q->limit));
     return looked_at;
@@ -156,7 +156,7 @@ int names_answer(const struct http_request *r)
     buf_init(&out, ANSWER_BYTES_MAX);
     struct jsonw w = {.out = &out};
     inspect_head(&w, r->g);
-    jsonw_i64(&w, "total", (int64_t)items_map(r->g->items)->count);
+    jsonw_i64(&w, "total", (int64_t)topics_map(r->g->topics)->count);
     jsonw_i64(&w, "looked_at", (int64_t)looked_at);
     jsonw_open(&w, "names", '[');
     for (size_t i = 0; i < top.len; i++)
@@ -190,7 +190,7 @@ static void begin(struct asker *a, struct buf *out, struct jsonw *w)
 {
     struct gateway *g = a->names->gw;
     struct slice name = slice_of(a->name, a->name_len);
-    const struct item *i = items_held(g->items, a->kind, name);
+    const struct topic *t = topics_held(g->topics, a->kind, name);
     buf_init(out, ANSWER_BYTES_MAX);
     *w = (struct jsonw){.out = out};
     inspect_head(w, g);
@@ -198,9 +198,9 @@ static void begin(struct asker *a, struct buf *out, struct jsonw *w)
     jsonw_text(w, "name", name);
     if (a->listeners >= 0)
         jsonw_i64(w, "gateways", a->listeners);
-    if (i) {
+    if (t) {
         jsonw_open(w, "here", '{');
-        write_item(w, i);
+        write_item(w, t);
         jsonw_close(w, '}');
     }
     jsonw_open(w, "redis", '{');

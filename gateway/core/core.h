@@ -12,7 +12,7 @@
 struct event_base;
 struct ws;
 struct deflate;
-struct items;
+struct topics;
 struct calls;
 struct drain;
 struct admission;
@@ -21,7 +21,7 @@ struct reload;
 struct fleet;
 struct history;
 struct names;
-struct refusals;
+struct rejects;
 struct unpacker;
 
 struct gateway {
@@ -35,7 +35,7 @@ struct gateway {
     struct ws *ws;
     struct deflate *deflate;   /* NULL: --deflate off */
     struct unpacker *unpacker; /* likewise */
-    struct items *items;
+    struct topics *topics;
     struct calls *calls;
     struct drain *drain;
     struct admission *admission;
@@ -44,7 +44,7 @@ struct gateway {
     struct fleet *fleet;
     struct history *history;
     struct names *names;
-    struct refusals *refusals;
+    struct rejects *rejects;
     struct list taps;          /* struct tap; empty while nobody looks */
     struct list conns;         /* struct conn, open ones */
     struct map conns_by_id;    /* struct conn */
@@ -59,12 +59,12 @@ struct gateway {
     size_t pieces_bytes;       /* of long messages, written in this turn */
     struct list *wheel;        /* WHEEL_SLOTS lists of struct conn */
     size_t wheel_at;
-    struct item *untold; /* a variable whose subscribers are not told yet what arrived in this turn (item_var.c) */
-    struct buf burst;    /* what that is */
-    struct buf scratch;  /* for encoders: reset, encode, make a frame; never kept across a call */
-    char id[24];         /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
-    int worker;          /* -1: the only one */
-    int64_t started_ms;  /* since 1970 */
+    struct topic *untold; /* a variable whose subscribers are not told yet what arrived in this turn (topic_var.c) */
+    struct buf burst;     /* what that is */
+    struct buf scratch;   /* for encoders: reset, encode, make a frame; never kept across a call */
+    char id[24];          /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
+    int worker;           /* -1: the only one */
+    int64_t started_ms;   /* since 1970 */
     bool redis_up;
     bool draining;     /* not ready any more */
     bool closed_doors; /* and not listening either */

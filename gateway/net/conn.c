@@ -8,7 +8,7 @@
 #include "gateway/calls/calls.h"
 #include "gateway/net/deflate.h"
 #include "gateway/state/fanout.h"
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 #include "gateway/observe/kernel.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
@@ -64,7 +64,7 @@ void conn_open(struct conn *c)
 {
     log_debug("connection opened conn=%llu remote=%s user=%s", (unsigned long long)c->id, remote_text(&c->remote),
               log_value(slice_str(c->grants->name)));
-    session_open(c);
+    peer_open(c);
 }
 
 struct conn *conn_find(struct gateway *g, uint64_t id)
@@ -79,7 +79,7 @@ static void detach(struct conn *c)
     if (c->detached)
         return;
     c->detached = true;
-    session_close(c);
+    peer_close(c);
 }
 
 static void begun_no_more(struct conn *c)
@@ -220,7 +220,7 @@ void conn_regrant(struct conn *c, const struct grants *grants)
     }
     const struct grants *old = c->grants;
     c->grants = options_hold(grants);
-    session_regrant(c, old);
+    peer_regrant(c, old);
     options_release(old);
 }
 
@@ -248,7 +248,7 @@ static void message(struct conn *c, struct slice text)
     c->messages_in++;
     if (c->gw->taps.count)
         tap_received(c, text);
-    session_message(c, text, c->rx_binary);
+    peer_message(c, text, c->rx_binary);
 }
 
 static void packed_message(struct conn *c, struct slice packed)
@@ -447,7 +447,7 @@ static void refill(struct conn *c)
     if (c->calls_wait)
         calls_deliver(c, GATHER_BYTES);
     if (c->held.count)
-        items_answer_held(c, 2 * (size_t)GATHER_BYTES);
+        topics_answer_held(c, 2 * (size_t)GATHER_BYTES);
     if (c->dirty.count)
         fanout_flush(c, 3 * (size_t)GATHER_BYTES);
 }
@@ -544,7 +544,7 @@ __attribute__((noinline)) static bool write_all(struct conn *c)
 
 bool conn_write(struct conn *c)
 {
-    items_settle(c->gw);
+    topics_settle(c->gw);
     if (is_usual(c)) {
         enum ws_write_result r = write_only_frame(c);
         if (r == WS_WRITE_FAILED)
@@ -559,7 +559,7 @@ bool conn_write(struct conn *c)
 
 static void queue(struct conn *c, struct frame *f, enum outq_kind kind)
 {
-    items_settle(c->gw);
+    topics_settle(c->gw);
     if (!c->out.len)
         ws_want_write(c);
     outq_push(&c->out, f, kind);
@@ -781,10 +781,10 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
     c->close_why = why;
     c->close_deadline_ms = gateway_now_ms() + CLOSE_WAIT_MS;
     list_append(&c->gw->closing, &c->closing);
-    if (refusals_closed(code)) {
+    if (rejects_closed(code)) {
         char subject[32];
         snprintf(subject, sizeof(subject), "connection %llu", (unsigned long long)c->id);
-        refusals_add(c->gw->refusals, code, remote_text(&c->remote), subject, why);
+        rejects_add(c->gw->rejects, code, remote_text(&c->remote), subject, why);
     }
     log_debug("closing connection conn=%llu remote=%s code=%d why=\"%s\"", (unsigned long long)c->id,
               remote_text(&c->remote), code, why);

@@ -1,5 +1,5 @@
 /* One client connection: what waits to be written to it, what arrives from it, its limits and its end. It knows neither
- * libwebsockets (ws.c) nor what messages mean (session.c). */
+ * libwebsockets (ws.c) nor what messages mean (peer.c). */
 #ifndef SYNCGATE_GATEWAY_NET_CONN_H
 #define SYNCGATE_GATEWAY_NET_CONN_H
 
@@ -39,7 +39,7 @@ struct conn {
     uint32_t messages_in; /* since it opened; for the log, as the three below */
     const struct dialect *dialect;
     const struct grants *grants; /* held (options_hold) */
-    struct dialect_peer peer;    /* session.c answers through it */
+    struct dialect_peer peer;    /* peer.c answers through it */
     struct outq out;
     bool congested;       /* the socket did not take everything: state is conflated until it does */
     bool unshed;          /* congested: what waits was told while there was room, and may be very much */
@@ -53,12 +53,12 @@ struct conn {
     uint32_t piece_max; /* bytes of one write; what the socket does not take of more is copied */
     struct buf *rx;     /* the fragments of a message until it is whole, or what waits there; NULL: nothing */
 
-    /* session.c and item.c */
+    /* peer.c and topic.c */
     struct list subs;       /* struct sub */
     struct list dirty;      /* struct sub that missed updates while congested */
     struct list requests;   /* struct request that wait, for Redis or for room */
     struct list held;       /* struct request, of them, that wait for room, oldest first */
-    uint64_t held_pass;     /* item_list.c: its answers have to wait in this pass */
+    uint64_t held_pass;     /* topic_list.c: its answers have to wait in this pass */
     struct list_node paced; /* pace.c: gateway->slowed or gateway->queued */
     int64_t asks_until_us;  /* pace.c */
     uint32_t writes_in_flight;
@@ -144,7 +144,7 @@ void conn_hold_reading(struct conn *c, enum hold why, bool on);
  * connections: state is conflated there (fanout.c), answers go through conn_answer. */
 void conn_push(struct conn *c, struct frame *f);
 /* conn_room: may something be queued that can as well wait? What waits says so (conn_wait_for_room), and is asked for when there is
- * room: requests by items_answer_held, calls by calls_deliver. */
+ * room: requests by topics_answer_held, calls by calls_deliver. */
 static inline bool conn_room(const struct conn *c)
 {
     enum { ROOM_BYTES = 64 * 1024 };

@@ -546,8 +546,8 @@ static void note_refusal(struct lws *wsi, unsigned status, const char *why)
             break;
     struct gateway *g = ws_gateway(wsi);
     struct remote client = http_client(wsi, g->opt);
-    refusals_add(g->refusals, (int)status, remote_text(&client), path, why);
-    refusals_count(status);
+    rejects_add(g->rejects, (int)status, remote_text(&client), path, why);
+    rejects_count(status);
 }
 
 /* Everything under ADMIN_AREA answers only those whom admin_allowed lets in; http_request sees to it. */
@@ -781,8 +781,8 @@ void http_note_refusal(const struct gateway *g, const struct remote *client, uns
     char subject[64];
     snprintf(subject, sizeof(subject), "%.*s", (int)(path.len < sizeof(subject) ? path.len : sizeof(subject)),
              path.ptr ? path.ptr : "");
-    refusals_add(g->refusals, (int)status, remote_text(client), subject, why);
-    refusals_count(status);
+    rejects_add(g->rejects, (int)status, remote_text(client), subject, why);
+    rejects_count(status);
     log_limited(LOG_REFUSED, LOG_LEVEL_INFO, "request refused remote=%s status=%u why=\"%s\"", remote_text(client),
                 status, why);
 }

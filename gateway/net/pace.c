@@ -2,7 +2,7 @@
  * too much under way has to wait until Redis took half of it. A connection is in one of them at most. */
 #include "gateway/net/pace.h"
 
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 
 /* What one connection may have under way. Its requests are a subscription or a page each, and end with --subscribe-timeout. A page has a
  * slot of 8 bytes for each of its items. */
@@ -54,7 +54,7 @@ void pace_forget(struct conn *c)
 static bool all_below(const struct gateway *g, size_t divisor)
 {
     return g->asked < ALL_WRITES_MAX / divisor && g->asked_bytes < ALL_BYTES_MAX / divisor &&
-           items_waiting(g->items) < ALL_REQUESTS_MAX / divisor && g->slots < ALL_SLOTS_MAX / divisor;
+           topics_waiting(g->topics) < ALL_REQUESTS_MAX / divisor && g->slots < ALL_SLOTS_MAX / divisor;
 }
 
 static void weigh_all(struct conn *c)
@@ -132,7 +132,7 @@ void pace_answered(struct conn *c)
 void pace_tick(struct gateway *g)
 {
     int64_t now_us = gateway_now_ms() * 1000;
-    int64_t allowed_us = (int64_t)(ASKS_AT_ONCE - ASKS_PER_SECOND * ITEMS_TICK_MS / 1000) * ASK_US;
+    int64_t allowed_us = (int64_t)(ASKS_AT_ONCE - ASKS_PER_SECOND * TOPICS_TICK_MS / 1000) * ASK_US;
     struct conn *c;
     while ((c = first(&g->slowed)) && c->asks_until_us - now_us <= allowed_us)
         resume(&g->slowed, c, HOLD_ASKS);

@@ -18,7 +18,7 @@ void pace_answered(struct conn *c);
 
 /* pace_forget: the connection ends; why it was not read from makes no difference any more. */
 void pace_forget(struct conn *c);
-/* pace_tick: call every ITEMS_TICK_MS; pace_end_turn: after each turn. They read on from who waited. */
+/* pace_tick: call every TOPICS_TICK_MS; pace_end_turn: after each turn. They read on from who waited. */
 void pace_tick(struct gateway *g);
 void pace_end_turn(struct gateway *g);
 

@@ -16,28 +16,28 @@ struct refusal {
     char why[64];
 };
 
-struct refusals {
+struct rejects {
     struct refusal ring[REFUSALS_KEPT];
     size_t next, len;
     int64_t total;
 };
 
-struct refusals *refusals_new(void)
+struct rejects *rejects_new(void)
 {
-    return sg_calloc(1, sizeof(struct refusals));
+    return sg_calloc(1, sizeof(struct rejects));
 }
 
-void refusals_free(struct refusals *r)
+void rejects_free(struct rejects *r)
 {
     free(r);
 }
 
-bool refusals_closed(int code)
+bool rejects_closed(int code)
 {
     return code == 1002 || code == 1003 || code == 1007 || code == 1008 || code == 1009 || code == 1013;
 }
 
-void refusals_count(unsigned status)
+void rejects_count(unsigned status)
 {
     static const struct {
         unsigned status;
@@ -50,7 +50,7 @@ void refusals_count(unsigned status)
             metric_add(reasons[i].metric, 1);
 }
 
-static struct refusal *back(const struct refusals *r, size_t i)
+static struct refusal *back(const struct rejects *r, size_t i)
 {
     return (struct refusal *)&r->ring[(r->next + REFUSALS_KEPT - 1 - i) % REFUSALS_KEPT];
 }
@@ -61,7 +61,7 @@ static bool same(const struct refusal *a, const struct refusal *b)
            strcmp(a->why, b->why) == 0;
 }
 
-void refusals_add(struct refusals *r, int code, const char *remote, const char *subject, const char *why)
+void rejects_add(struct rejects *r, int code, const char *remote, const char *subject, const char *why)
 {
     int64_t now = gateway_wall_ms();
     struct refusal new = {.first_ms = now, .last_ms = now, .times = 1, .code = code};
@@ -79,7 +79,7 @@ void refusals_add(struct refusals *r, int code, const char *remote, const char *
     r->len += r->len < REFUSALS_KEPT;
 }
 
-void refusals_write(const struct refusals *r, struct jsonw *w)
+void rejects_write(const struct rejects *r, struct jsonw *w)
 {
     jsonw_i64(w, "total", r->total);
     jsonw_open(w, "refusals", '[');

@@ -7,19 +7,19 @@
 
 enum { REFUSALS_KEPT = 128 };
 
-struct refusals;
+struct rejects;
 
-struct refusals *refusals_new(void);
-void refusals_free(struct refusals *r);
-/* refusals_add takes note; everything is copied and cut. code: a status or a close code. `subject` is what was asked for, or
+struct rejects *rejects_new(void);
+void rejects_free(struct rejects *r);
+/* rejects_add takes note; everything is copied and cut. code: a status or a close code. `subject` is what was asked for, or
  * which connection it was. Never a token: a path comes without its query. */
-void refusals_add(struct refusals *r, int code, const char *remote, const char *subject, const char *why);
-/* refusals_count adds to the metric by reason, for a status that says which; 0 and 1 as in porch.h. Others have counters where they are
+void rejects_add(struct rejects *r, int code, const char *remote, const char *subject, const char *why);
+/* rejects_count adds to the metric by reason, for a status that says which; 0 and 1 as in porch.h. Others have counters where they are
  * decided. */
-void refusals_count(unsigned status);
-/* refusals_closed: is this a close code that belongs here? Not those of an ordinary end. */
-bool refusals_closed(int code);
-/* refusals_write writes the members `total` and `refusals` (newest first) into an open object. */
-void refusals_write(const struct refusals *r, struct jsonw *w);
+void rejects_count(unsigned status);
+/* rejects_closed: is this a close code that belongs here? Not those of an ordinary end. */
+bool rejects_closed(int code);
+/* rejects_write writes the members `total` and `refusals` (newest first) into an open object. */
+void rejects_write(const struct rejects *r, struct jsonw *w);
 
 #endif

@@ -5,7 +5,7 @@
 #include <assert.h>
 
 #include "gateway/calls/calls.h"
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
 #include "gateway/net/pace.h"
@@ -24,7 +24,7 @@ static enum access refused(const struct conn *c, enum kind kind, struct slice na
 {
     if (!may_read(c, name))
         return grants_allow(c->grants, GRANT_WRITE, name) ? ACCESS_UNSUBSCRIBED : ACCESS_UNKNOWN;
-    return items_known(c->gw->items, kind, name) ? ACCESS_UNSUBSCRIBED : ACCESS_UNRESOLVED;
+    return topics_known(c->gw->topics, kind, name) ? ACCESS_UNSUBSCRIBED : ACCESS_UNRESOLVED;
 }
 
 static enum access allow(bool yes)
@@ -58,9 +58,9 @@ static enum access state_access(struct conn *c, enum action_op op, enum kind kin
     case ACTION_SUBSCRIBE:
         return allow(grants_allow(c->grants, GRANT_SUBSCRIBE, name));
     case ACTION_UNSUBSCRIBE:
-        return items_find_sub(c, kind, name, id) ? ACCESS_OK : refused(c, kind, name);
+        return topics_find_sub(c, kind, name, id) ? ACCESS_OK : refused(c, kind, name);
     case ACTION_GET:
-        if (items_find_sub(c, kind, name, NULL) || (id && items_find_sub(c, kind, name, id)))
+        if (topics_find_sub(c, kind, name, NULL) || (id && topics_find_sub(c, kind, name, id)))
             return ACCESS_OK;
         return refused(c, kind, name);
     default: /* writes */
@@ -142,7 +142,7 @@ static const struct {
     [REFUSAL_ID] = {ERROR_ID, "no such item, or it is there already"},
     [REFUSAL_ARG] = {ERROR_ARGUMENTS, "out of range, or not possible for this list"},
     [REFUSAL_REV] = {ERROR_OTHER, "revision conflict"},
-    [REFUSAL_DATA] = {ERROR_OTHER, ITEM_DAMAGED_TEXT},
+    [REFUSAL_DATA] = {ERROR_OTHER, TOPIC_DAMAGED_TEXT},
 };
 
 /* What Redis refuses depends on what is there: which ids a list holds, how long it is, of what kind. A writer that may not read the
@@ -215,7 +215,7 @@ static void subscribe(struct conn *c, const struct action *a)
     if (a->kind == KIND_FUNCTION)
         calls_serve(c, a->name);
     else
-        items_subscribe(c, a->kind, a->name, id_of(a), &(struct sub_wish){a->interval_ms, a->wait});
+        topics_subscribe(c, a->kind, a->name, id_of(a), &(struct sub_wish){a->interval_ms, a->wait});
 }
 
 static void unsubscribe(struct conn *c, const struct action *a)
@@ -223,13 +223,13 @@ static void unsubscribe(struct conn *c, const struct action *a)
     if (a->kind == KIND_FUNCTION)
         calls_unserve(c, a->name);
     else
-        items_unsubscribe(items_find_sub(c, a->kind, a->name, id_of(a)));
+        topics_unsubscribe(topics_find_sub(c, a->kind, a->name, id_of(a)));
 }
 
 static void unsubscribe_all(struct conn *c, const struct action *a)
 {
     (void)a;
-    items_unsubscribe_all(c);
+    topics_unsubscribe_all(c);
     calls_unserve_all(c);
 }
 
@@ -237,7 +237,7 @@ static void unsubscribe_all(struct conn *c, const struct action *a)
 static void pong(struct conn *c, const struct action *a)
 {
     struct slice id = a->has_id ? a->id : SLICE_NONE;
-    if (items_hold_ping(c, id))
+    if (topics_hold_ping(c, id))
         return;
     buf_reset(&c->gw->scratch);
     conn_answer_scratch(c, c->dialect->pong(&c->gw->scratch, id));
@@ -245,7 +245,7 @@ static void pong(struct conn *c, const struct action *a)
 
 static void get(struct conn *c, const struct action *a)
 {
-    items_get(c, a->kind, a->name, id_of(a), a->page, a->page_size);
+    topics_get(c, a->kind, a->name, id_of(a), a->page, a->page_size);
 }
 
 static void fault(struct conn *c, const struct action *a)
@@ -283,7 +283,7 @@ static void (*const effects[])(struct conn *, const struct action *) = {
     [ACTION_CALL_FAILED] = calls_failed,
 };
 
-void session_message(struct conn *c, struct slice text, bool binary)
+void peer_message(struct conn *c, struct slice text, bool binary)
 {
     struct action a;
     c->dialect->receive(&c->gw->limits, &c->peer, text, binary, &a);
@@ -320,7 +320,7 @@ static void announce_writable(struct conn *c, const struct grants *old)
         conn_answer(c, buf_slice(out), messages);
 }
 
-void session_open(struct conn *c)
+void peer_open(struct conn *c)
 {
     c->peer.access = access_of;
     announce_writable(c, NULL);
@@ -344,16 +344,16 @@ static void withdraw_writable(struct conn *c, const struct grants *old)
         conn_answer(c, buf_slice(out), messages);
 }
 
-void session_regrant(struct conn *c, const struct grants *old)
+void peer_regrant(struct conn *c, const struct grants *old)
 {
-    items_revoke(c);
+    topics_revoke(c);
     calls_regrant(c, old);
     withdraw_writable(c, old);
     announce_writable(c, old);
 }
 
-void session_close(struct conn *c)
+void peer_close(struct conn *c)
 {
-    items_unsubscribe_all(c);
+    topics_unsubscribe_all(c);
     calls_conn_close(c);
 }

@@ -5,14 +5,14 @@
 
 #include "gateway/net/conn.h"
 
-/* session_open: announces the functions the peer may call and the names it may write (literal grants). */
-void session_open(struct conn *c);
-/* session_close ends everything the connection had: subscriptions, requests, calls. */
-/* session_regrant: c->grants are new, `old` are those before. Ends what is not granted any more and says so (error 3 for each
+/* peer_open: announces the functions the peer may call and the names it may write (literal grants). */
+void peer_open(struct conn *c);
+/* peer_close ends everything the connection had: subscriptions, requests, calls. */
+/* peer_regrant: c->grants are new, `old` are those before. Ends what is not granted any more and says so (error 3 for each
  * subscription and served function), and announces what became or ceased to be writable or callable. */
-void session_regrant(struct conn *c, const struct grants *old);
-void session_close(struct conn *c);
-/* session_message applies one whole message. */
-void session_message(struct conn *c, struct slice text, bool binary);
+void peer_regrant(struct conn *c, const struct grants *old);
+void peer_close(struct conn *c);
+/* peer_message applies one whole message. */
+void peer_message(struct conn *c, struct slice text, bool binary);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 #include "gateway/config/options.h"
 
 /* A time in whole seconds is the clock's own. The page writes milliseconds. */
@@ -41,10 +41,10 @@ static void on_written(void *arg, const struct store_result *r, int64_t n)
     (void)n;
 }
 
-static const struct item *never_was(struct gateway *g, enum kind kind, struct slice name)
+static const struct topic *never_was(struct gateway *g, enum kind kind, struct slice name)
 {
-    const struct item *i = items_find_used(g->items, kind, name);
-    return i && !i->exists && i->rev == 0 ? i : NULL;
+    const struct topic *t = topics_find_used(g->topics, kind, name);
+    return t && !t->exists && t->rev == 0 ? t : NULL;
 }
 
 static void fill_variables(struct gateway *g)
@@ -79,15 +79,15 @@ static bool is_ours(struct slice value)
 static void tick(struct gateway *g)
 {
     static const struct slice name = SLICE_LIT("demo:clock");
-    const struct item *i = items_find_used(g->items, KIND_VAR, name);
+    const struct topic *clock = topics_find_used(g->topics, KIND_VAR, name);
     char now[TIME_LEN + 1];
     struct tm t;
     time_t seconds = (time_t)(gateway_wall_ms() / 1000);
-    if (!i || !(i->exists ? is_ours(item_var_value(i)) : i->rev == 0))
+    if (!clock || !(clock->exists ? is_ours(topic_var_value(clock)) : clock->rev == 0))
         return;
     size_t len = strftime(now, sizeof(now), TIME_FORMAT, gmtime_r(&seconds, &t));
-    if (!slice_eq(item_var_value(i), slice_of(now, len)))
-        store_var_set_at(g->store, name, slice_of(now, len), i->rev, on_written, NULL);
+    if (!slice_eq(topic_var_value(clock), slice_of(now, len)))
+        store_var_set_at(g->store, name, slice_of(now, len), clock->rev, on_written, NULL);
 }
 
 void demo_second(struct gateway *g)

@@ -18,7 +18,7 @@
 #include "gateway/admin/gauges.h"
 #include "gateway/observe/history.h"
 #include "gateway/base/evalloc.h"
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 #include "gateway/observe/metrics.h"
 #include "gateway/admin/names.h"
 #include "gateway/lifecycle/notify.h"
@@ -44,7 +44,7 @@ struct run {
     void (*on_second)(void *);
     void *arg;
     struct waiting waiting;
-    struct event tick_items, tick_conns, second, sigterm, sigint, sigusr1, sighup;
+    struct event tick_topics, tick_conns, second, sigterm, sigint, sigusr1, sighup;
 };
 
 int64_t gateway_now_ms(void)
@@ -89,7 +89,7 @@ static void on_down(void *arg, const char *why)
     r->g.redis_up = false;
     metrics[METRIC_REDIS_UP] = 0;
     metric_add(METRIC_REDIS_LOSSES, 1);
-    items_link_down(r->g.items);
+    topics_link_down(r->g.topics);
     (void)why; /* the link told */
 }
 
@@ -113,12 +113,12 @@ static void on_log(void *arg, int level, const char *text)
 
 /* --- timers --- */
 
-static void on_tick_items(evutil_socket_t fd, short what, void *arg)
+static void on_tick_topics(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct run *r = arg;
-    items_tick(r->g.items);
+    topics_tick(r->g.topics);
     conn_tick_stalled(&r->g);
     pace_tick(&r->g);
 }
@@ -298,10 +298,10 @@ static bool start(struct run *r, const char *redis_url)
         return false;
     g->started_ms = gateway_wall_ms();
     g->history = history_new();
-    g->refusals = refusals_new();
+    g->rejects = rejects_new();
     g->fleet = fleet_new(g);
     g->names = names_new(g);
-    g->items = items_new(g);
+    g->topics = topics_new(g);
     g->calls = calls_new(g);
     g->probe = probe_new(g);
     g->ws = ws_new(g);
@@ -311,7 +311,7 @@ static bool start(struct run *r, const char *redis_url)
     g->admission = admission_new(g);
     g->reload = reload_new(g, on_new_options, r);
     catch_signals(r);
-    every(r, &r->tick_items, ITEMS_TICK_MS, on_tick_items);
+    every(r, &r->tick_topics, TOPICS_TICK_MS, on_tick_topics);
     start_wheel(r);
     every(r, &r->second, 1000, on_second);
     link_start(g->link);
@@ -343,8 +343,8 @@ static void stop_redis(struct gateway *g)
         calls_free(g->calls);
     if (g->probe)
         probe_leave(g->probe);
-    if (g->items)
-        items_leave(g->items);
+    if (g->topics)
+        topics_leave(g->topics);
     if (g->link && link_state(g->link) == LINK_UP)
         event_base_loop(g->base, EVLOOP_NONBLOCK); /* lets the last commands out */
     log_suppressed_end();
@@ -352,8 +352,8 @@ static void stop_redis(struct gateway *g)
         link_free(g->link); /* pending callbacks run now */
     if (g->probe)
         probe_free(g->probe);
-    if (g->items)
-        items_free(g->items);
+    if (g->topics)
+        topics_free(g->topics);
     if (g->hub)
         hub_free(g->hub);
     if (g->store)
@@ -363,8 +363,8 @@ static void stop_redis(struct gateway *g)
 static void stop(struct run *r)
 {
     struct gateway *g = &r->g;
-    struct event *events[] = {&r->tick_items, &r->tick_conns, &r->second, &r->sigterm,
-                              &r->sigint,     &r->sigusr1,    &r->sighup};
+    struct event *events[] = {&r->tick_topics, &r->tick_conns, &r->second, &r->sigterm,
+                              &r->sigint,      &r->sigusr1,    &r->sighup};
     block_signals();
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
         stop_timer(events[i]);
@@ -378,7 +378,7 @@ static void stop(struct run *r)
     stop_redis(g);
     fleet_free(g->fleet);
     names_free(g->names);
-    refusals_free(g->refusals);
+    rejects_free(g->rejects);
     history_free(g->history);
     map_deinit(&g->conns_by_id);
     buf_deinit(&g->scratch);
@@ -407,7 +407,7 @@ int gateway_run(const struct options *o, const char *redis_url, int worker, void
             r->on_second(r->arg);
         while (!r->g.stopped) {
             event_base_loop(r->g.base, EVLOOP_ONCE);
-            items_settle(&r->g);
+            topics_settle(&r->g);
             ws_end_turn(r->g.ws);
             conn_end_turn(&r->g);
             pace_end_turn(&r->g);

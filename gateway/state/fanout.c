@@ -6,7 +6,7 @@
 #include <event2/event_struct.h>
 #include <time.h>
 
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 #include "gateway/observe/metrics.h"
 #include "gateway/base/timer.h"
 #include "gateway/net/ws.h"
@@ -123,7 +123,7 @@ void fanout_flush(struct conn *c, size_t limit)
         fanout_forget(s);
         if (s->rate)
             s->rate->next_ms = precise_ms() + s->rate->interval_ms;
-        item_flush_sub(s);
+        topic_flush_sub(s);
     }
 }
 
@@ -140,7 +140,7 @@ void fanout_shed(struct conn *c)
         struct sub *s = container_of(n, struct sub, in_conn);
         if (s->pending)
             continue;
-        item_lose_sub(s);
+        topic_lose_sub(s);
         fanout_wait(s);
     }
 }

@@ -3,7 +3,7 @@
 #ifndef SYNCGATE_GATEWAY_STATE_FANOUT_H
 #define SYNCGATE_GATEWAY_STATE_FANOUT_H
 
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 
 /* fanout_ready: may this subscription be told this many changes right now? When not (its connection is congested, or its
  * max_rate says later), it is marked, and gets the newest state in time. One with a max_rate may be told the last one only. */

@@ -6,7 +6,7 @@
 #include <assert.h>
 
 #include "gateway/state/fanout.h"
-#include "gateway/state/item_list.h"
+#include "gateway/state/topic_list.h"
 #include "gateway/net/ws.h"
 #include "protocol/base/alloc.h"
 
@@ -202,9 +202,9 @@ void views_each_sub(const struct views *vs, void (*each)(struct sub *s))
 
 /* --- telling subscribers --- */
 
-bool view_current(const struct conn *c, const struct item *i)
+bool view_current(const struct conn *c, const struct topic *t)
 {
-    const struct sub *s = sub_find(c, i, i);
+    const struct sub *s = sub_find(c, t, t);
     if (!s || s->pending)
         return true;
     return !list_linked(&s->in_dirty) && s->view->window.holes == 0 && s->told == s->view->told;
@@ -520,7 +520,7 @@ static void answer(struct request *q)
     struct view *v = q->view;
     struct paged *p = v->list;
     struct conn *c = q->conn;
-    struct sub *s = sub_find(c, q->item, q->item);
+    struct sub *s = sub_find(c, q->topic, q->topic);
     assert(s);
     s->pending = false;
     follow(s, v);
@@ -533,9 +533,9 @@ static void answer(struct request *q)
 
 bool view_serve(struct request *q)
 {
-    const struct sub *s = sub_find(q->conn, q->item, q->item);
+    const struct sub *s = sub_find(q->conn, q->topic, q->topic);
     assert(s);
-    if (s->pending && item_unknown(q->item))
+    if (s->pending && topic_unknown(q->topic))
         return request_fail_unknown(q);
     if (view_vanished(q->view)) {
         struct view *v = last_page(q->view->list, q->view);

@@ -8,7 +8,7 @@
 #include "protocol/window.h"
 
 struct conn;
-struct item;
+struct topic;
 struct paged;
 struct request;
 struct store_range;
@@ -71,7 +71,7 @@ uint32_t view_slots(const struct view *v);
 void view_hold(struct view *v);
 void view_release(struct view *v);
 /* view_current: this connection was told everything about the list that the gateway knows, or follows no page of it. */
-bool view_current(const struct conn *c, const struct item *i);
+bool view_current(const struct conn *c, const struct topic *t);
 /* view_serve answers a request for a page and frees it; false when it has to wait. */
 bool view_serve(struct request *q);
 

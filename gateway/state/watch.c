@@ -5,7 +5,7 @@
 #include <assert.h>
 
 #include "gateway/state/fanout.h"
-#include "gateway/state/item_list.h"
+#include "gateway/state/topic_list.h"
 #include "protocol/base/alloc.h"
 
 struct watch {
@@ -212,7 +212,7 @@ void watch_fill(struct paged *p, struct slice id, const struct store_item *it)
     bool present = it->index >= 0;
     if (present == (w->entry != NULL) && (!present || slice_eq(held, it->value)))
         return;
-    struct entry *e = present ? item_list_entry(p, it) : NULL;
+    struct entry *e = present ? topic_list_entry(p, it) : NULL;
     change(w, e);
     entry_unref(e);
 }
@@ -235,15 +235,15 @@ static struct frame *frame_of(struct watch *w, const struct dialect *d)
 /* counted: the page's own steps will say the total; otherwise it is said here, right behind the delete. */
 static void tell_gone(const struct watch *w, struct sub *s, bool counted)
 {
-    const struct item *i = &w->list->base;
+    const struct topic *t = &w->list->base;
     struct conn *c = s->key.conn;
     struct buf *out = &c->gw->scratch;
     buf_reset(out);
-    uint32_t messages = c->dialect->item_delete(out, i->name, w->by_id.key, true);
-    const struct sub *page = counted ? NULL : sub_find(c, i, i);
+    uint32_t messages = c->dialect->item_delete(out, t->name, w->by_id.key, true);
+    const struct sub *page = counted ? NULL : sub_find(c, t, t);
     if (page && page->told) {
         struct page_steps count_only = {.set_count = true};
-        messages += c->dialect->steps(out, i->name, &c->gw->limits, page->told, &count_only);
+        messages += c->dialect->steps(out, t->name, &c->gw->limits, page->told, &count_only);
     }
     struct frame *f = frame_new(buf_slice(out), messages);
     conn_push(c, f);
@@ -329,16 +329,16 @@ static void answer(struct request *q)
 {
     struct conn *c = q->conn;
     struct watch *w = q->watch;
-    if (q->subscribe && !sub_find(c, q->item, w)) /* it was there, and the item left the list while this waited */
+    if (q->subscribe && !sub_find(c, q->topic, w)) /* it was there, and the item left the list while this waited */
         watch_subscribe(c, w);
-    struct sub *s = sub_find(c, q->item, w);
+    struct sub *s = sub_find(c, q->topic, w);
     if (s && s->pending) {
         s->pending = false;
         list_append(&w->subs, &s->in_target);
     }
     if (s) {
         fanout_forget(s);
-        s->told_rev = q->item->rev;
+        s->told_rev = q->topic->rev;
     }
     conn_answer_frame(c, frame_of(w, c->dialect));
     request_free(q);
@@ -346,12 +346,12 @@ static void answer(struct request *q)
 
 bool watch_serve(struct request *q)
 {
-    const struct sub *s = sub_find(q->conn, q->item, q->watch);
+    const struct sub *s = sub_find(q->conn, q->topic, q->watch);
     bool pending = s && s->pending;
-    if (pending && item_unknown(q->item))
+    if (pending && topic_unknown(q->topic))
         return request_fail_unknown(q);
     /* Never newer nor older than what this connection was told of the list. */
-    if (!q->watch->known || !view_current(q->conn, q->item))
+    if (!q->watch->known || !view_current(q->conn, q->topic))
         return false;
     if (!q->watch->entry)
         request_fail(q, ERROR_ID, "no such item");
@@ -372,7 +372,7 @@ struct sub *watch_subscribe(struct conn *c, struct watch *w)
 
 void watch_flush_sub(struct sub *s)
 {
-    if (!view_current(s->key.conn, s->item))
+    if (!view_current(s->key.conn, s->topic))
         fanout_wait(s);
     else if (s->told_rev < s->watch->changed_rev)
         tell(s->watch, s);

@@ -8,7 +8,7 @@
 #include "protocol/window.h"
 
 struct conn;
-struct item;
+struct topic;
 struct paged;
 struct request;
 struct store_item;

@@ -135,5 +135,5 @@ static void test_lengths(void)
     CU_ASSERT_PTR_NOT_NULL(fetch_parse(text, "/healthz", &h));
 }
 
-UNIT_MAIN("gateway/command/fetch", UNIT(test_good), UNIT(test_socket), UNIT(test_bad), UNIT(test_tls), UNIT(test_options),
-          UNIT(test_lengths))
+UNIT_MAIN("gateway/command/fetch", UNIT(test_good), UNIT(test_socket), UNIT(test_bad), UNIT(test_tls),
+          UNIT(test_options), UNIT(test_lengths))

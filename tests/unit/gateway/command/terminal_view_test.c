@@ -153,5 +153,6 @@ static void test_other_answers(void)
     write(80, 24, true);
 }
 
-UNIT_MAIN("gateway/command/terminal_view", UNIT(test_figures), UNIT(test_round_trip_is_of_now), UNIT(test_workers_are_gathered),
-          UNIT(test_nobody_controls_the_terminal), UNIT(test_size), UNIT(test_other_answers))
+UNIT_MAIN("gateway/command/terminal_view", UNIT(test_figures), UNIT(test_round_trip_is_of_now),
+          UNIT(test_workers_are_gathered), UNIT(test_nobody_controls_the_terminal), UNIT(test_size),
+          UNIT(test_other_answers))

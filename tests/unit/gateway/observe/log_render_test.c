@@ -139,4 +139,5 @@ static void test_every_byte(void)
     }
 }
 
-UNIT_MAIN("gateway/observe/log_render", UNIT(test_lines), UNIT(test_worker), UNIT(test_every_size), UNIT(test_every_byte))
+UNIT_MAIN("gateway/observe/log_render", UNIT(test_lines), UNIT(test_worker), UNIT(test_every_size),
+          UNIT(test_every_byte))

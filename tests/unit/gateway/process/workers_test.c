@@ -307,6 +307,7 @@ static void test_ready_takes_all(void)
     expect_end(&b, parent, 0);
 }
 
-UNIT_MAIN("gateway/process/workers", UNIT(test_stop), UNIT(test_bad_end), UNIT(test_restart), UNIT(test_restart_after_good_end),
-          UNIT(test_could_not_start), UNIT(test_second_signal), UNIT(test_third_signal_kills), UNIT(test_parent_dies),
-          UNIT(test_seconds), UNIT(test_beats_and_signals), UNIT(test_ready_takes_all))
+UNIT_MAIN("gateway/process/workers", UNIT(test_stop), UNIT(test_bad_end), UNIT(test_restart),
+          UNIT(test_restart_after_good_end), UNIT(test_could_not_start), UNIT(test_second_signal),
+          UNIT(test_third_signal_kills), UNIT(test_parent_dies), UNIT(test_seconds), UNIT(test_beats_and_signals),
+          UNIT(test_ready_takes_all))

@@ -3,7 +3,7 @@
  *
  * A change is applied to every view. Where content that nobody here knows enters one, one read brings what entered, for all
  * views (and watches) at once. */
-#include "gateway/state/item_list.h"
+#include "gateway/state/topic_list.h"
 
 #include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
@@ -11,14 +11,14 @@
 
 enum { RANGES_PER_READ = 64, IDS_PER_READ = 256, ID_BYTES_MAX = 256, ROOM_MAX = READS_WINDOW_MAX / 4 };
 
-static struct paged *paged_of(const struct item *i)
+static struct paged *paged_of(const struct topic *t)
 {
-    return container_of((struct item *)(uintptr_t)i, struct paged, base);
+    return container_of((struct topic *)(uintptr_t)t, struct paged, base);
 }
 
-const struct watch *item_list_find_watch(const struct item *i, struct slice id)
+const struct watch *topic_list_find_watch(const struct topic *t, struct slice id)
 {
-    return watch_find(&paged_of(i)->watches, id);
+    return watch_find(&paged_of(t)->watches, id);
 }
 
 /* --- entries --- */
@@ -28,11 +28,11 @@ static bool value_is_valid(const struct paged *p, struct slice value)
     return json_valid(value, (int)p->base.gw->opt->max_depth - 4);
 }
 
-struct entry *item_list_entry(const struct paged *p, const struct store_item *it)
+struct entry *topic_list_entry(const struct paged *p, const struct store_item *it)
 {
     if (value_is_valid(p, it->value))
         return entry_new(it->id, it->value);
-    item_bad_change(&p->base, "an item value that is not JSON");
+    topic_bad_change(&p->base, "an item value that is not JSON");
     return entry_new(it->id, SLICE_LIT("null")); /* its place in the page is true still */
 }
 
@@ -40,20 +40,20 @@ struct entry *item_list_entry(const struct paged *p, const struct store_item *it
 
 static bool serve_request(struct request *q)
 {
-    if (q->item->state == ITEM_LOADING)
+    if (q->topic->state == TOPIC_LOADING)
         return false;
     return q->watch ? watch_serve(q) : view_serve(q);
 }
 
-static void serve(struct item *i)
+static void serve(struct topic *t)
 {
     static uint64_t pass;
-    if (i->state == ITEM_LOADING)
+    if (t->state == TOPIC_LOADING)
         return;
     pass++;
     for (;;) { /* answering may end several requests at once, so the walk begins again after each */
         bool served = false;
-        list_each(&i->requests, n)
+        list_each(&t->requests, n)
         {
             struct request *q = container_of(n, struct request, in_item);
             if (q->conn->held_pass == pass)
@@ -73,9 +73,9 @@ static void serve(struct item *i)
 /* Most changes leave nothing to be read. */
 static void want(struct paged *p)
 {
-    struct item *i = &p->base;
-    if (i->state != ITEM_READY || i->confirm || views_incomplete(&p->views) || watches_incomplete(&p->watches))
-        item_want_read(i);
+    struct topic *t = &p->base;
+    if (t->state != TOPIC_READY || t->confirm || views_incomplete(&p->views) || watches_incomplete(&p->watches))
+        topic_want_read(t);
 }
 
 /* After anything changed. */
@@ -84,7 +84,7 @@ static void settle(struct paged *p)
     views_settle(&p->views);
     watches_settle(&p->watches);
     if (p->base.waiting.count)
-        item_wake(&p->base);
+        topic_wake(&p->base);
     serve(&p->base);
     want(p);
 }
@@ -155,26 +155,26 @@ static void apply_drop(struct paged *p, const struct change *e)
     watches_drop(&p->watches);
 }
 
-static void apply(struct item *i, const struct change *e)
+static void apply(struct topic *t, const struct change *e)
 {
     static void (*const by_op[])(struct paged *, const struct change *) = {
         [CHANGE_LIST_INSERT] = apply_insert, [CHANGE_LIST_SET] = apply_set, [CHANGE_LIST_DELETE] = apply_delete,
         [CHANGE_LIST_MOVE] = apply_move,     [CHANGE_LIST_ALL] = apply_all, [CHANGE_LIST_DROP] = apply_drop,
     };
-    struct paged *p = paged_of(i);
+    struct paged *p = paged_of(t);
     bool has_id = e->op != CHANGE_LIST_ALL && e->op != CHANGE_LIST_DROP;
     bool has_value = has_id && e->op != CHANGE_LIST_DELETE;
     if ((has_id && !json_id_canonical(e->id, ID_BYTES_MAX)) || (has_value && !value_is_valid(p, e->value))) {
-        item_bad_change(i, "a change with an id or value that is not JSON");
-        item_missed(i, READ_MALFORMED); /* what is true, Redis knows */
+        topic_bad_change(t, "a change with an id or value that is not JSON");
+        topic_missed(t, READ_MALFORMED); /* what is true, Redis knows */
         return;
     }
-    if (e->rev != i->rev + 1) {
+    if (e->rev != t->rev + 1) {
         metric_add(METRIC_GAPS, 1);
-        item_missed(i, READ_GAP);
+        topic_missed(t, READ_GAP);
         return;
     }
-    i->rev = e->rev;
+    t->rev = e->rev;
     by_op[e->op](p, e);
     if (has_id)
         p->total = e->total;
@@ -192,7 +192,7 @@ struct plan {
 
 static void make_plan(struct plan *plan, struct paged *p)
 {
-    bool whole = p->base.state != ITEM_READY;
+    bool whole = p->base.state != TOPIC_READY;
     plan->nranges = views_want(&p->views, whole, plan->ranges, RANGES_PER_READ);
     plan->nids = watches_want(&p->watches, whole, plan->ids, IDS_PER_READ);
 }
@@ -201,13 +201,13 @@ static void make_plan(struct plan *plan, struct paged *p)
 static void adopt(struct paged *p, const struct store_list *read)
 {
     /* A list that went back has lower revisions than its readers were told: begin again with everybody. */
-    bool back = item_found(&p->base, read->rev);
+    bool back = topic_found(&p->base, read->rev);
     p->base.exists = read->exists;
     if (back)
         p->replaced_rev = 0;
     views_rewind(&p->views, read->rev);
     watches_rewind(&p->watches, read->rev);
-    if (item_healed(&p->base)) {
+    if (topic_healed(&p->base)) {
         p->replaced_rev = read->rev;
         watches_renew(&p->watches);
     }
@@ -222,7 +222,7 @@ static bool fill_range(struct paged *p, const struct store_range *range, const s
             return false;
     struct entry **entries = sg_malloc((count + 1) * sizeof(*entries));
     for (size_t k = 0; k < count; k++)
-        entries[k] = item_list_entry(p, &items[k]);
+        entries[k] = topic_list_entry(p, &items[k]);
     views_fill(&p->views, range->start, entries, count);
     for (size_t k = 0; k < count; k++)
         entry_unref(entries[k]);
@@ -241,8 +241,8 @@ static void fill(struct paged *p, const struct list_read *asked, const struct st
     const struct store_item *items = read->items;
     for (size_t k = 0; k < read->nranges; items += read->ranges[k].count, k++)
         if (!fill_range(p, &read->ranges[k], items)) {
-            item_bad_change(&p->base, "an item id that is not canonical");
-            item_retry_later(&p->base);
+            topic_bad_change(&p->base, "an item id that is not canonical");
+            topic_retry_later(&p->base);
         }
     for (size_t k = 0; k < read->nids && k < asked->plan.nids; k++)
         if (read->ids[k].index != STORE_NOT_READ)
@@ -266,25 +266,25 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
 {
     struct list_read *asked = arg;
     struct paged *p = asked->list;
-    if (!item_read_ends(&p->base, r, read->larger)) {
+    if (!topic_read_ends(&p->base, r, read->larger)) {
         free(asked);
         return;
     }
     make_room(&p->base.read, read->larger);
     /* Replies and changes come in one order: a reply at another revision than ours means that changes were lost. */
-    if (p->base.state != ITEM_READY || read->rev != p->base.rev)
+    if (p->base.state != TOPIC_READY || read->rev != p->base.rev)
         adopt(p, read);
     fill(p, asked, read);
     free(asked);
     settle(p);
 }
 
-static void read(struct item *i)
+static void read(struct topic *t)
 {
-    struct paged *p = paged_of(i);
+    struct paged *p = paged_of(t);
     struct plan plan;
     make_plan(&plan, p);
-    if (i->state == ITEM_READY && !plan.nranges && !plan.nids && !i->confirm)
+    if (t->state == TOPIC_READY && !plan.nranges && !plan.nids && !t->confirm)
         return;
     size_t bytes = 0;
     for (size_t k = 0; k < plan.nids; k++)
@@ -298,68 +298,68 @@ static void read(struct item *i)
         asked->plan.ids[k].ptr = at;
         at += plan.ids[k].len;
     }
-    item_read_begins(i);
-    const struct store_want want = {item_room(i), asked->plan.ranges, plan.nranges, asked->plan.ids, plan.nids};
-    store_list_read(i->gw->store, i->name, &want, on_read, asked);
+    topic_read_begins(t);
+    const struct store_want want = {topic_room(t), asked->plan.ranges, plan.nranges, asked->plan.ids, plan.nids};
+    store_list_read(t->gw->store, t->name, &want, on_read, asked);
 }
 
 /* --- subscribing --- */
 
-static int64_t page_size_max(const struct item *i)
+static int64_t page_size_max(const struct topic *t)
 {
-    const struct name_pattern *n = options_name(i->gw->opt, KIND_LIST, i->name);
-    return n && n->max_page_size ? n->max_page_size : i->gw->opt->max_page_size;
+    const struct name_pattern *n = options_name(t->gw->opt, KIND_LIST, t->name);
+    return n && n->max_page_size ? n->max_page_size : t->gw->opt->max_page_size;
 }
 
-static void request(struct conn *c, struct item *i, bool subscribe, struct view *v, struct watch *w)
+static void request(struct conn *c, struct topic *t, bool subscribe, struct view *v, struct watch *w)
 {
     if (v)
         view_hold(v);
     if (w)
         watch_hold(w);
-    request_new(i, c, subscribe, v, w);
+    request_new(t, c, subscribe, v, w);
 }
 
-static void ask(struct conn *c, struct item *i, bool subscribe, struct view *v, struct watch *w)
+static void ask(struct conn *c, struct topic *t, bool subscribe, struct view *v, struct watch *w)
 {
-    request(c, i, subscribe, v, w);
-    serve(i);
-    want(paged_of(i));
-    views_trim_crowd(&paged_of(i)->views);
+    request(c, t, subscribe, v, w);
+    serve(t);
+    want(paged_of(t));
+    views_trim_crowd(&paged_of(t)->views);
 }
 
-static struct view *first_view(struct item *i)
+static struct view *first_view(struct topic *t)
 {
-    return view_get(paged_of(i), 0, page_size_max(i));
+    return view_get(paged_of(t), 0, page_size_max(t));
 }
 
-static void subscribe(struct conn *c, struct item *i, const struct slice *id, bool wait)
+static void subscribe(struct conn *c, struct topic *t, const struct slice *id, bool wait)
 {
-    struct watch *w = id ? watch_get(paged_of(i), *id) : NULL;
-    struct sub *s = sub_find(c, i, w ? (const void *)w : (const void *)i);
+    struct watch *w = id ? watch_get(paged_of(t), *id) : NULL;
+    struct sub *s = sub_find(c, t, w ? (const void *)w : (const void *)t);
     if (!s)
-        s = w ? watch_subscribe(c, w) : sub_new(c, i, NULL);
+        s = w ? watch_subscribe(c, w) : sub_new(c, t, NULL);
     s->wait = wait;
-    ask(c, i, true, w ? NULL : first_view(i), w);
+    ask(c, t, true, w ? NULL : first_view(t), w);
 }
 
 static void ask_again(struct sub *s)
 {
-    request(s->key.conn, s->item, true, s->watch ? NULL : first_view(s->item), s->watch);
+    request(s->key.conn, s->topic, true, s->watch ? NULL : first_view(s->topic), s->watch);
 }
 
-static void get(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size)
+static void get(struct conn *c, struct topic *t, const struct slice *id, int64_t page, int64_t page_size)
 {
-    struct paged *p = paged_of(i);
-    int64_t max = page_size_max(i);
+    struct paged *p = paged_of(t);
+    int64_t max = page_size_max(t);
     int64_t size = page_size > 0 && page_size < max ? page_size : max;
     if (page < 0)
         page = 0;
     if (page > INT64_MAX / size - 1)
         page = INT64_MAX / size - 1;
-    if (!id && i->state == ITEM_READY)
+    if (!id && t->state == TOPIC_READY)
         page = page_clamp(page, size, p->total);
-    ask(c, i, false, id ? NULL : view_get(p, page, size), id ? watch_get(p, *id) : NULL);
+    ask(c, t, false, id ? NULL : view_get(p, page, size), id ? watch_get(p, *id) : NULL);
 }
 
 static void sub_gone(struct sub *s)
@@ -378,10 +378,10 @@ static void request_gone(struct request *q)
         watch_release(q->watch);
 }
 
-static void each_sub(struct item *i, void (*each)(struct sub *s))
+static void each_sub(struct topic *t, void (*each)(struct sub *s))
 {
-    views_each_sub(&paged_of(i)->views, each);
-    watches_each_sub(&paged_of(i)->watches, each);
+    views_each_sub(&paged_of(t)->views, each);
+    watches_each_sub(&paged_of(t)->watches, each);
 }
 
 static void lose_sub(struct sub *s)
@@ -394,13 +394,13 @@ static void lose_sub(struct sub *s)
 
 static void flush_sub(struct sub *s)
 {
-    struct item *i = s->item;
+    struct topic *t = s->topic;
     if (s->watch) {
         watch_flush_sub(s);
         return;
     }
     view_flush_sub(s);
-    serve(i); /* questions that waited for this connection to be current */
+    serve(t); /* questions that waited for this connection to be current */
 }
 
 static struct slice request_id(const struct request *q)
@@ -410,38 +410,38 @@ static struct slice request_id(const struct request *q)
 
 /* --- life --- */
 
-static struct item *create(struct gateway *g, struct slice name)
+static struct topic *create(struct gateway *g, struct slice name)
 {
     struct paged *p = sg_calloc(1, sizeof(*p));
-    item_init(&p->base, g, KIND_LIST, name);
+    topic_init(&p->base, g, KIND_LIST, name);
     gone_init(&p->gone);
     views_init(&p->views);
     watches_init(&p->watches);
     return &p->base;
 }
 
-static void destroy(struct item *i)
+static void destroy(struct topic *t)
 {
-    struct paged *p = paged_of(i);
+    struct paged *p = paged_of(t);
     views_deinit(&p->views);
     watches_deinit(&p->watches);
     gone_deinit(&p->gone);
     free(p);
 }
 
-static void tick(struct item *i, int64_t now_ms)
+static void tick(struct topic *t, int64_t now_ms)
 {
-    views_trim(&paged_of(i)->views, now_ms - i->gw->opt->linger_ms);
+    views_trim(&paged_of(t)->views, now_ms - t->gw->opt->linger_ms);
 }
 
-static void look(const struct item *i, struct item_look *out)
+static void look(const struct topic *t, struct topic_look *out)
 {
-    const struct paged *p = container_of(i, struct paged, base);
+    const struct paged *p = container_of(t, struct paged, base);
     out->size = p->total;
     out->windows = p->views._all.count;
 }
 
-const struct item_kind item_list_kind = {
+const struct topic_kind topic_list_kind = {
     .create = create,
     .destroy = destroy,
     .read = read,

@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #include "gateway/state/fanout.h"
-#include "gateway/state/item.h"
+#include "gateway/state/topic.h"
 #include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
@@ -15,7 +15,7 @@ enum { BURST_BYTES = 16 * 1024, BURST_KEPT = 32 * 1024 };
 enum { VALUE_SLACK = 64 };
 
 struct var {
-    struct item base;
+    struct topic base;
     char *value; /* NULL: null (never set, or deleted) */
     size_t value_len, value_cap;
     struct frame *frame; /* of the current value, made when first needed */
@@ -23,22 +23,22 @@ struct var {
     struct list subs; /* struct sub, answered ones */
 };
 
-static struct var *var_of(struct item *i)
+static struct var *var_of(struct topic *t)
 {
-    return container_of(i, struct var, base);
+    return container_of(t, struct var, base);
 }
 
-static struct item *create(struct gateway *g, struct slice name)
+static struct topic *create(struct gateway *g, struct slice name)
 {
     struct var *v = sg_calloc(1, sizeof(*v));
-    item_init(&v->base, g, KIND_VAR, name);
+    topic_init(&v->base, g, KIND_VAR, name);
     list_init(&v->subs);
     return &v->base;
 }
 
-static void destroy(struct item *i)
+static void destroy(struct topic *t)
 {
-    struct var *v = var_of(i);
+    struct var *v = var_of(t);
     frame_unref(v->frame);
     metric_add(METRIC_MEMORY_VARIABLES, -(int64_t)v->value_cap);
     free(v->value);
@@ -84,9 +84,9 @@ static void hold(struct var *v, struct slice value)
     v->frame = NULL;
 }
 
-struct slice item_var_value(const struct item *i)
+struct slice topic_var_value(const struct topic *t)
 {
-    const struct var *v = container_of((struct item *)(uintptr_t)i, struct var, base);
+    const struct var *v = container_of((struct topic *)(uintptr_t)t, struct var, base);
     return v->value ? slice_of(v->value, v->value_len) : SLICE_NONE;
 }
 
@@ -131,10 +131,10 @@ static struct frame *burst_frame(struct var *v, const struct dialect *d)
 }
 
 /* Tells what happened. A peer that asked for fewer updates, or missed some, gets the newest value only. */
-static void settle(struct item *i)
+static void settle(struct topic *t)
 {
-    struct var *v = var_of(i);
-    struct buf *burst = &i->gw->burst;
+    struct var *v = var_of(t);
+    struct buf *burst = &t->gw->burst;
     uint32_t changes = burst_count(buf_slice(burst));
     struct frame *all = NULL; /* for connections of the dialect `all_of` */
     const struct dialect *all_of = NULL;
@@ -166,39 +166,39 @@ static void tell(struct var *v)
     burst_add(v);
     g->untold = &v->base;
     if (g->burst.len > BURST_BYTES)
-        items_settle(g);
+        topics_settle(g);
 }
 
 /* Also whoever waited for the name. */
 static void tell_waiting(struct var *v)
 {
     tell(v);
-    item_wake(&v->base);
-    item_var_kind.serve(&v->base);
+    topic_wake(&v->base);
+    topic_var_kind.serve(&v->base);
 }
 
-static bool value_is_valid(const struct item *i, struct slice value)
+static bool value_is_valid(const struct topic *t, struct slice value)
 {
-    if (json_valid(value, (int)i->gw->opt->max_depth - 4))
+    if (json_valid(value, (int)t->gw->opt->max_depth - 4))
         return true;
-    item_bad_change(i, "a value that is not JSON");
+    topic_bad_change(t, "a value that is not JSON");
     return false;
 }
 
-static void apply(struct item *i, const struct change *e)
+static void apply(struct topic *t, const struct change *e)
 {
-    struct var *v = var_of(i);
-    if (e->op == CHANGE_VAR_SET && !value_is_valid(i, e->value)) {
-        item_missed(i, READ_MALFORMED); /* what is true, Redis knows */
+    struct var *v = var_of(t);
+    if (e->op == CHANGE_VAR_SET && !value_is_valid(t, e->value)) {
+        topic_missed(t, READ_MALFORMED); /* what is true, Redis knows */
         return;
     }
-    if (e->rev != i->rev + 1)
+    if (e->rev != t->rev + 1)
         metric_add(METRIC_GAPS, 1); /* healed at once: this change is the newest state */
-    i->rev = e->rev;
-    i->exists = e->op == CHANGE_VAR_SET;
-    hold(v, i->exists ? e->value : SLICE_NONE);
-    i->read.expect = v->value_len;
-    if (i->waiting.count)
+    t->rev = e->rev;
+    t->exists = e->op == CHANGE_VAR_SET;
+    hold(v, t->exists ? e->value : SLICE_NONE);
+    t->read.expect = v->value_len;
+    if (t->waiting.count)
         tell_waiting(v);
     else
         tell(v);
@@ -214,36 +214,36 @@ static bool differs(const struct var *v, struct slice value)
 
 static void on_read(void *arg, const struct store_result *r, const struct store_var *read)
 {
-    struct item *i = arg;
-    struct var *v = var_of(i);
-    if (!item_read_ends(i, r, read->larger))
+    struct topic *t = arg;
+    struct var *v = var_of(t);
+    if (!topic_read_ends(t, r, read->larger))
         return;
     if (read->larger) {
-        i->read.expect = read->larger;
-        item_want_read(i);
+        t->read.expect = read->larger;
+        topic_want_read(t);
         return;
     }
     /* Whatever Redis holds is the truth, also when it went back (a restore, a failover that lost writes). */
-    struct slice value = read->exists && value_is_valid(i, read->value) ? read->value : SLICE_NONE;
-    items_settle(i->gw);
-    bool healed = item_healed(i);
-    (void)item_found(i, read->rev); /* whoever was told the old value is told the new one, if it is another */
-    i->exists = read->exists;
-    i->read.expect = value.len;
+    struct slice value = read->exists && value_is_valid(t, read->value) ? read->value : SLICE_NONE;
+    topics_settle(t->gw);
+    bool healed = topic_healed(t);
+    (void)topic_found(t, read->rev); /* whoever was told the old value is told the new one, if it is another */
+    t->exists = read->exists;
+    t->read.expect = value.len;
     if (differs(v, value) || healed) {
         hold(v, value);
         tell(v);
     }
-    item_wake(i);
-    item_var_kind.serve(i);
-    if (i->confirm)
-        item_want_read(i);
+    topic_wake(t);
+    topic_var_kind.serve(t);
+    if (t->confirm)
+        topic_want_read(t);
 }
 
-static void read(struct item *i)
+static void read(struct topic *t)
 {
-    item_read_begins(i);
-    store_var_read(i->gw->store, i->name, item_room(i), on_read, i);
+    topic_read_begins(t);
+    store_var_read(t->gw->store, t->name, topic_room(t), on_read, t);
 }
 
 /* --- subscribers --- */
@@ -256,12 +256,12 @@ static void answer(struct conn *c, struct var *v)
 /* False: this request has to wait. What was held may have become void meanwhile. */
 static bool serve_request(struct request *q)
 {
-    struct var *v = var_of(q->item);
-    struct sub *s = sub_find(q->conn, q->item, q->item);
+    struct var *v = var_of(q->topic);
+    struct sub *s = sub_find(q->conn, q->topic, q->topic);
     assert(s);
-    if (q->item->state == ITEM_LOADING)
+    if (q->topic->state == TOPIC_LOADING)
         return false;
-    if (s->pending && item_unknown(&v->base))
+    if (s->pending && topic_unknown(&v->base))
         return request_fail_unknown(q);
     if (s->pending) {
         s->pending = false;
@@ -272,52 +272,52 @@ static bool serve_request(struct request *q)
     return true;
 }
 
-static void serve(struct item *i)
+static void serve(struct topic *t)
 {
     struct list_node *n;
-    items_settle(i->gw); /* whoever comes now gets the newest value, and not these changes again */
-    while (i->state != ITEM_LOADING && (n = list_first(&i->requests))) {
+    topics_settle(t->gw); /* whoever comes now gets the newest value, and not these changes again */
+    while (t->state != TOPIC_LOADING && (n = list_first(&t->requests))) {
         struct request *q = container_of(n, struct request, in_item);
         if (!request_hold(q) && !serve_request(q))
             return;
     }
 }
 
-static void ask(struct conn *c, struct item *i, bool subscribe)
+static void ask(struct conn *c, struct topic *t, bool subscribe)
 {
-    request_new(i, c, subscribe, NULL, NULL);
-    serve(i);
-    if (i->state != ITEM_READY || i->confirm)
-        item_want_read(i);
+    request_new(t, c, subscribe, NULL, NULL);
+    serve(t);
+    if (t->state != TOPIC_READY || t->confirm)
+        topic_want_read(t);
 }
 
-static void subscribe(struct conn *c, struct item *i, const struct slice *id, bool wait)
+static void subscribe(struct conn *c, struct topic *t, const struct slice *id, bool wait)
 {
     (void)id; /* ignored for variables (docs/protocol.md) */
-    struct sub *s = sub_find(c, i, i);
+    struct sub *s = sub_find(c, t, t);
     if (!s)
-        s = sub_new(c, i, NULL);
+        s = sub_new(c, t, NULL);
     s->wait = wait;
-    ask(c, i, true);
+    ask(c, t, true);
 }
 
 static void ask_again(struct sub *s)
 {
-    request_new(s->item, s->key.conn, true, NULL, NULL);
+    request_new(s->topic, s->key.conn, true, NULL, NULL);
 }
 
-static void get(struct conn *c, struct item *i, const struct slice *id, int64_t page, int64_t page_size)
+static void get(struct conn *c, struct topic *t, const struct slice *id, int64_t page, int64_t page_size)
 {
     (void)id;
     (void)page;
     (void)page_size;
-    ask(c, i, false);
+    ask(c, t, false);
 }
 
 static void sub_gone(struct sub *s)
 {
     if (list_linked(&s->in_target))
-        list_remove(&var_of(s->item)->subs, &s->in_target);
+        list_remove(&var_of(s->topic)->subs, &s->in_target);
 }
 
 static void request_gone(struct request *q)
@@ -325,9 +325,9 @@ static void request_gone(struct request *q)
     (void)q;
 }
 
-static void each_sub(struct item *i, void (*each)(struct sub *s))
+static void each_sub(struct topic *t, void (*each)(struct sub *s))
 {
-    list_each(&var_of(i)->subs, n) each(container_of(n, struct sub, in_target));
+    list_each(&var_of(t)->subs, n) each(container_of(n, struct sub, in_target));
 }
 
 static void lose_sub(struct sub *s)
@@ -337,7 +337,7 @@ static void lose_sub(struct sub *s)
 
 static void flush_sub(struct sub *s)
 {
-    conn_push(s->key.conn, frame_of(var_of(s->item), s->key.conn->dialect));
+    conn_push(s->key.conn, frame_of(var_of(s->topic), s->key.conn->dialect));
 }
 
 static struct slice request_id(const struct request *q)
@@ -346,12 +346,12 @@ static struct slice request_id(const struct request *q)
     return SLICE_NONE;
 }
 
-static void look(const struct item *i, struct item_look *out)
+static void look(const struct topic *t, struct topic_look *out)
 {
-    out->size = i->exists ? (int64_t)container_of(i, struct var, base)->value_len : 0;
+    out->size = t->exists ? (int64_t)container_of(t, struct var, base)->value_len : 0;
 }
 
-const struct item_kind item_var_kind = {
+const struct topic_kind topic_var_kind = {
     .create = create,
     .destroy = destroy,
     .read = read,
