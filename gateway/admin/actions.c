@@ -1,11 +1,11 @@
 /* See the header. */
 #include "gateway/admin/actions.h"
 
-#include "gateway/lifecycle/drain.h"
 #include "gateway/admin/inspect.h"
-#include "gateway/observe/log.h"
 #include "gateway/admin/looks.h"
 #include "gateway/base/text.h"
+#include "gateway/lifecycle/drain.h"
+#include "gateway/observe/log.h"
 
 enum { REASON_BYTES_MAX = 123 /* of a close frame */ };
 

@@ -5,8 +5,9 @@
 #include <unistd.h>
 
 #include "gateway/admin/inspect.h"
-#include "gateway/observe/metrics.h"
+#include "gateway/base/clock.h"
 #include "gateway/net/ws.h"
+#include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 
@@ -44,7 +45,7 @@ struct fleet *fleet_new(struct gateway *g)
     f->gw = g;
     if (gethostname(f->host, sizeof(f->host) - 1) != 0)
         f->host[0] = '\0';
-    f->beat_ms = gateway_now_ms();
+    f->beat_ms = clock_now_ms();
     f->sent = sent_so_far(); /* those of a worker that died go on */
     f->changes = metrics[METRIC_CHANGES];
     return f;
@@ -76,7 +77,7 @@ static void write_record(struct jsonw *w, const struct fleet *f)
     jsonw_i64(w, "pid", getpid());
     jsonw_i64(w, "started_ms", g->started_ms);
     jsonw_i64(w, "connections", (int64_t)g->conns.count);
-    int64_t passed_ms = gateway_now_ms() - f->beat_ms;
+    int64_t passed_ms = clock_now_ms() - f->beat_ms;
     jsonw_i64(w, "sent_per_s", per_second(f->sent, sent_so_far(), passed_ms));
     jsonw_i64(w, "changes_per_s", per_second(f->changes, metrics[METRIC_CHANGES], passed_ms));
     jsonw_i64(w, "queued_bytes", metrics[METRIC_QUEUED_BYTES]);
@@ -91,7 +92,7 @@ void fleet_beat(struct fleet *f, store_write_fn *cb, void *arg)
     buf_reset(record);
     struct jsonw w = {.out = record};
     write_record(&w, f);
-    f->beat_ms = gateway_now_ms();
+    f->beat_ms = clock_now_ms();
     f->sent = sent_so_far();
     f->changes = metrics[METRIC_CHANGES];
     store_fleet_beat(f->gw->store, slice_str(f->gw->id), buf_slice(record), KEEP_MS, cb, arg);

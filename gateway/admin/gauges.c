@@ -2,11 +2,11 @@
  * a worker outlive it and its links. */
 #include "gateway/admin/gauges.h"
 
-#include "gateway/net/conn.h"
-#include "gateway/state/topic.h"
-#include "gateway/observe/metrics.h"
 #include "gateway/lifecycle/probe.h"
+#include "gateway/net/conn.h"
 #include "gateway/net/ws.h"
+#include "gateway/observe/metrics.h"
+#include "gateway/state/topic.h"
 #include "protocol/window.h"
 
 static void refresh_state(const struct gateway *g)

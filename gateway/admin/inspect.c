@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "gateway/base/clock.h"
+#include "gateway/base/largest.h"
+#include "gateway/net/ws.h"
 #include "gateway/observe/history.h"
 #include "gateway/observe/kernel.h"
 #include "gateway/observe/rejects.h"
-#include "gateway/base/largest.h"
-#include "gateway/net/ws.h"
 
 enum {
     ANSWER_BYTES_MAX = 1024 * 1024,
@@ -31,7 +32,7 @@ void inspect_head(struct jsonw *w, const struct gateway *g)
     jsonw_str(w, "version", options_version());
     jsonw_i64(w, "worker", g->worker < 0 ? 0 : g->worker);
     jsonw_i64(w, "workers", g->opt->workers);
-    jsonw_i64(w, "now_ms", gateway_wall_ms());
+    jsonw_i64(w, "now_ms", clock_wall_ms());
 }
 
 int inspect_reply(const struct http_request *r, struct jsonw *w)
@@ -82,7 +83,7 @@ int inspect_stats(const struct http_request *r)
 /* How long the socket has not taken what we have for it. */
 static int64_t congested_ms(const struct conn *c)
 {
-    return c->congested ? (uint32_t)((uint32_t)gateway_now_ms() - c->congested_since_ms) : 0;
+    return c->congested ? (uint32_t)((uint32_t)clock_now_ms() - c->congested_since_ms) : 0;
 }
 
 /* Larger is worse; 0 is a connection that nobody has to look at. */
@@ -164,7 +165,7 @@ static void write_conn(struct jsonw *w, const struct conn *c)
     jsonw_str(w, "remote", remote_text(&c->remote));
     jsonw_str(w, "protocol", c->dialect->name);
     jsonw_str(w, "token", c->grants->name);
-    jsonw_i64(w, "age_ms", gateway_now_ms() - c->opened_ms);
+    jsonw_i64(w, "age_ms", clock_now_ms() - c->opened_ms);
     jsonw_i64(w, "received", c->messages_in);
     jsonw_i64(w, "received_bytes", (int64_t)c->bytes_in);
     jsonw_i64(w, "sent", c->messages_out);

@@ -3,8 +3,8 @@
 #ifndef SYNCGATE_GATEWAY_ADMIN_INSPECT_H
 #define SYNCGATE_GATEWAY_ADMIN_INSPECT_H
 
-#include "gateway/net/http.h"
 #include "gateway/base/jsonw.h"
+#include "gateway/net/http.h"
 
 enum { INSPECT_CONNECTIONS_MAX = 200 }; /* of one answer */
 

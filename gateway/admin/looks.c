@@ -2,10 +2,10 @@
  * ended. */
 #include "gateway/admin/looks.h"
 
+#include "gateway/admin/inspect.h"
 #include "gateway/calls/calls.h"
 #include "gateway/calls/catalogue.h"
 #include "gateway/calls/executor.h"
-#include "gateway/admin/inspect.h"
 #include "gateway/state/topic.h"
 #include "gateway/state/watch.h"
 #include "protocol/window.h"

@@ -4,10 +4,10 @@
 #include "gateway/admin/names.h"
 
 #include "gateway/admin/inspect.h"
-#include "gateway/state/topic.h"
-#include "gateway/base/text.h"
 #include "gateway/base/largest.h"
+#include "gateway/base/text.h"
 #include "gateway/observe/turn.h"
+#include "gateway/state/topic.h"
 #include "protocol/base/alloc.h"
 
 enum {

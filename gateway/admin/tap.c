@@ -4,9 +4,10 @@
 
 #include <stdio.h>
 
+#include "gateway/base/clock.h"
 #include "gateway/base/jsonw.h"
-#include "gateway/observe/log.h"
 #include "gateway/base/text.h"
+#include "gateway/observe/log.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 
@@ -83,7 +84,7 @@ static void show(struct tap *t, const struct shown *s)
     struct slice text = text_cut(s->text, TAP_TEXT_BYTES);
     buf_put_lit(out, "data: ");
     jsonw_open(&w, NULL, '{');
-    jsonw_i64(&w, "time_ms", gateway_wall_ms());
+    jsonw_i64(&w, "time_ms", clock_wall_ms());
     jsonw_str(&w, "direction", s->direction);
     jsonw_i64(&w, "conn", (int64_t)s->conn->id);
     if (s->name.ptr)
@@ -163,7 +164,7 @@ static void write_state(struct tap *t, const char *event)
     buf_put_slice(w.out, slice_str(event));
     buf_put_lit(w.out, "\ndata: ");
     jsonw_open(&w, NULL, '{');
-    jsonw_i64(&w, "time_ms", gateway_wall_ms());
+    jsonw_i64(&w, "time_ms", clock_wall_ms());
     jsonw_i64(&w, "shown", t->shown);
     jsonw_i64(&w, "dropped", t->dropped);
     jsonw_i64(&w, "worker", t->gw->worker < 0 ? 0 : t->gw->worker);

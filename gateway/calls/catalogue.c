@@ -8,10 +8,10 @@
 #include <stdlib.h>
 
 #include "gateway/base/ask.h"
+#include "gateway/base/timer.h"
 #include "gateway/observe/garbage.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/base/timer.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 #include "redis/keys.h"

@@ -9,13 +9,13 @@
 #include <stdlib.h>
 
 #include "gateway/base/decimal.h"
+#include "gateway/base/timer.h"
+#include "gateway/calls/outcome.h"
+#include "gateway/calls/results.h"
+#include "gateway/net/pace.h"
 #include "gateway/observe/garbage.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/calls/outcome.h"
-#include "gateway/net/pace.h"
-#include "gateway/calls/results.h"
-#include "gateway/base/timer.h"
 #include "gateway/observe/turn.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"

@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "gateway/net/address.h"
 #include "gateway/command/certificate.h"
-#include "gateway/config/option.h"
 #include "gateway/command/redis_check.h"
+#include "gateway/config/option.h"
+#include "gateway/net/address.h"
 #include "redis/dial.h"
 
 /* --- addresses -------------------------------------------------------------------------------------------- */

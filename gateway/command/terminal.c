@@ -10,10 +10,10 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "gateway/command/fetch.h"
-#include "gateway/config/option.h"
 #include "gateway/base/text.h"
+#include "gateway/command/fetch.h"
 #include "gateway/command/terminal_view.h"
+#include "gateway/config/option.h"
 #include "protocol/base/alloc.h"
 #include "redis/dial.h"
 

@@ -1,8 +1,8 @@
 /* The option table, and the values of each type: from text, to text. */
 #include "gateway/config/option.h"
 #include "gateway/access/forwarded.h"
-#include "gateway/base/nearest.h"
 #include "gateway/access/origin.h"
+#include "gateway/base/nearest.h"
 #include "gateway/base/text.h"
 #include "protocol/base/alloc.h"
 #include "redis/link.h"

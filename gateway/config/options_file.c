@@ -2,8 +2,8 @@
  * complaint has its line), libcyaml loads it; then values go through the same parsers as flags do. */
 #include "gateway/config/options_file.h"
 #include "gateway/base/nearest.h"
-#include "gateway/config/option.h"
 #include "gateway/base/text.h"
+#include "gateway/config/option.h"
 #include "gateway/config/yaml_advice.h"
 #include "protocol/base/alloc.h"
 

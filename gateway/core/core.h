@@ -75,9 +75,4 @@ struct gateway {
 /* gateway_unready: why /readyz does not say 200, NULL when it does. */
 const char *gateway_unready(const struct gateway *g);
 
-/* Milliseconds of the monotonic clock (coarse, a few ms). */
-int64_t gateway_now_ms(void);
-/* Milliseconds since 1970, for people. */
-int64_t gateway_wall_ms(void);
-
 #endif

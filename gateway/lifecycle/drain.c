@@ -8,15 +8,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "gateway/calls/calls.h"
-#include "gateway/net/conn.h"
 #include "gateway/admin/fleet.h"
-#include "gateway/observe/log.h"
-#include "gateway/observe/metrics.h"
+#include "gateway/base/clock.h"
+#include "gateway/base/timer.h"
+#include "gateway/calls/calls.h"
 #include "gateway/lifecycle/notify.h"
 #include "gateway/lifecycle/stop.h"
-#include "gateway/base/timer.h"
+#include "gateway/net/conn.h"
 #include "gateway/net/ws.h"
+#include "gateway/observe/log.h"
+#include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
 
 enum {
@@ -98,7 +99,7 @@ static void close_some(struct drain *d, size_t count, bool busy_too)
 /* So that who waits for the end sees it come nearer, or not. */
 static void tell_left(struct drain *d, int64_t period_ms)
 {
-    int64_t now = gateway_now_ms(), every = period_ms / 5;
+    int64_t now = clock_now_ms(), every = period_ms / 5;
     size_t left = d->g->conns.count;
     every = every < TELL_MIN_MS ? TELL_MIN_MS : every > TELL_MAX_MS ? TELL_MAX_MS : every;
     if (left == 0 || left == d->told_left || now - d->told_ms < every)
@@ -111,7 +112,7 @@ static void tell_left(struct drain *d, int64_t period_ms)
 static void end(struct drain *d)
 {
     size_t left = d->g->conns.count;
-    int64_t ms = gateway_now_ms() - d->since_ms;
+    int64_t ms = clock_now_ms() - d->since_ms;
     if (left == 0)
         log_info("drained: all connections are closed count=%zu ms=%lld", d->first, (long long)ms);
     else
@@ -138,7 +139,7 @@ static void on_step(evutil_socket_t fd, short what, void *arg)
     struct drain *d = arg;
     struct gateway *g = d->g;
     int64_t period_ms = g->opt->drain_seconds * 1000;
-    int64_t left_ms = period_ms - (gateway_now_ms() - d->since_ms);
+    int64_t left_ms = period_ms - (clock_now_ms() - d->since_ms);
     size_t open = g->conns.count - g->closing.count, remaining = drain_remaining(d->first, left_ms, period_ms);
     if (left_ms < -(CALLS_MS + HANDSHAKES_MS) || (g->conns.count == 0 && !waits_for_results(d, left_ms))) {
         end(d);
@@ -154,7 +155,7 @@ static void close_doors(struct drain *d)
     struct gateway *g = d->g;
     g->closed_doors = true;
     ws_stop_listening(g->ws);
-    d->since_ms = gateway_now_ms();
+    d->since_ms = clock_now_ms();
     d->told_ms = d->since_ms;
     d->first = d->told_left = g->conns.count;
     int64_t workers = g->worker >= 0 ? g->opt->workers : 1; /* the others have about as many clients */
@@ -194,7 +195,7 @@ void drain_begin(struct drain *d)
 
 void drain_signal(struct drain *d, int number)
 {
-    int times = stop_signal(&d->told, number, gateway_now_ms());
+    int times = stop_signal(&d->told, number, clock_now_ms());
     if (times == 1)
         drain_begin(d);
     if (times <= 1)

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 #include "gateway/admin/fleet.h"
+#include "gateway/base/timer.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/base/timer.h"
 #include "gateway/observe/turn.h"
 #include "protocol/base/alloc.h"
 

@@ -3,14 +3,14 @@
 
 #include <stdlib.h>
 
+#include "gateway/admin/tap.h"
 #include "gateway/calls/calls.h"
+#include "gateway/lifecycle/notify.h"
 #include "gateway/net/conn.h"
 #include "gateway/net/deflate.h"
+#include "gateway/net/ws.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/lifecycle/notify.h"
-#include "gateway/admin/tap.h"
-#include "gateway/net/ws.h"
 #include "protocol/base/alloc.h"
 
 struct reload {

@@ -12,10 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gateway/base/timer.h"
 #include "gateway/net/descriptors.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/base/timer.h"
 #include "gateway/observe/turn.h"
 #include "protocol/base/alloc.h"
 

@@ -5,19 +5,20 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "gateway/admin/tap.h"
+#include "gateway/base/clock.h"
 #include "gateway/calls/calls.h"
 #include "gateway/net/deflate.h"
-#include "gateway/state/fanout.h"
-#include "gateway/state/topic.h"
+#include "gateway/net/pace.h"
+#include "gateway/net/unpacker.h"
+#include "gateway/net/ws.h"
 #include "gateway/observe/kernel.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/net/pace.h"
 #include "gateway/observe/rejects.h"
 #include "gateway/peer/peer.h"
-#include "gateway/admin/tap.h"
-#include "gateway/net/unpacker.h"
-#include "gateway/net/ws.h"
+#include "gateway/state/fanout.h"
+#include "gateway/state/topic.h"
 #include "protocol/base/alloc.h"
 
 enum {
@@ -43,7 +44,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     c->dialect = dialect;
     c->grants = options_hold(grants);
     c->piece_max = GATHER_BYTES;
-    c->opened_ms = gateway_now_ms();
+    c->opened_ms = clock_now_ms();
     c->errors_since_ms = c->opened_ms;
     list_init(&c->subs);
     list_init(&c->dirty);
@@ -172,7 +173,7 @@ static void log_end(const struct conn *c)
                 "connection closed conn=%llu user=%s remote=%s protocol=%s code=%d why=\"%s\" by=%s duration_ms=%lld "
                 "messages_in=%u bytes_in=%llu messages_out=%u bytes_out=%llu",
                 (unsigned long long)c->id, log_value(slice_str(c->grants->name)), remote_text(&c->remote),
-                c->dialect->name, end.code, end.why, end.by, (long long)(gateway_now_ms() - c->opened_ms),
+                c->dialect->name, end.code, end.why, end.by, (long long)(clock_now_ms() - c->opened_ms),
                 c->messages_in, (unsigned long long)c->bytes_in, c->messages_out, (unsigned long long)c->bytes_out);
 }
 
@@ -420,7 +421,7 @@ static enum ws_write_result write_once(struct conn *c)
 static void become_congested(struct conn *c)
 {
     c->congested = true;
-    c->congested_since_ms = (uint32_t)gateway_now_ms();
+    c->congested_since_ms = (uint32_t)clock_now_ms();
 }
 
 static bool is_full(const struct conn *c)
@@ -623,7 +624,7 @@ void conn_answer(struct conn *c, struct slice wire, uint32_t messages)
 /* Error 8 is what the peer cannot help: Redis is away, a bound of ours is reached. */
 static bool errs_too_often(struct conn *c, enum error_code code)
 {
-    int64_t now = gateway_now_ms();
+    int64_t now = clock_now_ms();
     if (code == ERROR_OTHER)
         return false;
     if (now - c->errors_since_ms >= ERROR_WINDOW_MS) {
@@ -668,7 +669,7 @@ static void watch(struct conn *c)
 {
     c->watched = true;
     took_something(c);
-    c->close_deadline_ms = gateway_now_ms() + c->gw->opt->stall_timeout_ms;
+    c->close_deadline_ms = clock_now_ms() + c->gw->opt->stall_timeout_ms;
     list_append(&c->gw->watched, &c->closing);
 }
 
@@ -727,7 +728,7 @@ static void end_longest_begun(struct gateway *g)
 void conn_tick_stalled(struct gateway *g)
 {
     end_longest_begun(g);
-    int64_t now = gateway_now_ms();
+    int64_t now = clock_now_ms();
     struct list_node *n;
     while ((n = list_first(&g->watched))) {
         struct conn *c = container_of(n, struct conn, closing);
@@ -779,7 +780,7 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
     metric_add(METRIC_CONNECTIONS_CLOSING, 1);
     c->close_code = (uint16_t)code;
     c->close_why = why;
-    c->close_deadline_ms = gateway_now_ms() + CLOSE_WAIT_MS;
+    c->close_deadline_ms = clock_now_ms() + CLOSE_WAIT_MS;
     list_append(&c->gw->closing, &c->closing);
     if (rejects_closed(code)) {
         char subject[32];
@@ -841,7 +842,7 @@ void conn_tick(struct gateway *g)
     struct frame *f = ping_frame();
     list_each(&g->wheel[g->wheel_at], n) ping(container_of(n, struct conn, wheel), f);
     frame_unref(f);
-    int64_t now = gateway_now_ms();
+    int64_t now = clock_now_ms();
     list_each(&g->closing, n)
     {
         struct conn *c = container_of(n, struct conn, closing);

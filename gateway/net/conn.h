@@ -3,9 +3,10 @@
 #ifndef SYNCGATE_GATEWAY_NET_CONN_H
 #define SYNCGATE_GATEWAY_NET_CONN_H
 
+#include "gateway/access/remote.h"
+#include "gateway/base/clock.h"
 #include "gateway/core/core.h"
 #include "gateway/net/outq.h"
-#include "gateway/access/remote.h"
 #include "protocol/base/frame.h"
 #include "protocol/dialect.h"
 
@@ -81,7 +82,7 @@ struct conn {
     uint64_t taken;              /* what the peer had taken when that was looked at last; only changes tell */
     uint16_t close_code;         /* ours; 0: we did not begin to close */
     uint16_t peer_close_code;    /* the peer's; 0: no close frame came */
-    uint32_t congested_since_ms; /* the low bits of gateway_now_ms(), while congested */
+    uint32_t congested_since_ms; /* the low bits of clock_now_ms(), while congested */
     const char *close_why;       /* a static sentence */
     int64_t opened_ms;
     uint64_t bytes_in, bytes_out;

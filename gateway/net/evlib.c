@@ -23,8 +23,8 @@
 #include <event2/event_struct.h>
 #include <libwebsockets.h>
 
-#include "gateway/net/acceptor.h"
 #include "gateway/base/timer.h"
+#include "gateway/net/acceptor.h"
 #include "gateway/observe/turn.h"
 #include "protocol/base/alloc.h"
 #include "protocol/base/list.h"

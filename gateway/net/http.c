@@ -9,23 +9,23 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "gateway/access/forwarded.h"
+#include "gateway/access/origin.h"
 #include "gateway/admin/actions.h"
-#include "gateway/net/activation.h"
 #include "gateway/admin/admin.h"
 #include "gateway/admin/assets.h"
 #include "gateway/admin/fleet.h"
-#include "gateway/access/forwarded.h"
 #include "gateway/admin/gauges.h"
-#include "gateway/net/head.h"
 #include "gateway/admin/inspect.h"
-#include "gateway/observe/log.h"
 #include "gateway/admin/looks.h"
-#include "gateway/observe/metrics.h"
 #include "gateway/admin/names.h"
-#include "gateway/access/origin.h"
-#include "gateway/observe/rejects.h"
 #include "gateway/admin/tap.h"
+#include "gateway/net/activation.h"
+#include "gateway/net/head.h"
 #include "gateway/net/ws.h"
+#include "gateway/observe/log.h"
+#include "gateway/observe/metrics.h"
+#include "gateway/observe/rejects.h"
 #include "protocol/base/alloc.h"
 
 enum {

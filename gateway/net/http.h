@@ -4,8 +4,8 @@
 #define SYNCGATE_GATEWAY_NET_HTTP_H
 
 #include "gateway/admin/admin.h"
-#include "gateway/net/conn.h"
 #include "gateway/core/core.h"
+#include "gateway/net/conn.h"
 
 struct lws;
 

@@ -2,6 +2,7 @@
  * too much under way has to wait until Redis took half of it. A connection is in one of them at most. */
 #include "gateway/net/pace.h"
 
+#include "gateway/base/clock.h"
 #include "gateway/state/topic.h"
 
 /* What one connection may have under way. Its requests are a subscription or a page each, and end with --subscribe-timeout. A page has a
@@ -107,7 +108,7 @@ void pace_ends(struct gateway *g, uint64_t conn, size_t bytes)
 /* A bucket that empties with time, kept as the time at which it is empty. */
 static void take_room(struct conn *c)
 {
-    int64_t now_us = gateway_now_ms() * 1000;
+    int64_t now_us = clock_now_ms() * 1000;
     c->asks_until_us = (c->asks_until_us > now_us ? c->asks_until_us : now_us) + ASK_US;
     if (c->asks_until_us - now_us > (int64_t)ASKS_AT_ONCE * ASK_US)
         wait_in(&c->gw->slowed, c, HOLD_ASKS);
@@ -131,7 +132,7 @@ void pace_answered(struct conn *c)
 /* Who came first is over by about as much as who came later. */
 void pace_tick(struct gateway *g)
 {
-    int64_t now_us = gateway_now_ms() * 1000;
+    int64_t now_us = clock_now_ms() * 1000;
     int64_t allowed_us = (int64_t)(ASKS_AT_ONCE - ASKS_PER_SECOND * TOPICS_TICK_MS / 1000) * ASK_US;
     struct conn *c;
     while ((c = first(&g->slowed)) && c->asks_until_us - now_us <= allowed_us)

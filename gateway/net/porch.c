@@ -13,9 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gateway/base/clock.h"
+#include "gateway/base/timer.h"
 #include "gateway/core/core.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/base/timer.h"
 #include "gateway/observe/turn.h"
 #include "protocol/base/alloc.h"
 #include "protocol/base/list.h"
@@ -225,7 +226,7 @@ static void leave_politely(struct visitor *v)
     if (leaving->count >= LEAVING_MAX)
         visitor_close(container_of(list_first(leaving), struct visitor, node));
     shutdown(v->fd, SHUT_WR);
-    v->since_ms = gateway_now_ms();
+    v->since_ms = clock_now_ms();
     move(v, LEAVING);
     watch(v, EV_READ | EV_PERSIST, on_leaving);
 }
@@ -255,7 +256,7 @@ static void enter(struct visitor *v)
     v->inside = true;
     v->address->inside++;
     p->inside++;
-    v->since_ms = gateway_now_ms();
+    v->since_ms = clock_now_ms();
     move(v, INSIDE);
     p->on.enter(p->arg, v, v->fd, v->door);
 }
@@ -357,7 +358,7 @@ void porch_take(struct porch *p, int fd, void *door, bool tls)
     v->remote = remote_of_socket(fd);
     v->address = address_at(p, &v->remote);
     v->address->visitors++;
-    v->since_ms = gateway_now_ms();
+    v->since_ms = clock_now_ms();
     v->state = STAYING;
     move(v, WAITING);
     if (look(v, false))
@@ -371,7 +372,7 @@ void porch_take(struct porch *p, int fd, void *door, bool tls)
 void porch_heard(struct visitor *v)
 {
     v->heard = true;
-    v->since_ms = gateway_now_ms();
+    v->since_ms = clock_now_ms();
     move(v, ANSWERING);
 }
 
@@ -437,7 +438,7 @@ static void end(struct visitor *v)
 
 static void end_older(struct porch *p, enum state state, int64_t ms)
 {
-    int64_t now = gateway_now_ms();
+    int64_t now = clock_now_ms();
     for (struct list_node *node; (node = list_first(&p->lists[state]));) {
         struct visitor *v = container_of(node, struct visitor, node);
         if (now - v->since_ms < ms)
@@ -454,7 +455,7 @@ static int64_t kept_ms(const struct visitor *v)
 /* Walks those inside, who are not many. Returns how many it ended. */
 static size_t make_room_inside(struct porch *p, enum state state, size_t most)
 {
-    int64_t now = gateway_now_ms();
+    int64_t now = clock_now_ms();
     size_t n = 0;
     list_each(&p->lists[state], node)
     {

@@ -6,8 +6,8 @@
 #ifndef SYNCGATE_GATEWAY_NET_PORCH_H
 #define SYNCGATE_GATEWAY_NET_PORCH_H
 
-#include "gateway/net/head.h"
 #include "gateway/access/remote.h"
+#include "gateway/net/head.h"
 
 struct event_base;
 struct porch;

@@ -6,9 +6,10 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 
+#include "gateway/base/clock.h"
+#include "gateway/base/timer.h"
 #include "gateway/net/conn.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/base/timer.h"
 #include "protocol/base/alloc.h"
 #include "protocol/base/list.h"
 #include "protocol/base/map.h"
@@ -123,7 +124,7 @@ static struct unpacking *unpacking_of(struct unpacker *u, struct conn *c)
 /* How long until it may; 0: at once. */
 static int64_t wait_ms(const struct unpacking *x)
 {
-    int64_t ms = x->paid_ms - AHEAD_MS - gateway_now_ms();
+    int64_t ms = x->paid_ms - AHEAD_MS - clock_now_ms();
     return ms > 0 ? ms : 0;
 }
 
@@ -136,7 +137,7 @@ bool unpacker_admits(struct unpacker *u, const struct conn *c)
 void unpacker_charge(struct unpacker *u, struct conn *c, size_t bytes)
 {
     struct unpacking *x = unpacking_of(u, c);
-    int64_t now = gateway_now_ms(), rate = u->g->opt->max_message;
+    int64_t now = clock_now_ms(), rate = u->g->opt->max_message;
     if (rate < BYTES_PER_SECOND)
         rate = BYTES_PER_SECOND;
     x->paid_ms = (x->paid_ms > now ? x->paid_ms : now) + (int64_t)bytes * 1000 / rate;

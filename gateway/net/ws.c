@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "gateway/access/forwarded.h"
 #include "gateway/net/acceptor.h"
 #include "gateway/net/activation.h"
 #include "gateway/net/address.h"
@@ -17,12 +18,11 @@
 #include "gateway/net/descriptors.h"
 #include "gateway/net/evlib.h"
 #include "gateway/net/http.h"
-#include "gateway/observe/log.h"
-#include "gateway/access/forwarded.h"
-#include "gateway/observe/metrics.h"
 #include "gateway/net/porch.h"
-#include "gateway/peer/peer.h"
 #include "gateway/net/unpacker.h"
+#include "gateway/observe/log.h"
+#include "gateway/observe/metrics.h"
+#include "gateway/peer/peer.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 #include "protocol/socksync/socksync.h"

@@ -2,6 +2,7 @@
  * what it was a second before. */
 #include "gateway/observe/history.h"
 
+#include "gateway/base/clock.h"
 #include "gateway/core/core.h"
 #include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
@@ -88,7 +89,7 @@ static void take_latencies(struct ring *r, int64_t *values)
 static void take(struct ring *r)
 {
     struct row *row = &r->rows[r->next];
-    row->time_ms = gateway_wall_ms();
+    row->time_ms = clock_wall_ms();
     for (size_t i = 0; i < COLUMNS; i++)
         row->values[i] = metrics_total(columns[i].metric);
     take_latencies(r, row->values + COLUMNS);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "gateway/base/clock.h"
 #include "gateway/core/core.h"
 #include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
@@ -63,7 +64,7 @@ static bool same(const struct refusal *a, const struct refusal *b)
 
 void rejects_add(struct rejects *r, int code, const char *remote, const char *subject, const char *why)
 {
-    int64_t now = gateway_wall_ms();
+    int64_t now = clock_wall_ms();
     struct refusal new = {.first_ms = now, .last_ms = now, .times = 1, .code = code};
     snprintf(new.remote, sizeof(new.remote), "%s", remote);
     snprintf(new.subject, sizeof(new.subject), "%s", subject);

@@ -5,11 +5,11 @@
 #include <assert.h>
 
 #include "gateway/calls/calls.h"
-#include "gateway/state/topic.h"
-#include "gateway/observe/log.h"
-#include "gateway/observe/metrics.h"
 #include "gateway/net/pace.h"
 #include "gateway/net/ws.h"
+#include "gateway/observe/log.h"
+#include "gateway/observe/metrics.h"
+#include "gateway/state/topic.h"
 #include "protocol/base/alloc.h"
 
 /* --- grants and subscriptions: the dialect's question --- */

@@ -2,8 +2,9 @@
 
 #include <time.h>
 
-#include "gateway/state/topic.h"
+#include "gateway/base/clock.h"
 #include "gateway/config/options.h"
+#include "gateway/state/topic.h"
 
 /* A time in whole seconds is the clock's own. The page writes milliseconds. */
 #define TIME_FORMAT "\"%Y-%m-%dT%H:%M:%SZ\""
@@ -82,7 +83,7 @@ static void tick(struct gateway *g)
     const struct topic *clock = topics_find_used(g->topics, KIND_VAR, name);
     char now[TIME_LEN + 1];
     struct tm t;
-    time_t seconds = (time_t)(gateway_wall_ms() / 1000);
+    time_t seconds = (time_t)(clock_wall_ms() / 1000);
     if (!clock || !(clock->exists ? is_ours(topic_var_value(clock)) : clock->rev == 0))
         return;
     size_t len = strftime(now, sizeof(now), TIME_FORMAT, gmtime_r(&seconds, &t));

@@ -9,28 +9,29 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "gateway/net/admission.h"
-#include "gateway/calls/calls.h"
-#include "gateway/net/conn.h"
-#include "gateway/process/demo.h"
-#include "gateway/lifecycle/drain.h"
 #include "gateway/admin/fleet.h"
 #include "gateway/admin/gauges.h"
-#include "gateway/observe/history.h"
-#include "gateway/base/evalloc.h"
-#include "gateway/state/topic.h"
-#include "gateway/observe/metrics.h"
 #include "gateway/admin/names.h"
+#include "gateway/admin/tap.h"
+#include "gateway/base/clock.h"
+#include "gateway/base/evalloc.h"
+#include "gateway/base/timer.h"
+#include "gateway/calls/calls.h"
+#include "gateway/lifecycle/drain.h"
 #include "gateway/lifecycle/notify.h"
-#include "gateway/net/pace.h"
 #include "gateway/lifecycle/probe.h"
 #include "gateway/lifecycle/reload.h"
-#include "gateway/observe/rejects.h"
-#include "gateway/admin/tap.h"
-#include "gateway/base/timer.h"
-#include "gateway/observe/turn.h"
-#include "gateway/process/waiting.h"
+#include "gateway/net/admission.h"
+#include "gateway/net/conn.h"
+#include "gateway/net/pace.h"
 #include "gateway/net/ws.h"
+#include "gateway/observe/history.h"
+#include "gateway/observe/metrics.h"
+#include "gateway/observe/rejects.h"
+#include "gateway/observe/turn.h"
+#include "gateway/process/demo.h"
+#include "gateway/process/waiting.h"
+#include "gateway/state/topic.h"
 #include "protocol/base/alloc.h"
 
 enum {
@@ -47,13 +48,6 @@ struct run {
     struct event tick_topics, tick_conns, second, sigterm, sigint, sigusr1, sighup;
 };
 
-int64_t gateway_now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 const char *gateway_unready(const struct gateway *g)
 {
     if (g->draining)
@@ -61,13 +55,6 @@ const char *gateway_unready(const struct gateway *g)
     if (!g->redis_up)
         return "redis away";
     return probe_unready(g->probe);
-}
-
-int64_t gateway_wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* --- Redis link --- */
@@ -149,7 +136,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     log_suppressed();
     notify_alive();
     history_take(r->g.history);
-    hub_tick(r->g.hub, gateway_now_ms());
+    hub_tick(r->g.hub, clock_now_ms());
     probe_second(r->g.probe);
     tap_second(&r->g);
     tell_waiting(r);
@@ -296,7 +283,7 @@ static bool start(struct run *r, const char *redis_url)
     buf_init(&g->burst, SCRATCH_BYTES_MAX);
     if (!g->base || !new_link(r, redis_url))
         return false;
-    g->started_ms = gateway_wall_ms();
+    g->started_ms = clock_wall_ms();
     g->history = history_new();
     g->rejects = rejects_new();
     g->fleet = fleet_new(g);

@@ -1,8 +1,8 @@
 /* Keeps a table of processes. The signals that matter are blocked and taken one by one in a loop, so nothing here runs in a
  * signal handler. */
 #include "gateway/process/workers.h"
-#include "gateway/observe/log.h"
 #include "gateway/lifecycle/stop.h"
+#include "gateway/observe/log.h"
 #include "protocol/base/alloc.h"
 
 #include <assert.h>

@@ -4,12 +4,12 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <time.h>
 
-#include "gateway/state/topic.h"
-#include "gateway/observe/metrics.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/timer.h"
 #include "gateway/net/ws.h"
+#include "gateway/observe/metrics.h"
+#include "gateway/state/topic.h"
 #include "protocol/base/alloc.h"
 
 /* How often one subscription may be told. */
@@ -18,14 +18,6 @@ struct rate {
     int64_t next_ms;    /* not before */
     struct event timer; /* pending while something waits for next_ms */
 };
-
-/* Not the coarse clock of the rest: a limit that is promised must hold to the millisecond. */
-static int64_t precise_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 void fanout_wait(struct sub *s)
 {
@@ -75,7 +67,7 @@ static bool in_time(struct rate *r)
 {
     if (event_pending(&r->timer, EV_TIMEOUT, NULL))
         return false;
-    int64_t now = precise_ms();
+    int64_t now = clock_exact_ms();
     if (now >= r->next_ms) {
         r->next_ms = now + r->interval_ms;
         return true;
@@ -122,7 +114,7 @@ void fanout_flush(struct conn *c, size_t limit)
         struct sub *s = container_of(list_first(&c->dirty), struct sub, in_dirty);
         fanout_forget(s);
         if (s->rate)
-            s->rate->next_ms = precise_ms() + s->rate->interval_ms;
+            s->rate->next_ms = clock_exact_ms() + s->rate->interval_ms;
         topic_flush_sub(s);
     }
 }

@@ -4,11 +4,12 @@
 
 #include <assert.h>
 
-#include "gateway/state/fanout.h"
+#include "gateway/base/clock.h"
+#include "gateway/net/pace.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/net/pace.h"
 #include "gateway/observe/turn.h"
+#include "gateway/state/fanout.h"
 #include "gateway/state/view.h"
 #include "gateway/state/watch.h"
 #include "protocol/base/alloc.h"
@@ -199,7 +200,7 @@ static struct topic *find_or_create(struct topics *r, enum kind kind, struct sli
     t = (kind == KIND_VAR ? &topic_var_kind : &topic_list_kind)->create(r->g, name);
     map_insert(&r->by_key, &t->by_key);
     list_append(&r->all, &t->all);
-    t->idle_since_ms = gateway_now_ms();
+    t->idle_since_ms = clock_now_ms();
     list_append(&r->idle, &t->idle);
     metric_add(METRIC_NAMES, 1);
     metric_add(METRIC_NAMES_STALE, 1);
@@ -218,7 +219,7 @@ static void drop_user(struct topic *t)
     assert(t->users > 0);
     if (--t->users > 0)
         return;
-    t->idle_since_ms = gateway_now_ms();
+    t->idle_since_ms = clock_now_ms();
     list_append(&t->gw->topics->idle, &t->idle);
 }
 
@@ -288,7 +289,7 @@ static void retry_at(struct topic *t, int64_t when_ms)
 
 void topic_retry_later(struct topic *t)
 {
-    retry_at(t, gateway_now_ms() + RETRY_MS);
+    retry_at(t, clock_now_ms() + RETRY_MS);
 }
 
 /* A read must be behind the subscription, or it misses what comes between the two. Of a barred name only the size is asked for. */
@@ -296,7 +297,7 @@ static bool may_read(const struct topic *t)
 {
     const struct gateway *g = t->gw;
     return !t->reading && g->redis_up && link_state(g->link) == LINK_UP &&
-           (t->barred || hub_subscribed(g->hub, &t->member)) && t->retry_ms <= gateway_now_ms();
+           (t->barred || hub_subscribed(g->hub, &t->member)) && t->retry_ms <= clock_now_ms();
 }
 
 /* Begins the reads that fit into the window now. One that the link does not take ends it: it is full with other things. */
@@ -494,7 +495,7 @@ static void look_later(struct topic *t)
     int64_t wait_ms = 2 * t->barred_look_ms;
     wait_ms = wait_ms < BARRED_LOOK_MAX_MS ? wait_ms : BARRED_LOOK_MAX_MS;
     t->barred_look_ms = wait_ms > BARRED_LOOK_MIN_MS ? wait_ms : BARRED_LOOK_MIN_MS;
-    retry_at(t, gateway_now_ms() + t->barred_look_ms);
+    retry_at(t, clock_now_ms() + t->barred_look_ms);
 }
 
 static void unbar(struct topic *t)
@@ -511,7 +512,7 @@ static void unbar(struct topic *t)
 /* It is smaller than what cut the link, or it is time to try whether Redis lets more through by now. */
 static void barred_looked(struct topic *t, size_t bytes)
 {
-    if (bytes < t->barred_bytes || t->barred_until_ms <= gateway_now_ms())
+    if (bytes < t->barred_bytes || t->barred_until_ms <= clock_now_ms())
         unbar(t);
     else
         look_later(t);
@@ -554,7 +555,7 @@ bool topic_found(struct topic *t, int64_t rev)
     bool back = t->back || rev < t->rev;
     bool in_vain = t->state == TOPIC_STALE && is_doubt(t->missed) && rev == t->rev;
     t->in_vain = in_vain ? t->in_vain + 1 : 0;
-    t->doubt_ms = t->in_vain > IN_VAIN_FREE ? gateway_now_ms() + RETRY_MS : 0;
+    t->doubt_ms = t->in_vain > IN_VAIN_FREE ? clock_now_ms() + RETRY_MS : 0;
     t->back = false;
     t->rev = rev;
     set_state(t, TOPIC_READY);
@@ -571,7 +572,7 @@ void topic_missed(struct topic *t, enum read_reason why)
     if (t->state == TOPIC_READY)
         set_state(t, TOPIC_STALE);
     t->missed = why;
-    if (is_doubt(why) && t->doubt_ms > gateway_now_ms())
+    if (is_doubt(why) && t->doubt_ms > clock_now_ms())
         retry_at(t, t->doubt_ms);
     else
         topic_want_read(t);
@@ -581,7 +582,7 @@ void topic_missed(struct topic *t, enum read_reason why)
 static void bar(struct topic *t)
 {
     t->barred = true;
-    t->barred_until_ms = gateway_now_ms() + BARRED_MS;
+    t->barred_until_ms = clock_now_ms() + BARRED_MS;
     t->barred_bytes = t->read.expect;
     t->read.expect = 0;
     t->read.blame = READS_BLAME_MAX / 2; /* one more loss will do */
@@ -640,7 +641,7 @@ struct request *request_new(struct topic *t, struct conn *c, bool subscribe, str
     q->slots = view ? view_slots(view) : 0;
     c->slots += q->slots;
     t->gw->slots += q->slots;
-    q->deadline_ms = gateway_now_ms() + t->gw->opt->subscribe_timeout_ms;
+    q->deadline_ms = clock_now_ms() + t->gw->opt->subscribe_timeout_ms;
     list_append(&t->requests, &q->in_item);
     list_append(&c->requests, &q->in_conn);
     list_append(&t->gw->topics->deadlines, &q->in_deadlines);
@@ -670,7 +671,7 @@ static void release(struct request *q)
     list_append(&q->topic->requests, &q->in_item);
     q->held = false;
     r->g->slots += q->slots;
-    q->deadline_ms = gateway_now_ms() + r->g->opt->subscribe_timeout_ms;
+    q->deadline_ms = clock_now_ms() + r->g->opt->subscribe_timeout_ms;
     list_append(&r->deadlines, &q->in_deadlines);
 }
 
@@ -1071,7 +1072,7 @@ static void sweep(struct topics *r)
         list_append(&r->all, n);
         struct topic *t = container_of(n, struct topic, all);
         if (kind_of(t)->tick)
-            kind_of(t)->tick(t, gateway_now_ms());
+            kind_of(t)->tick(t, clock_now_ms());
         if (t->state != TOPIC_READY) {
             topic_want_read(t); /* waits for its turn already, unless something went wrong */
         } else if (!t->sweeping && r->g->redis_up) {
@@ -1101,7 +1102,7 @@ size_t topics_waiting(const struct topics *r)
 
 void topics_tick(struct topics *r)
 {
-    int64_t now = gateway_now_ms();
+    int64_t now = clock_now_ms();
     retry_refused(r, now);
     end_overdue_requests(r, now);
     free_idle(r, now);

@@ -2,9 +2,9 @@
  * lost one is healed by the next. */
 #include <assert.h>
 
+#include "gateway/observe/metrics.h"
 #include "gateway/state/fanout.h"
 #include "gateway/state/topic.h"
-#include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 

@@ -5,9 +5,10 @@
 
 #include <assert.h>
 
+#include "gateway/base/clock.h"
+#include "gateway/net/ws.h"
 #include "gateway/state/fanout.h"
 #include "gateway/state/topic_list.h"
-#include "gateway/net/ws.h"
 #include "protocol/base/alloc.h"
 
 enum {
@@ -58,7 +59,7 @@ struct view *view_get(struct paged *p, int64_t number, int64_t size)
     v->key[0] = number;
     v->key[1] = size;
     v->by_key.key = slice_of((const char *)v->key, sizeof(v->key));
-    v->idle_since_ms = gateway_now_ms();
+    v->idle_since_ms = clock_now_ms();
     list_init(&v->subs);
     window_init(&v->window, number, size);
     window_reset(&v->window, p->total);
@@ -104,7 +105,7 @@ void view_release(struct view *v)
     assert(v->users > 0);
     if (--v->users > 0)
         return;
-    v->idle_since_ms = gateway_now_ms();
+    v->idle_since_ms = clock_now_ms();
     v->list->views._idle++;
 }
 

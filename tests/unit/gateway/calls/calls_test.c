@@ -5,8 +5,8 @@
 #include <event2/event.h>
 #include <stdarg.h>
 
-#include "gateway/observe/metrics.h"
 #include "gateway/net/pace.h"
+#include "gateway/observe/metrics.h"
 #include "tests/unit/unit.h"
 
 enum { CONNS_MAX = 8, ASKED_MAX = 8192 };

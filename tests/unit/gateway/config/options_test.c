@@ -1,6 +1,6 @@
 /* Options from all four sources, by tables of named cases: what is taken, what is refused with which words, who wins. */
-#include "gateway/config/options.h"
 #include "gateway/config/option.h"
+#include "gateway/config/options.h"
 #include "protocol/base/alloc.h"
 #include "tests/unit/unit.h"
 

@@ -1,7 +1,7 @@
 /* The parent of workers, with workers that only report what happens to them. Every report comes through one pipe, whose end
  * says that no process of a case is left. */
-#include "gateway/process/workers.h"
 #include "gateway/observe/log.h"
+#include "gateway/process/workers.h"
 #include "tests/unit/unit.h"
 
 #include <signal.h>
