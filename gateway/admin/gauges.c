@@ -3,6 +3,7 @@
 #include "gateway/admin/gauges.h"
 
 #include "gateway/lifecycle/probe.h"
+#include "gateway/lifecycle/ready.h"
 #include "gateway/net/conn.h"
 #include "gateway/net/ws.h"
 #include "gateway/observe/metrics.h"
@@ -12,7 +13,7 @@
 static void refresh_state(const struct gateway *g)
 {
     enum link_state state = link_state(g->link);
-    metrics[METRIC_READY] = gateway_unready(g) == NULL;
+    metrics[METRIC_READY] = ready_refusal(g) == NULL;
     metrics[METRIC_REDIS_SILENCE] = probe_silence_us(g->probe, PROBE_MESSAGE);
     metrics[METRIC_REDIS_READ_SILENCE] = probe_silence_us(g->probe, PROBE_READ);
     metrics[METRIC_REDIS_WRITE_SILENCE] = probe_silence_us(g->probe, PROBE_WRITE);

@@ -8,6 +8,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/largest.h"
+#include "gateway/lifecycle/ready.h"
 #include "gateway/net/ws.h"
 #include "gateway/observe/history.h"
 #include "gateway/observe/kernel.h"
@@ -21,7 +22,7 @@ enum {
 
 const char *inspect_state(const struct gateway *g)
 {
-    const char *unready = gateway_unready(g);
+    const char *unready = ready_refusal(g);
     return unready ? unready : "ready";
 }
 

@@ -72,7 +72,4 @@ struct gateway {
     int exit_code;     /* … and the process with this */
 };
 
-/* gateway_unready: why /readyz does not say 200, NULL when it does. */
-const char *gateway_unready(const struct gateway *g);
-
 #endif

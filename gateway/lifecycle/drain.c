@@ -8,10 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "gateway/admin/fleet.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/timer.h"
-#include "gateway/calls/calls.h"
 #include "gateway/lifecycle/notify.h"
 #include "gateway/lifecycle/stop.h"
 #include "gateway/net/conn.h"
@@ -33,6 +31,7 @@ enum {
 
 struct drain {
     struct gateway *g;
+    const struct drain_events *events;
     struct event timer;
     pid_t parent; /* of a worker */
     struct stop told;
@@ -45,10 +44,11 @@ struct drain {
     size_t told_left; /* and how many that were */
 };
 
-struct drain *drain_new(struct gateway *g)
+struct drain *drain_new(struct gateway *g, const struct drain_events *events)
 {
     struct drain *d = sg_calloc(1, sizeof(*d));
     d->g = g;
+    d->events = events;
     d->parent = getppid();
     return d;
 }
@@ -89,7 +89,7 @@ static void close_some(struct drain *d, size_t count, bool busy_too)
         struct conn *c = container_of(n, struct conn, node);
         if (count == 0)
             return;
-        if (c->state != CONN_OPEN || (!busy_too && calls_busy(c)))
+        if (c->state != CONN_OPEN || (!busy_too && d->events->busy(c)))
             continue;
         send_away(d, c);
         count--;
@@ -123,7 +123,7 @@ static void end(struct drain *d)
 /* What was done here, its callers shall know, if Redis comes back in time. */
 static bool waits_for_results(struct drain *d, int64_t left_ms)
 {
-    size_t unheard = calls_unheard(d->g->calls);
+    size_t unheard = d->events->unheard(d->g);
     if (unheard == 0 || left_ms < -CALLS_MS)
         return false;
     if (!d->said)
@@ -183,8 +183,7 @@ void drain_begin(struct drain *d)
     log_info("draining connections=%zu delay_ms=%lld seconds=%lld", g->conns.count, (long long)ms,
              (long long)g->opt->drain_seconds);
     notify_stopping();
-    fleet_beat(g->fleet, NULL, NULL);
-    calls_retire(g->calls);
+    d->events->begun(g);
     if (ms == 0) {
         close_doors(d);
         return;

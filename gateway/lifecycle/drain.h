@@ -5,7 +5,16 @@
 
 #include "gateway/core/core.h"
 
-struct drain *drain_new(struct gateway *g);
+struct conn;
+
+/* What a drain has to do with work that is under way, of which it knows nothing. */
+struct drain_events {
+    void (*begun)(struct gateway *g);           /* no new work from here on */
+    bool (*busy)(const struct conn *c);         /* closed late, so that its work may end */
+    size_t (*unheard)(const struct gateway *g); /* results that have to be told when all clients are gone */
+};
+
+struct drain *drain_new(struct gateway *g, const struct drain_events *events);
 void drain_free(struct drain *d);
 
 /* drain_begin starts it, once: from here on g->draining says 503 at /readyz and executors are not chosen for new calls. After

@@ -7,7 +7,6 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 
-#include "gateway/admin/fleet.h"
 #include "gateway/base/timer.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
@@ -31,6 +30,7 @@ struct way {
 
 struct probe {
     struct gateway *g;
+    probe_beat_fn *beat;
     struct hub_member member;
     struct event timer; /* every probe interval */
     int64_t sent;       /* number of the last one */
@@ -67,7 +67,7 @@ static void went_through(struct probe *p, enum probe_kind kind)
         log_limited(LOG_REDIS, LOG_LEVEL_INFO, "redis takes a probe again probe=%s", names[kind]);
     w->refused = false;
     if (p->unready && !probe_unready(p))
-        fleet_beat(p->g->fleet, NULL, NULL); /* says so at once */
+        p->beat(p->g, NULL, NULL); /* says so at once */
     p->unready = probe_unready(p) != NULL;
 }
 
@@ -166,10 +166,11 @@ static void on_refused(struct hub_member *m, struct slice why)
     was_refused(container_of(m, struct probe, member), PROBE_MESSAGE, why);
 }
 
-struct probe *probe_new(struct gateway *g)
+struct probe *probe_new(struct gateway *g, probe_beat_fn *beat)
 {
     struct probe *p = sg_calloc(1, sizeof(*p));
     p->g = g;
+    p->beat = beat;
     for (int kind = 0; kind < PROBE_KINDS; kind++)
         p->ways[kind].passed_us = turn_now_us();
     p->member.on_message = on_message;
@@ -207,7 +208,7 @@ void probe_second(struct probe *p)
     p->unready = probe_unready(p) != NULL;
     if (!write->underway) {
         write->underway = true;
-        fleet_beat(p->g->fleet, on_written, p);
+        p->beat(p->g, on_written, p);
     }
 }
 

@@ -10,7 +10,10 @@ struct probe;
 
 enum probe_kind { PROBE_READ, PROBE_WRITE, PROBE_MESSAGE, PROBE_KINDS };
 
-struct probe *probe_new(struct gateway *g);
+/* beat writes the record of this gateway to Redis as it is now, and calls cb (may be NULL) with the answer: the write of the probe. */
+typedef void probe_beat_fn(struct gateway *g, store_write_fn *cb, void *arg);
+
+struct probe *probe_new(struct gateway *g, probe_beat_fn *beat);
 /* probe_leave ends the probing while the link is still there; probe_free comes after link_free, when no answer can come. */
 void probe_leave(struct probe *p);
 void probe_free(struct probe *p);

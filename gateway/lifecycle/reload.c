@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "gateway/admin/tap.h"
-#include "gateway/calls/calls.h"
 #include "gateway/lifecycle/notify.h"
 #include "gateway/net/conn.h"
 #include "gateway/net/deflate.h"
@@ -82,10 +80,8 @@ static void adopt(struct reload *r, struct options *next)
     log_set_format(next->log_format);
     if (g->deflate)
         deflate_set_message_max(g->deflate, (size_t)next->max_message);
-    calls_retime(g->calls);
     r->on_new(r->arg);
     regrant(g);
-    taps_end(g);
     if (old)
         options_retire(old);
 }

@@ -20,6 +20,7 @@
 #include "gateway/admin/looks.h"
 #include "gateway/admin/names.h"
 #include "gateway/admin/tap.h"
+#include "gateway/lifecycle/ready.h"
 #include "gateway/net/activation.h"
 #include "gateway/net/head.h"
 #include "gateway/net/ws.h"
@@ -523,7 +524,7 @@ static int get_healthz(const struct http_request *r)
 
 static int get_readyz(const struct http_request *r)
 {
-    const char *why = gateway_unready(r->g);
+    const char *why = ready_refusal(r->g);
     return why ? http_reply_text(r->wsi, 503, why) : http_reply_text(r->wsi, 200, "ready");
 }
 

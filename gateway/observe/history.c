@@ -3,7 +3,6 @@
 #include "gateway/observe/history.h"
 
 #include "gateway/base/clock.h"
-#include "gateway/core/core.h"
 #include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
 

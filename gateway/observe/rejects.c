@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "gateway/base/clock.h"
-#include "gateway/core/core.h"
 #include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
 

@@ -48,15 +48,6 @@ struct run {
     struct event tick_topics, tick_conns, second, sigterm, sigint, sigusr1, sighup;
 };
 
-const char *gateway_unready(const struct gateway *g)
-{
-    if (g->draining)
-        return "draining";
-    if (!g->redis_up)
-        return "redis away";
-    return probe_unready(g->probe);
-}
-
 /* --- Redis link --- */
 
 static void on_up(void *arg)
@@ -258,9 +249,31 @@ static void on_new_options(void *arg)
 {
     struct run *r = arg;
     take_limits(&r->g);
+    calls_retime(r->g.calls);
+    taps_end(&r->g);
     event_del(&r->tick_conns);
     start_wheel(r);
 }
+
+/* --- what the parts of a life cycle tell the others --- */
+
+static void tell_fleet(struct gateway *g, store_write_fn *cb, void *arg)
+{
+    fleet_beat(g->fleet, cb, arg);
+}
+
+static void on_drain(struct gateway *g)
+{
+    fleet_beat(g->fleet, NULL, NULL);
+    calls_retire(g->calls);
+}
+
+static size_t unheard(const struct gateway *g)
+{
+    return calls_unheard(g->calls);
+}
+
+static const struct drain_events draining = {.begun = on_drain, .busy = calls_busy, .unheard = unheard};
 
 static bool start(struct run *r, const char *redis_url)
 {
@@ -290,11 +303,11 @@ static bool start(struct run *r, const char *redis_url)
     g->names = names_new(g);
     g->topics = topics_new(g);
     g->calls = calls_new(g);
-    g->probe = probe_new(g);
+    g->probe = probe_new(g, tell_fleet);
     g->ws = ws_new(g);
     if (!g->ws)
         return false;
-    g->drain = drain_new(g);
+    g->drain = drain_new(g, &draining);
     g->admission = admission_new(g);
     g->reload = reload_new(g, on_new_options, r);
     catch_signals(r);
