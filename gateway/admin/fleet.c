@@ -6,6 +6,7 @@
 
 #include "gateway/admin/inspect.h"
 #include "gateway/base/clock.h"
+#include "gateway/net/conns.h"
 #include "gateway/net/ws.h"
 #include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
@@ -76,7 +77,7 @@ static void write_record(struct jsonw *w, const struct fleet *f)
     jsonw_i64(w, "workers", g->opt->workers);
     jsonw_i64(w, "pid", getpid());
     jsonw_i64(w, "started_ms", g->started_ms);
-    jsonw_i64(w, "connections", (int64_t)g->conns.count);
+    jsonw_i64(w, "connections", (int64_t)g->conns->open.count);
     int64_t passed_ms = clock_now_ms() - f->beat_ms;
     jsonw_i64(w, "sent_per_s", per_second(f->sent, sent_so_far(), passed_ms));
     jsonw_i64(w, "changes_per_s", per_second(f->changes, metrics[METRIC_CHANGES], passed_ms));

@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "gateway/admin/tap.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/largest.h"
 #include "gateway/lifecycle/ready.h"
+#include "gateway/net/conns.h"
+#include "gateway/net/socket.h"
 #include "gateway/net/ws.h"
 #include "gateway/observe/history.h"
 #include "gateway/observe/kernel.h"
@@ -74,7 +77,7 @@ int inspect_stats(const struct http_request *r)
     jsonw_str(&w, "redis", r->g->redis_url);
     jsonw_str(&w, "prefix", r->g->opt->prefix);
     jsonw_i64(&w, "started_ms", r->g->started_ms);
-    jsonw_i64(&w, "taps", (int64_t)r->g->taps.count);
+    jsonw_i64(&w, "taps", (int64_t)taps_open(r->g->taps));
     history_write(r->g->history, &w, hour ? HISTORY_HOUR : HISTORY_MINUTES, since_ms);
     return inspect_reply(r, &w);
 }
@@ -150,7 +153,7 @@ static void write_why(struct jsonw *w, const struct conn *c)
 static void write_kernel(struct jsonw *w, const struct conn *c)
 {
     struct kernel_view k;
-    if (!kernel_look(ws_descriptor(c), &k))
+    if (!kernel_look(socket_descriptor(c), &k))
         return;
     jsonw_i64(w, "unsent_bytes", k.unsent);
     if (!k.tcp)
@@ -196,16 +199,16 @@ void inspect_conn(struct jsonw *w, const struct conn *c)
 /* The ones that come after `id`, as they were accepted. */
 static const struct list_node *first_after(const struct gateway *g, uint64_t id)
 {
-    struct map_node *n = map_find(&g->conns_by_id, slice_of((const char *)&id, sizeof(id)));
+    struct map_node *n = map_find(&g->conns->by_id, slice_of((const char *)&id, sizeof(id)));
     if (n)
         return container_of(n, struct conn, by_id)->node.next;
-    list_each(&g->conns, at) if (container_of(at, struct conn, node)->id > id) return at;
-    return &g->conns.head;
+    list_each(&g->conns->open, at) if (container_of(at, struct conn, node)->id > id) return at;
+    return &g->conns->open.head;
 }
 
 static void write_page(struct jsonw *w, const struct gateway *g, uint64_t after, size_t limit)
 {
-    const struct list_node *n = first_after(g, after), *end = &g->conns.head;
+    const struct list_node *n = first_after(g, after), *end = &g->conns->open.head;
     uint64_t last = 0;
     jsonw_open(w, "connections", '[');
     for (size_t left = limit; left > 0 && n != end; left--, n = n->next) {
@@ -222,7 +225,7 @@ static void write_worst(struct jsonw *w, const struct gateway *g, size_t limit)
 {
     struct largest worst = {.limit = limit};
     size_t looked_at = 0;
-    for (const struct list_node *n = g->conns.head.next; n != &g->conns.head && looked_at < LOOKED_AT_MAX;
+    for (const struct list_node *n = g->conns->open.head.next; n != &g->conns->open.head && looked_at < LOOKED_AT_MAX;
          n = n->next) {
         const struct conn *c = container_of(n, struct conn, node);
         largest_consider(&worst, c, trouble(c));
@@ -253,7 +256,7 @@ int inspect_connections(const struct http_request *r)
     buf_init(&out, ANSWER_BYTES_MAX);
     struct jsonw w = {.out = &out};
     inspect_head(&w, r->g);
-    jsonw_i64(&w, "total", (int64_t)r->g->conns.count);
+    jsonw_i64(&w, "total", (int64_t)r->g->conns->open.count);
     if (by_trouble)
         write_worst(&w, r->g, (size_t)limit);
     else

@@ -21,7 +21,7 @@ enum {
 enum { EVENT_BYTES_MAX = 3 * (TAP_TEXT_BYTES + NAME_BYTES) + 512 };
 
 struct tap {
-    struct list_node node; /* gateway->taps */
+    struct list_node node; /* taps->all */
     struct gateway *gw;
     struct http_stream stream;
     uint64_t conn; /* 0: any */
@@ -29,6 +29,12 @@ struct tap {
     int64_t shown, dropped;
     int64_t this_second; /* frames shown since tap_second */
     int seconds;         /* how long it lasts */
+};
+
+/* Those of one process. While there is none nobody looks at the messages of connections. */
+struct taps {
+    struct gateway *gw;
+    struct list all; /* struct tap */
 };
 
 /* --- what is shown --- */
@@ -107,7 +113,7 @@ static void show_all(struct shown *s, struct slice quoted_name)
     struct slice name;
     if (quoted_name.ptr && json_string(quoted_name, NAME_BYTES, &scratch, &name))
         s->name = name;
-    list_each(&s->conn->gw->taps, n)
+    list_each(&s->conn->gw->taps->all, n)
     {
         struct tap *t = container_of(n, struct tap, node);
         if (passes(t, s))
@@ -115,7 +121,7 @@ static void show_all(struct shown *s, struct slice quoted_name)
     }
 }
 
-void tap_received(const struct conn *c, struct slice text)
+static void on_received(const struct conn *c, struct slice text)
 {
     struct shown s = {.conn = c, .direction = "in", .text = text};
     show_all(&s, name_of_theirs(c->gw, text));
@@ -144,7 +150,7 @@ static bool next_message(struct slice *rest, struct slice *payload, bool *text)
     return true;
 }
 
-void tap_sent(const struct conn *c, const struct frame *f)
+static void on_sent(const struct conn *c, const struct frame *f)
 {
     struct slice rest = slice_of(f->bytes, f->len), payload;
     for (bool text; next_message(&rest, &payload, &text);) {
@@ -156,6 +162,30 @@ void tap_sent(const struct conn *c, const struct frame *f)
 }
 
 /* --- life --- */
+
+struct taps *taps_new(struct gateway *g)
+{
+    struct taps *ts = sg_calloc(1, sizeof(*ts));
+    ts->gw = g;
+    list_init(&ts->all);
+    return ts;
+}
+
+void taps_free(struct taps *ts)
+{
+    free(ts);
+}
+
+size_t taps_open(const struct taps *ts)
+{
+    return ts->all.count;
+}
+
+static void look_or_not(const struct taps *ts)
+{
+    static const struct conn_watcher watcher = {.in = on_received, .out = on_sent};
+    ts->gw->conn_watcher = ts->all.count ? &watcher : NULL;
+}
 
 static void write_state(struct tap *t, const char *event)
 {
@@ -177,7 +207,8 @@ static void write_state(struct tap *t, const char *event)
 static void on_closed(struct http_stream *s)
 {
     struct tap *t = container_of(s, struct tap, stream);
-    list_remove(&t->gw->taps, &t->node);
+    list_remove(&t->gw->taps->all, &t->node);
+    look_or_not(t->gw->taps);
     buf_deinit(&t->stream.out);
     free(t);
 }
@@ -204,7 +235,7 @@ int tap_answer(const struct http_request *r)
 {
     if (http_is_head(r->wsi))
         return http_reply_text(r->wsi, 405, "GET only");
-    if (r->g->taps.count >= TAPS_MAX)
+    if (r->g->taps->all.count >= TAPS_MAX)
         return http_reply_text(r->wsi, 503, "too many taps");
     struct tap *t = sg_calloc(1, sizeof(*t));
     t->gw = r->g;
@@ -215,7 +246,8 @@ int tap_answer(const struct http_request *r)
     }
     buf_init(&t->stream.out, TAP_BUFFER_BYTES);
     t->stream.on_closed = on_closed;
-    list_append(&r->g->taps, &t->node);
+    list_append(&r->g->taps->all, &t->node);
+    look_or_not(r->g->taps);
     struct remote client = http_client(r->wsi, r->g->opt);
     log_info("tap opened remote=%s name=%s conn=%lld", remote_text(&client), log_value(slice_str(t->glob)),
              (long long)t->conn);
@@ -225,12 +257,12 @@ int tap_answer(const struct http_request *r)
 
 void taps_end(struct gateway *g)
 {
-    list_each(&g->taps, n) http_stream_end(&container_of(n, struct tap, node)->stream);
+    list_each(&g->taps->all, n) http_stream_end(&container_of(n, struct tap, node)->stream);
 }
 
 void tap_second(struct gateway *g)
 {
-    list_each(&g->taps, n)
+    list_each(&g->taps->all, n)
     {
         struct tap *t = container_of(n, struct tap, node);
         t->this_second = 0;

@@ -13,16 +13,16 @@ enum {
     TAP_FRAMES_PER_SECOND = 2000   /* of one tap */
 };
 
+struct taps *taps_new(struct gateway *g);
+void taps_free(struct taps *ts); /* all of them must have ended; NULL is allowed */
+
 /* tap_answer begins the endless answer to GET /admin/tap?name=GLOB&conn=ID. */
 int tap_answer(const struct http_request *r);
+/* taps_open: how many there are. */
+size_t taps_open(const struct taps *ts);
 /* tap_second: call once a second; says to each tap that it lives, and what it missed. */
 void tap_second(struct gateway *g);
 /* taps_end: nobody is shown anything more who does not ask again, and is judged again. */
 void taps_end(struct gateway *g);
-
-/* Call these only while g->taps is not empty. */
-void tap_received(const struct conn *c, struct slice text);
-/* tap_sent: a frame as it is before any compression. */
-void tap_sent(const struct conn *c, const struct frame *f);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "gateway/base/ask.h"
 #include "gateway/base/timer.h"
+#include "gateway/net/conns.h"
 #include "gateway/observe/garbage.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
@@ -74,7 +75,7 @@ static struct frame *announcement_frame(struct buf *scratch, struct announcement
 static void announce(struct gateway *g, struct slice name, bool live)
 {
     struct announcement a = {.name = name, .live = live};
-    list_each(&g->conns, n)
+    list_each(&g->conns->open, n)
     {
         struct conn *c = container_of(n, struct conn, node);
         if (c->state == CONN_OPEN && grants_allow(c->grants, GRANT_CALL, name))

@@ -470,7 +470,7 @@ static void job_wait(struct job *j, struct slice args)
     x->waiting_bytes += args.len;
     metric_add(METRIC_QUEUED_BYTES, (int64_t)args.len);
     x->all->waiting++;
-    x->conn->calls_wait = true;
+    conn_waits(x->conn, WAIT_CALLS, true);
     conn_wait_for_room(x->conn);
 }
 
@@ -485,7 +485,7 @@ static struct slice job_waits_no_more(struct job *j)
     x->waiting_bytes -= j->args.len;
     metric_add(METRIC_QUEUED_BYTES, -(int64_t)j->args.len);
     x->all->waiting--;
-    x->conn->calls_wait = x->waiting.count > 0;
+    conn_waits(x->conn, WAIT_CALLS, x->waiting.count > 0);
     conn_weigh(x->conn);
     return j->args;
 }

@@ -11,9 +11,13 @@
 
 struct event_base;
 struct ws;
+struct evlib;
 struct deflate;
 struct topics;
 struct calls;
+struct conn_events;
+struct conn_watcher;
+struct conns;
 struct drain;
 struct admission;
 struct probe;
@@ -21,6 +25,8 @@ struct reload;
 struct fleet;
 struct history;
 struct names;
+struct pace;
+struct taps;
 struct rejects;
 struct unpacker;
 
@@ -33,6 +39,7 @@ struct gateway {
     struct hub *hub;
     struct store *store;
     struct ws *ws;
+    struct evlib *evlib;
     struct deflate *deflate;   /* NULL: --deflate off */
     struct unpacker *unpacker; /* likewise */
     struct topics *topics;
@@ -45,20 +52,12 @@ struct gateway {
     struct history *history;
     struct names *names;
     struct rejects *rejects;
-    struct list taps;          /* struct tap; empty while nobody looks */
-    struct list conns;         /* struct conn, open ones */
-    struct map conns_by_id;    /* struct conn */
-    uint64_t conn_ids;         /* last one given */
-    struct list closing;       /* struct conn that wait for the peer's close frame */
-    struct list watched;       /* struct conn that have to take something, or are closed with 1013 */
-    struct list begun;         /* struct conn that took a part of a long message, the longest ago first */
-    struct list slowed;        /* struct conn that are not read from: they asked too often (pace.c) … */
-    struct list queued;        /* … or asked while Redis had too much to do for all */
-    size_t slots;              /* of the windows of requests that wait for Redis (struct request) */
-    size_t asked, asked_bytes; /* of Redis, by all, and not answered yet: writes, calls, questions */
-    size_t pieces_bytes;       /* of long messages, written in this turn */
-    struct list *wheel;        /* WHEEL_SLOTS lists of struct conn */
-    size_t wheel_at;
+    struct taps *taps;
+    struct conns *conns;
+    struct pace *pace;
+    const struct conn_events *conn_events;   /* what a connection means */
+    const struct conn_watcher *conn_watcher; /* NULL: nobody looks at what passes */
+    bool holds_back;                         /* something of this turn is not told yet: conn_settle */
     struct topic *untold; /* a variable whose subscribers are not told yet what arrived in this turn (topic_var.c) */
     struct buf burst;     /* what that is */
     struct buf scratch;   /* for encoders: reset, encode, make a frame; never kept across a call */

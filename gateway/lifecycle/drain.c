@@ -84,7 +84,7 @@ static void send_away(struct drain *d, struct conn *c)
 /* Closes `count` connections, of those without a call in flight unless `busy_too`. */
 static void close_some(struct drain *d, size_t count, bool busy_too)
 {
-    list_each(&d->g->conns, n)
+    list_each(&d->g->conns->open, n)
     {
         struct conn *c = container_of(n, struct conn, node);
         if (count == 0)
@@ -100,7 +100,7 @@ static void close_some(struct drain *d, size_t count, bool busy_too)
 static void tell_left(struct drain *d, int64_t period_ms)
 {
     int64_t now = clock_now_ms(), every = period_ms / 5;
-    size_t left = d->g->conns.count;
+    size_t left = d->g->conns->open.count;
     every = every < TELL_MIN_MS ? TELL_MIN_MS : every > TELL_MAX_MS ? TELL_MAX_MS : every;
     if (left == 0 || left == d->told_left || now - d->told_ms < every)
         return;
@@ -111,7 +111,7 @@ static void tell_left(struct drain *d, int64_t period_ms)
 
 static void end(struct drain *d)
 {
-    size_t left = d->g->conns.count;
+    size_t left = d->g->conns->open.count;
     int64_t ms = clock_now_ms() - d->since_ms;
     if (left == 0)
         log_info("drained: all connections are closed count=%zu ms=%lld", d->first, (long long)ms);
@@ -140,8 +140,9 @@ static void on_step(evutil_socket_t fd, short what, void *arg)
     struct gateway *g = d->g;
     int64_t period_ms = g->opt->drain_seconds * 1000;
     int64_t left_ms = period_ms - (clock_now_ms() - d->since_ms);
-    size_t open = g->conns.count - g->closing.count, remaining = drain_remaining(d->first, left_ms, period_ms);
-    if (left_ms < -(CALLS_MS + HANDSHAKES_MS) || (g->conns.count == 0 && !waits_for_results(d, left_ms))) {
+    size_t open = g->conns->open.count - g->conns->closing.count,
+           remaining = drain_remaining(d->first, left_ms, period_ms);
+    if (left_ms < -(CALLS_MS + HANDSHAKES_MS) || (g->conns->open.count == 0 && !waits_for_results(d, left_ms))) {
         end(d);
         return;
     }
@@ -157,7 +158,7 @@ static void close_doors(struct drain *d)
     ws_stop_listening(g->ws);
     d->since_ms = clock_now_ms();
     d->told_ms = d->since_ms;
-    d->first = d->told_left = g->conns.count;
+    d->first = d->told_left = g->conns->open.count;
     int64_t workers = g->worker >= 0 ? g->opt->workers : 1; /* the others have about as many clients */
     d->wait_max_ms = drain_wait_max_ms((int64_t)d->first * workers, g->opt->drain_seconds * 1000);
     log_info("closing connections count=%zu seconds=%lld", d->first, (long long)g->opt->drain_seconds);
@@ -180,7 +181,7 @@ void drain_begin(struct drain *d)
         return;
     g->draining = true;
     metrics[METRIC_DRAINING] = 1;
-    log_info("draining connections=%zu delay_ms=%lld seconds=%lld", g->conns.count, (long long)ms,
+    log_info("draining connections=%zu delay_ms=%lld seconds=%lld", g->conns->open.count, (long long)ms,
              (long long)g->opt->drain_seconds);
     notify_stopping();
     d->events->begun(g);

@@ -63,7 +63,7 @@ struct options *reload_options(const struct options *now)
 
 static void regrant(struct gateway *g)
 {
-    list_each(&g->conns, n)
+    list_each(&g->conns->open, n)
     {
         struct conn *c = container_of(n, struct conn, node);
         const char *token = c->grants->token;
@@ -100,7 +100,7 @@ static void read_again(struct reload *r)
         return;
     adopt(r, next);
     log_info("configuration read again tokens=%zu names=%zu connections=%zu", next->tokens_len, next->names_len,
-             r->g->conns.count);
+             r->g->conns->open.count);
 }
 
 void reload_now(struct reload *r)

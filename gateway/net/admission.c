@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gateway/net/conns.h"
 #include "gateway/net/descriptors.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
@@ -67,8 +68,8 @@ static const char *refused(struct admission *a, enum metric reason, const char *
 {
     metric_add(reason, 1);
     if (!a->full && reason != METRIC_REFUSED_DRAINING)
-        log_warn("no more connections are taken why=\"%s\" connections=%zu resident_bytes=%lld", why, a->g->conns.count,
-                 (long long)a->resident_bytes);
+        log_warn("no more connections are taken why=\"%s\" connections=%zu resident_bytes=%lld", why,
+                 a->g->conns->open.count, (long long)a->resident_bytes);
     a->full = true;
     return why;
 }
@@ -79,7 +80,7 @@ const char *admission_refusal(struct admission *a, int fd)
     int64_t max = g->opt->max_connections;
     if (g->closed_doors)
         return refused(a, METRIC_REFUSED_DRAINING, "draining");
-    if (max > 0 && g->conns.count >= (size_t)max)
+    if (max > 0 && g->conns->open.count >= (size_t)max)
         return refused(a, METRIC_REFUSED_MAX_CONNECTIONS, "too many connections");
     if (!descriptors_may_stay(fd))
         return refused(a, METRIC_REFUSED_DESCRIPTORS, "no descriptors left");
@@ -94,7 +95,7 @@ const char *admission_refusal(struct admission *a, int fd)
  * for ever. Looking for free pages costs milliseconds, so it is done when many have gone. */
 static void give_back(struct admission *a)
 {
-    size_t now = a->g->conns.count;
+    size_t now = a->g->conns->open.count;
     if (now > a->crowd)
         a->crowd = now;
     bool left = a->crowd >= now + CROWD || (over_budget(a) && a->crowd > now);
@@ -109,10 +110,11 @@ void admission_tick(struct admission *a)
     const struct gateway *g = a->g;
     give_back(a);
     look(a);
-    bool room = (g->opt->max_connections == 0 || g->conns.count < (size_t)g->opt->max_connections) && !over_budget(a);
+    bool room =
+        (g->opt->max_connections == 0 || g->conns->open.count < (size_t)g->opt->max_connections) && !over_budget(a);
     if (a->full && room && !g->closed_doors && descriptors_left()) {
         a->full = false;
-        log_info("connections are taken again connections=%zu resident_bytes=%lld", g->conns.count,
+        log_info("connections are taken again connections=%zu resident_bytes=%lld", g->conns->open.count,
                  (long long)a->resident_bytes);
     }
 }

@@ -5,20 +5,15 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include "gateway/admin/tap.h"
 #include "gateway/base/clock.h"
-#include "gateway/calls/calls.h"
 #include "gateway/net/deflate.h"
 #include "gateway/net/pace.h"
+#include "gateway/net/socket.h"
 #include "gateway/net/unpacker.h"
-#include "gateway/net/ws.h"
 #include "gateway/observe/kernel.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
 #include "gateway/observe/rejects.h"
-#include "gateway/peer/peer.h"
-#include "gateway/state/fanout.h"
-#include "gateway/state/topic.h"
 #include "protocol/base/alloc.h"
 
 enum {
@@ -40,7 +35,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     struct conn *c = sg_calloc(1, sizeof(*c));
     c->gw = g;
     c->wsi = wsi;
-    c->id = ++g->conn_ids;
+    c->id = ++g->conns->ids;
     c->dialect = dialect;
     c->grants = options_hold(grants);
     c->piece_max = GATHER_BYTES;
@@ -52,10 +47,10 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     list_init(&c->held);
     list_init(&c->calls);
     c->by_id.key = slice_of((const char *)&c->id, sizeof(c->id));
-    map_insert(&g->conns_by_id, &c->by_id);
-    list_append(&g->conns, &c->node);
-    c->wheel_slot = (uint8_t)g->wheel_at;
-    list_append(&g->wheel[c->wheel_slot], &c->wheel);
+    map_insert(&g->conns->by_id, &c->by_id);
+    list_append(&g->conns->open, &c->node);
+    c->wheel_slot = (uint8_t)g->conns->wheel_at;
+    list_append(&g->conns->wheel[c->wheel_slot], &c->wheel);
     metric_add(METRIC_CONNECTIONS, 1);
     metric_add(METRIC_CONNECTIONS_TOTAL, 1);
     return c;
@@ -65,14 +60,7 @@ void conn_open(struct conn *c)
 {
     log_debug("connection opened conn=%llu remote=%s user=%s", (unsigned long long)c->id, remote_text(&c->remote),
               log_value(slice_str(c->grants->name)));
-    peer_open(c);
-}
-
-struct conn *conn_find(struct gateway *g, uint64_t id)
-{
-    struct map_node *n = map_find(&g->conns_by_id, slice_of((const char *)&id, sizeof(id)));
-    struct conn *c = n ? container_of(n, struct conn, by_id) : NULL;
-    return c && c->state == CONN_OPEN ? c : NULL;
+    c->gw->conn_events->opened(c);
 }
 
 static void detach(struct conn *c)
@@ -80,13 +68,13 @@ static void detach(struct conn *c)
     if (c->detached)
         return;
     c->detached = true;
-    peer_close(c);
+    c->gw->conn_events->closed(c);
 }
 
 static void begun_no_more(struct conn *c)
 {
     if (list_linked(&c->begun))
-        list_remove(&c->gw->begun, &c->begun);
+        list_remove(&c->gw->conns->begun, &c->begun);
 }
 
 static void drop_queue(struct conn *c)
@@ -173,8 +161,8 @@ static void log_end(const struct conn *c)
                 "connection closed conn=%llu user=%s remote=%s protocol=%s code=%d why=\"%s\" by=%s duration_ms=%lld "
                 "messages_in=%u bytes_in=%llu messages_out=%u bytes_out=%llu",
                 (unsigned long long)c->id, log_value(slice_str(c->grants->name)), remote_text(&c->remote),
-                c->dialect->name, end.code, end.why, end.by, (long long)(clock_now_ms() - c->opened_ms),
-                c->messages_in, (unsigned long long)c->bytes_in, c->messages_out, (unsigned long long)c->bytes_out);
+                c->dialect->name, end.code, end.why, end.by, (long long)(clock_now_ms() - c->opened_ms), c->messages_in,
+                (unsigned long long)c->bytes_in, c->messages_out, (unsigned long long)c->bytes_out);
 }
 
 void conn_dead(struct conn *c, int library_code)
@@ -192,10 +180,10 @@ void conn_dead(struct conn *c, int library_code)
     c->state = CONN_DEAD;
     detach(c);
     if (list_linked(&c->closing))
-        list_remove(was_open ? &g->watched : &g->closing, &c->closing);
-    list_remove(&g->wheel[c->wheel_slot], &c->wheel);
-    list_remove(&g->conns, &c->node);
-    map_remove(&g->conns_by_id, &c->by_id);
+        list_remove(was_open ? &g->conns->watched : &g->conns->closing, &c->closing);
+    list_remove(&g->conns->wheel[c->wheel_slot], &c->wheel);
+    list_remove(&g->conns->open, &c->node);
+    map_remove(&g->conns->by_id, &c->by_id);
     drop_queue(c);
     unpacker_forget(c);
     rx_forget(c);
@@ -207,8 +195,8 @@ void conn_dead(struct conn *c, int library_code)
 
 void conn_end_turn(struct gateway *g)
 {
-    g->pieces_bytes = 0;
-    list_each(&g->closing, n) detach(container_of(n, struct conn, closing));
+    g->conns->pieces_bytes = 0;
+    list_each(&g->conns->closing, n) detach(container_of(n, struct conn, closing));
 }
 
 void conn_regrant(struct conn *c, const struct grants *grants)
@@ -221,7 +209,7 @@ void conn_regrant(struct conn *c, const struct grants *grants)
     }
     const struct grants *old = c->grants;
     c->grants = options_hold(grants);
-    peer_regrant(c, old);
+    c->gw->conn_events->regranted(c, old);
     options_release(old);
 }
 
@@ -247,9 +235,9 @@ static void message(struct conn *c, struct slice text)
 {
     metric_add(METRIC_MESSAGES_IN, 1);
     c->messages_in++;
-    if (c->gw->taps.count)
-        tap_received(c, text);
-    peer_message(c, text, c->rx_binary);
+    if (c->gw->conn_watcher)
+        c->gw->conn_watcher->in(c, text);
+    c->gw->conn_events->message(c, text, c->rx_binary);
 }
 
 static void packed_message(struct conn *c, struct slice packed)
@@ -269,16 +257,6 @@ static void packed_message(struct conn *c, struct slice packed)
         break;
     }
     deflate_unpack_done(c->gw->deflate);
-}
-
-void conn_hold_reading(struct conn *c, enum hold why, bool on)
-{
-    bool held = c->reading_held;
-    c->reading_held = (uint8_t)(on ? c->reading_held | why : c->reading_held & ~why);
-    if (held == (c->reading_held != 0))
-        return;
-    metric_add(METRIC_UNREAD, on ? 1 : -1);
-    ws_pause_reading(c, on);
 }
 
 /* Takes note of a frame's reserved bit. libwebsockets lets it pass when the extension is agreed on, in every frame; RFC 7692
@@ -386,22 +364,22 @@ static void count_written(struct conn *c, uint32_t messages, size_t bytes)
 }
 
 /* One piece: of a frame as it lies, or of several gathered into one buffer. */
-static enum ws_write_result write_once(struct conn *c)
+static enum socket_result write_once(struct conn *c)
 {
     static char gather[GATHER_BYTES];
     struct frame *f = outq_peek(&c->out);
     size_t rest = f->len - c->out.sent;
     if (rest > c->piece_max) {
-        enum ws_write_result r = ws_write(c, f->bytes + c->out.sent, c->piece_max);
+        enum socket_result r = socket_write(c, f->bytes + c->out.sent, c->piece_max);
         count_written(c, 0, c->piece_max);
         if (!c->out.sent)
-            list_append(&c->gw->begun, &c->begun);
+            list_append(&c->gw->conns->begun, &c->begun);
         outq_wrote(&c->out, c->piece_max);
         return r;
     }
     begun_no_more(c);
     if (c->out.len == 1) {
-        enum ws_write_result r = ws_write(c, f->bytes + c->out.sent, rest);
+        enum socket_result r = socket_write(c, f->bytes + c->out.sent, rest);
         count_written(c, f->messages, rest);
         outq_pop(&c->out);
         return r;
@@ -415,7 +393,7 @@ static enum ws_write_result write_once(struct conn *c)
         outq_pop(&c->out);
     }
     count_written(c, messages, len);
-    return ws_write(c, gather, len);
+    return socket_write(c, gather, len);
 }
 
 static void become_congested(struct conn *c)
@@ -426,7 +404,7 @@ static void become_congested(struct conn *c)
 
 static bool is_full(const struct conn *c)
 {
-    return ws_buffered(c) || !kernel_has_room(ws_descriptor(c));
+    return socket_buffered(c) || !kernel_has_room(socket_descriptor(c));
 }
 
 /* What was told in one turn may be very much. A socket that has room takes it piece by piece, as it was told; when it is full, the newest
@@ -438,24 +416,13 @@ static void shed(struct conn *c)
         c->unshed = false;
     } else if (is_full(c)) {
         c->unshed = false;
-        fanout_shed(c);
+        c->gw->conn_events->shed(c);
     }
-}
-
-/* Whatever waited for room. Each kind may go one write beyond the one before, so that none of them waits for another. */
-static void refill(struct conn *c)
-{
-    if (c->calls_wait)
-        calls_deliver(c, GATHER_BYTES);
-    if (c->held.count)
-        topics_answer_held(c, 2 * (size_t)GATHER_BYTES);
-    if (c->dirty.count)
-        fanout_flush(c, 3 * (size_t)GATHER_BYTES);
 }
 
 static bool waits_to_refill(const struct conn *c)
 {
-    return (c->dirty.count || c->held.count || c->calls_wait) && c->state == CONN_OPEN && !c->mute;
+    return c->waits && c->state == CONN_OPEN && !c->mute;
 }
 
 static bool is_long(const struct conn *c)
@@ -469,28 +436,29 @@ static bool write_queue(struct conn *c, bool *refilled)
 {
     for (int writes = 0; !c->congested; writes++) {
         if (!c->out.len && waits_to_refill(c)) {
-            refill(c);
+            /* Each kind may go one write beyond the one before, so that none of them waits for another. */
+            c->gw->conn_events->refill(c, GATHER_BYTES);
             *refilled = true;
         }
         if (!c->out.len || (c->mute && !c->out.sent))
             return true;
         if (writes == WRITES_PER_TURN) {
-            ws_want_write(c);
+            socket_want_write(c);
             return true;
         }
         bool piece = is_long(c);
-        if (piece && c->gw->pieces_bytes >= PIECES_PER_TURN_BYTES) {
+        if (piece && c->gw->conns->pieces_bytes >= PIECES_PER_TURN_BYTES) {
             become_congested(c);
             return true;
         }
-        enum ws_write_result r = write_once(c);
-        if (r == WS_WRITE_FAILED)
+        enum socket_result r = write_once(c);
+        if (r == SOCKET_FAILED)
             return false;
-        if (r == WS_WRITE_ALL && !piece)
+        if (r == SOCKET_ALL && !piece)
             continue;
         become_congested(c);
-        metric_add(METRIC_PARTIAL_WRITES, r == WS_WRITE_PARTIAL);
-        c->gw->pieces_bytes += piece ? c->piece_max : 0;
+        metric_add(METRIC_PARTIAL_WRITES, r == SOCKET_PARTIAL);
+        c->gw->conns->pieces_bytes += piece ? c->piece_max : 0;
     }
     return true;
 }
@@ -498,21 +466,21 @@ static bool write_queue(struct conn *c, bool *refilled)
 /* Without this libwebsockets calls back for us when it has written what it buffered. */
 static void want_room(struct conn *c)
 {
-    bool wanted = c->congested && (c->out.sent || !ws_buffered(c));
+    bool wanted = c->congested && (c->out.sent || !socket_buffered(c));
     if (wanted == c->waits_for_room)
         return;
     c->waits_for_room = wanted;
-    ws_want_room(c, wanted);
+    socket_want_room(c, wanted);
 }
 
 /* The usual case, for which nothing is asked twice: one frame, all of which the socket takes. */
-static enum ws_write_result write_only_frame(struct conn *c)
+static enum socket_result write_only_frame(struct conn *c)
 {
     struct frame *f = outq_peek(&c->out);
-    enum ws_write_result r = ws_write(c, f->bytes, f->len);
+    enum socket_result r = socket_write(c, f->bytes, f->len);
     count_written(c, f->messages, f->len);
     outq_pop_only(&c->out);
-    if (r == WS_WRITE_PARTIAL) {
+    if (r == SOCKET_PARTIAL) {
         become_congested(c);
         metric_add(METRIC_PARTIAL_WRITES, 1);
     }
@@ -529,7 +497,7 @@ static bool is_usual(const struct conn *c)
 __attribute__((noinline)) static bool write_all(struct conn *c)
 {
     bool alive = true, had_room = !c->congested, refilled = false;
-    c->congested = ws_buffered(c);
+    c->congested = socket_buffered(c);
     if (!c->congested)
         alive = write_queue(c, &refilled);
     /* A refill brings the newest, and not too much of it. */
@@ -545,12 +513,12 @@ __attribute__((noinline)) static bool write_all(struct conn *c)
 
 bool conn_write(struct conn *c)
 {
-    topics_settle(c->gw);
+    conn_settle(c->gw);
     if (is_usual(c)) {
-        enum ws_write_result r = write_only_frame(c);
-        if (r == WS_WRITE_FAILED)
+        enum socket_result r = write_only_frame(c);
+        if (r == SOCKET_FAILED)
             return false;
-        if (r == WS_WRITE_ALL && !c->dirty.count && !c->held.count && !c->watched)
+        if (r == SOCKET_ALL && !(c->waits & (WAIT_ANSWERS | WAIT_STATE)) && !c->watched)
             return true;
     }
     return write_all(c);
@@ -560,9 +528,9 @@ bool conn_write(struct conn *c)
 
 static void queue(struct conn *c, struct frame *f, enum outq_kind kind)
 {
-    topics_settle(c->gw);
+    conn_settle(c->gw);
     if (!c->out.len)
-        ws_want_write(c);
+        socket_want_write(c);
     outq_push(&c->out, f, kind);
     metric_add(METRIC_QUEUED_BYTES, (int64_t)f->len);
 }
@@ -577,8 +545,8 @@ void conn_push(struct conn *c, struct frame *f)
 {
     if (c->state != CONN_OPEN)
         return;
-    if (c->gw->taps.count)
-        tap_sent(c, f);
+    if (c->gw->conn_watcher)
+        c->gw->conn_watcher->out(c, f);
     queue(c, wire_form(c, f), OUTQ_STATE);
 }
 
@@ -587,8 +555,8 @@ void conn_ask(struct conn *c, struct slice wire, uint32_t messages)
     if (c->state != CONN_OPEN)
         return;
     struct frame *f = frame_new(wire, messages);
-    if (c->gw->taps.count)
-        tap_sent(c, f);
+    if (c->gw->conn_watcher)
+        c->gw->conn_watcher->out(c, f);
     queue(c, wire_form(c, f), OUTQ_OTHER);
     frame_unref(f);
 }
@@ -602,8 +570,8 @@ void conn_answer_frame(struct conn *c, struct frame *f)
 {
     if (c->state != CONN_OPEN)
         return;
-    if (c->gw->taps.count)
-        tap_sent(c, f);
+    if (c->gw->conn_watcher)
+        c->gw->conn_watcher->out(c, f);
     f = wire_form(c, f);
     if (c->congested && c->out.answers && c->out.answers + f->len > conn_waiting_max(c)) {
         conn_close(c, 1013, "far too many answers wait");
@@ -653,13 +621,13 @@ void conn_error(struct conn *c, enum error_code code, struct slice text, enum ki
 /* What the peer has asked for and not taken, beyond what is being written to it. */
 static size_t debt(const struct conn *c)
 {
-    return c->out.answers + c->held.count * sizeof(struct request);
+    return c->out.answers + c->owed;
 }
 
 /* Tells whether the peer took anything since the last time. Bytes of TLS's own make no difference: only change counts. */
 static bool took_something(struct conn *c)
 {
-    uint64_t taken = c->bytes_out - kernel_unsent(ws_descriptor(c));
+    uint64_t taken = c->bytes_out - kernel_unsent(socket_descriptor(c));
     bool something = taken != c->taken;
     c->taken = taken;
     return something;
@@ -670,7 +638,7 @@ static void watch(struct conn *c)
     c->watched = true;
     took_something(c);
     c->close_deadline_ms = clock_now_ms() + c->gw->opt->stall_timeout_ms;
-    list_append(&c->gw->watched, &c->closing);
+    list_append(&c->gw->conns->watched, &c->closing);
 }
 
 static void watch_no_more(struct conn *c)
@@ -678,7 +646,7 @@ static void watch_no_more(struct conn *c)
     if (!c->watched)
         return;
     c->watched = false;
-    list_remove(&c->gw->watched, &c->closing);
+    list_remove(&c->gw->conns->watched, &c->closing);
 }
 
 void conn_weigh(struct conn *c)
@@ -687,8 +655,8 @@ void conn_weigh(struct conn *c)
     if (c->state != CONN_OPEN)
         return;
     bool much = debt(c) > (c->reading_held & HOLD_ANSWERS ? budget / 2 : budget);
-    conn_hold_reading(c, HOLD_ANSWERS, much);
-    if (!much && !c->calls_wait)
+    hold_reading(c, HOLD_ANSWERS, much);
+    if (!much && !(c->waits & WAIT_CALLS))
         watch_no_more(c);
     else if (!c->watched)
         watch(c);
@@ -697,7 +665,7 @@ void conn_weigh(struct conn *c)
 void conn_wait_for_room(struct conn *c)
 {
     if (!c->congested)
-        ws_want_write(c);
+        socket_want_write(c);
     conn_weigh(c);
 }
 
@@ -715,13 +683,13 @@ static void end_longest_begun(struct gateway *g)
     size_t bytes = 0;
     if (frame_bytes_live() <= BEGUN_MAX_BYTES)
         return;
-    list_each(&g->begun, n) bytes += kept_alone(container_of(n, struct conn, begun));
-    while (bytes > BEGUN_MAX_BYTES && g->begun.count) {
-        struct conn *c = container_of(list_first(&g->begun), struct conn, begun);
+    list_each(&g->conns->begun, n) bytes += kept_alone(container_of(n, struct conn, begun));
+    while (bytes > BEGUN_MAX_BYTES && g->conns->begun.count) {
+        struct conn *c = container_of(list_first(&g->conns->begun), struct conn, begun);
         bytes -= kept_alone(c);
         begun_no_more(c);
         conn_close(c, 1013, "takes too long for a large message");
-        ws_kill(c); /* a close frame would have to wait for the rest */
+        socket_kill(c); /* a close frame would have to wait for the rest */
     }
 }
 
@@ -730,7 +698,7 @@ void conn_tick_stalled(struct gateway *g)
     end_longest_begun(g);
     int64_t now = clock_now_ms();
     struct list_node *n;
-    while ((n = list_first(&g->watched))) {
+    while ((n = list_first(&g->conns->watched))) {
         struct conn *c = container_of(n, struct conn, closing);
         if (c->close_deadline_ms > now)
             return;
@@ -773,7 +741,7 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
     frame_unref(f);
     pace_forget(c);
     unpacker_stop(c);
-    conn_hold_reading(c, HOLD_ALL, false);
+    hold_reading(c, HOLD_ALL, false);
     watch_no_more(c);
     c->state = CONN_CLOSING;
     metric_add(METRIC_CONNECTIONS, -1);
@@ -781,7 +749,7 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
     c->close_code = (uint16_t)code;
     c->close_why = why;
     c->close_deadline_ms = clock_now_ms() + CLOSE_WAIT_MS;
-    list_append(&c->gw->closing, &c->closing);
+    list_append(&c->gw->conns->closing, &c->closing);
     if (rejects_closed(code)) {
         char subject[32];
         snprintf(subject, sizeof(subject), "connection %llu", (unsigned long long)c->id);
@@ -827,7 +795,7 @@ static void ping(struct conn *c, struct frame *f)
         bool stuck = c->congested; /* then a close frame would never get out */
         conn_close(c, 1001, "ping timeout");
         if (stuck)
-            ws_kill(c);
+            socket_kill(c);
         return;
     }
     c->missed_pongs++;
@@ -838,15 +806,15 @@ static void ping(struct conn *c, struct frame *f)
 
 void conn_tick(struct gateway *g)
 {
-    g->wheel_at = (g->wheel_at + 1) % WHEEL_SLOTS;
+    g->conns->wheel_at = (g->conns->wheel_at + 1) % WHEEL_SLOTS;
     struct frame *f = ping_frame();
-    list_each(&g->wheel[g->wheel_at], n) ping(container_of(n, struct conn, wheel), f);
+    list_each(&g->conns->wheel[g->conns->wheel_at], n) ping(container_of(n, struct conn, wheel), f);
     frame_unref(f);
     int64_t now = clock_now_ms();
-    list_each(&g->closing, n)
+    list_each(&g->conns->closing, n)
     {
         struct conn *c = container_of(n, struct conn, closing);
         if (now >= c->close_deadline_ms)
-            ws_kill(c);
+            socket_kill(c);
     }
 }

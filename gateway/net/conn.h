@@ -1,11 +1,12 @@
 /* One client connection: what waits to be written to it, what arrives from it, its limits and its end. It knows neither
- * libwebsockets (ws.c) nor what messages mean (peer.c). */
+ * libwebsockets (ws.c, socket.c) nor what messages mean (conn_events). */
 #ifndef SYNCGATE_GATEWAY_NET_CONN_H
 #define SYNCGATE_GATEWAY_NET_CONN_H
 
 #include "gateway/access/remote.h"
-#include "gateway/base/clock.h"
 #include "gateway/core/core.h"
+#include "gateway/net/conns.h"
+#include "gateway/net/hold.h"
 #include "gateway/net/outq.h"
 #include "protocol/base/frame.h"
 #include "protocol/dialect.h"
@@ -18,21 +19,17 @@ enum conn_state {
     CONN_DEAD     /* taken out of everything; freed by ws.c in the close callback */
 };
 
-/* Why a connection is not read from. */
-enum hold {
-    HOLD_WRITES = 1,    /* Redis is slower than its writes (pace.c) */
-    HOLD_ANSWERS = 2,   /* it does not take what it asked for */
-    HOLD_UNPACKING = 4, /* its compressed message waits (unpacker.c) */
-    HOLD_REQUESTS = 8,  /* too many of its requests wait for Redis (pace.c, as those below) */
-    HOLD_ASKS = 16,     /* it asks for what is not known here too often */
-    HOLD_REDIS = 32,    /* Redis has too much to do for all */
-    HOLD_ALL = 63
+/* What waits for room in a connection's queue, in the order in which it gets some. */
+enum wait {
+    WAIT_CALLS = 1,   /* what others want of the peer */
+    WAIT_ANSWERS = 2, /* to its requests */
+    WAIT_STATE = 4    /* what it missed, in its newest form */
 };
 
 /* There are very many of them: the order leaves no holes. */
 struct conn {
-    struct list_node node; /* gateway->conns */
-    struct map_node by_id; /* gateway->conns_by_id, key = id */
+    struct list_node node; /* conns->open */
+    struct map_node by_id; /* conns->by_id, key = id */
     struct gateway *gw;
     struct lws *wsi;
     uint64_t id; /* never reused: hold this, not the pointer, across an asynchronous gap */
@@ -45,13 +42,14 @@ struct conn {
     bool congested;       /* the socket did not take everything: state is conflated until it does */
     bool unshed;          /* congested: what waits was told while there was room, and may be very much */
     bool waits_for_room;  /* conn_write is called when the kernel has some */
-    bool watched;         /* in gateway->watched */
-    bool calls_wait;      /* executor.c: for room */
+    bool watched;         /* in conns->watched */
+    uint8_t waits;        /* enum wait, together: for room */
     bool mute;            /* one side said goodbye: nothing follows the message that is under way */
     uint8_t reading_held; /* enum hold, together; 0: its requests are read */
     bool deflate;         /* permessage-deflate was agreed on */
     uint32_t messages_out;
     uint32_t piece_max; /* bytes of one write; what the socket does not take of more is copied */
+    uint32_t owed;      /* bytes that requests take which wait for room */
     struct buf *rx;     /* the fragments of a message until it is whole, or what waits there; NULL: nothing */
 
     /* peer.c and topic.c */
@@ -60,7 +58,7 @@ struct conn {
     struct list requests;   /* struct request that wait, for Redis or for room */
     struct list held;       /* struct request, of them, that wait for room, oldest first */
     uint64_t held_pass;     /* topic_list.c: its answers have to wait in this pass */
-    struct list_node paced; /* pace.c: gateway->slowed or gateway->queued */
+    struct list_node paced; /* pace.c: slowed or queued */
     int64_t asks_until_us;  /* pace.c */
     uint32_t writes_in_flight;
     uint32_t write_bytes_in_flight;
@@ -75,9 +73,9 @@ struct conn {
     struct list calls; /* calls this connection made */
 
     /* life */
-    struct list_node wheel;      /* a slot of gateway->wheel: when to ping */
-    struct list_node closing;    /* gateway->closing while CONN_CLOSING, gateway->watched while conn_weigh says so */
-    struct list_node begun;      /* gateway->begun while a part of a long message was taken */
+    struct list_node wheel;      /* a slot of conns->wheel: when to ping */
+    struct list_node closing;    /* conns->closing while CONN_CLOSING, conns->watched while conn_weigh says so */
+    struct list_node begun;      /* conns->begun while a part of a long message was taken */
     int64_t close_deadline_ms;   /* the peer's time to answer, or to take something */
     uint64_t taken;              /* what the peer had taken when that was looked at last; only changes tell */
     uint16_t close_code;         /* ours; 0: we did not begin to close */
@@ -94,6 +92,28 @@ struct conn {
     bool rx_continued; /* its first frame is over */
     uint8_t wheel_slot;
     uint8_t missed_pongs;
+};
+
+/* What a connection means is told to whoever is handed in here (core.h, conn_events). */
+struct conn_events {
+    void (*opened)(struct conn *c);
+    void (*message)(struct conn *c, struct slice bytes, bool binary);
+    /* c->grants are new. */
+    void (*regranted)(struct conn *c, const struct grants *old);
+    /* There is room for what waits (c->waits): each kind may queue until there are that many bytes more than for the one before. */
+    void (*refill)(struct conn *c, size_t step);
+    /* It stopped reading, and what was told and not sent yet is too much: state frames are to be thrown away. */
+    void (*shed)(struct conn *c);
+    /* Something is going to be queued: what was held back in this turn (g->holds_back) goes first. */
+    void (*before_queue)(struct gateway *g);
+    /* Its subscriptions and calls end. Once, not while anybody may be walking them. */
+    void (*closed)(struct conn *c);
+};
+
+/* Somebody who looks at the messages that pass, as they are without compression (core.h, conn_watcher). */
+struct conn_watcher {
+    void (*in)(const struct conn *c, struct slice text);
+    void (*out)(const struct conn *c, const struct frame *f);
 };
 
 /* --- called by ws.c --- */
@@ -127,7 +147,6 @@ bool conn_peer_closed(struct conn *c, int code);
  * may have been walking them. */
 void conn_end_turn(struct gateway *g);
 /* conn_tick: call WHEEL_SLOTS times per ping interval: pings, missed pongs, closes that nobody answered. */
-enum { WHEEL_SLOTS = 32 };
 void conn_tick(struct gateway *g);
 /* conn_tick_stalled closes with 1013 who has to take much and took nothing for --stall-timeout, and who keeps alive what nobody else
  * needs when that is too much. Call it a few times in that time. */
@@ -138,14 +157,22 @@ void conn_unpack(struct conn *c);
 
 /* --- called by everybody --- */
 
-/* conn_hold_reading: begins or ends one of the reasons not to read from it. */
-void conn_hold_reading(struct conn *c, enum hold why, bool on);
-
 /* conn_push queues a frame and asks for a write in this turn. The queue takes its own reference. Not for congested
  * connections: state is conflated there (fanout.c), answers go through conn_answer. */
 void conn_push(struct conn *c, struct frame *f);
-/* conn_room: may something be queued that can as well wait? What waits says so (conn_wait_for_room), and is asked for when there is
- * room: requests by topics_answer_held, calls by calls_deliver. */
+/* conn_settle tells first what was held back in this turn, so that the order in which Redis told us is the order in which it is queued. */
+static inline void conn_settle(struct gateway *g)
+{
+    if (g->holds_back)
+        g->conn_events->before_queue(g);
+}
+/* conn_waits: something of this kind waits for room, or nothing any more. */
+static inline void conn_waits(struct conn *c, enum wait what, bool on)
+{
+    c->waits = (uint8_t)(on ? c->waits | what : c->waits & ~what);
+}
+/* conn_room: may something be queued that can as well wait? What waits says so (conn_waits, conn_wait_for_room), and is asked for when
+ * there is room (conn_events, refill). */
 static inline bool conn_room(const struct conn *c)
 {
     enum { ROOM_BYTES = 64 * 1024 };
@@ -182,6 +209,9 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
 /* conn_regrant: from now on these grants count, of newer options; NULL: the token is no longer known, it closes with 1008. */
 void conn_regrant(struct conn *c, const struct grants *grants);
 /* conn_find: the open connection with that id, or NULL. */
-struct conn *conn_find(struct gateway *g, uint64_t id);
+static inline struct conn *conn_find(const struct gateway *g, uint64_t id)
+{
+    return conns_find(g->conns, id);
+}
 
 #endif

@@ -3,7 +3,7 @@
 #include "gateway/net/pace.h"
 
 #include "gateway/base/clock.h"
-#include "gateway/state/topic.h"
+#include "protocol/base/alloc.h"
 
 /* What one connection may have under way. Its requests are a subscription or a page each, and end with --subscribe-timeout. A page has a
  * slot of 8 bytes for each of its items. */
@@ -24,18 +24,38 @@ enum {
 /* Each may send one message more at least, of up to --max-message, before it waits again. */
 enum { RESUMED_PER_TURN = 16 };
 
+struct pace {
+    struct list slowed;        /* struct conn that asked too often … */
+    struct list queued;        /* … or asked while Redis had too much to do for all */
+    size_t asked, asked_bytes; /* of Redis, by all, and not answered yet: writes, calls, questions */
+    size_t requests, slots;    /* that wait for Redis, and the room of their windows */
+};
+
+struct pace *pace_new(void)
+{
+    struct pace *p = sg_calloc(1, sizeof(*p));
+    list_init(&p->slowed);
+    list_init(&p->queued);
+    return p;
+}
+
+void pace_free(struct pace *p)
+{
+    free(p);
+}
+
 static void wait_in(struct list *l, struct conn *c, enum hold why)
 {
     if (c->state != CONN_OPEN || list_linked(&c->paced))
         return;
     list_append(l, &c->paced);
-    conn_hold_reading(c, why, true);
+    hold_reading(c, why, true);
 }
 
 static void resume(struct list *l, struct conn *c, enum hold why)
 {
     list_remove(l, &c->paced);
-    conn_hold_reading(c, why, false);
+    hold_reading(c, why, false);
 }
 
 static struct conn *first(const struct list *l)
@@ -47,28 +67,29 @@ static struct conn *first(const struct list *l)
 void pace_forget(struct conn *c)
 {
     if (list_linked(&c->paced))
-        list_remove(c->reading_held & HOLD_ASKS ? &c->gw->slowed : &c->gw->queued, &c->paced);
+        list_remove(c->reading_held & HOLD_ASKS ? &c->gw->pace->slowed : &c->gw->pace->queued, &c->paced);
 }
 
 /* --- all together --- */
 
 static bool all_below(const struct gateway *g, size_t divisor)
 {
-    return g->asked < ALL_WRITES_MAX / divisor && g->asked_bytes < ALL_BYTES_MAX / divisor &&
-           topics_waiting(g->topics) < ALL_REQUESTS_MAX / divisor && g->slots < ALL_SLOTS_MAX / divisor;
+    const struct pace *p = g->pace;
+    return p->asked < ALL_WRITES_MAX / divisor && p->asked_bytes < ALL_BYTES_MAX / divisor &&
+           p->requests < ALL_REQUESTS_MAX / divisor && p->slots < ALL_SLOTS_MAX / divisor;
 }
 
 static void weigh_all(struct conn *c)
 {
     if (!all_below(c->gw, 1))
-        wait_in(&c->gw->queued, c, HOLD_REDIS);
+        wait_in(&c->gw->pace->queued, c, HOLD_REDIS);
 }
 
 void pace_end_turn(struct gateway *g)
 {
     struct conn *c;
-    for (int n = 0; n < RESUMED_PER_TURN && (c = first(&g->queued)) && all_below(g, 2); n++)
-        resume(&g->queued, c, HOLD_REDIS);
+    for (int n = 0; n < RESUMED_PER_TURN && (c = first(&g->pace->queued)) && all_below(g, 2); n++)
+        resume(&g->pace->queued, c, HOLD_REDIS);
 }
 
 /* --- writes and the like --- */
@@ -78,13 +99,13 @@ static void weigh_writes(struct conn *c)
     bool full = c->writes_in_flight >= WRITES_MAX || c->write_bytes_in_flight >= WRITE_BYTES_MAX;
     bool low = c->writes_in_flight <= WRITES_MAX / 2 && c->write_bytes_in_flight <= WRITE_BYTES_MAX / 2;
     if (c->state == CONN_OPEN && (full || low))
-        conn_hold_reading(c, HOLD_WRITES, full);
+        hold_reading(c, HOLD_WRITES, full);
 }
 
 void pace_begins(struct conn *c, size_t bytes)
 {
-    c->gw->asked++;
-    c->gw->asked_bytes += bytes;
+    c->gw->pace->asked++;
+    c->gw->pace->asked_bytes += bytes;
     c->writes_in_flight++;
     c->write_bytes_in_flight += (uint32_t)bytes;
     weigh_writes(c);
@@ -94,8 +115,8 @@ void pace_begins(struct conn *c, size_t bytes)
 void pace_ends(struct gateway *g, uint64_t conn, size_t bytes)
 {
     struct conn *c = conn_find(g, conn);
-    g->asked--;
-    g->asked_bytes -= bytes;
+    g->pace->asked--;
+    g->pace->asked_bytes -= bytes;
     if (!c)
         return;
     c->writes_in_flight--;
@@ -111,14 +132,26 @@ static void take_room(struct conn *c)
     int64_t now_us = clock_now_ms() * 1000;
     c->asks_until_us = (c->asks_until_us > now_us ? c->asks_until_us : now_us) + ASK_US;
     if (c->asks_until_us - now_us > (int64_t)ASKS_AT_ONCE * ASK_US)
-        wait_in(&c->gw->slowed, c, HOLD_ASKS);
+        wait_in(&c->gw->pace->slowed, c, HOLD_ASKS);
+}
+
+void pace_waits(struct conn *c, uint32_t slots)
+{
+    c->gw->pace->requests++;
+    c->gw->pace->slots += slots;
+}
+
+void pace_waits_no_more(struct conn *c, uint32_t slots)
+{
+    c->gw->pace->requests--;
+    c->gw->pace->slots -= slots;
 }
 
 void pace_asked(struct conn *c)
 {
     take_room(c);
     if (c->state == CONN_OPEN && (c->requests.count >= REQUESTS_MAX || c->slots >= SLOTS_MAX))
-        conn_hold_reading(c, HOLD_REQUESTS, true);
+        hold_reading(c, HOLD_REQUESTS, true);
     weigh_all(c);
 }
 
@@ -126,15 +159,15 @@ void pace_answered(struct conn *c)
 {
     if ((c->reading_held & HOLD_REQUESTS) && c->state == CONN_OPEN && c->requests.count <= REQUESTS_MAX / 2 &&
         c->slots <= SLOTS_MAX / 2)
-        conn_hold_reading(c, HOLD_REQUESTS, false);
+        hold_reading(c, HOLD_REQUESTS, false);
 }
 
 /* Who came first is over by about as much as who came later. */
 void pace_tick(struct gateway *g)
 {
     int64_t now_us = clock_now_ms() * 1000;
-    int64_t allowed_us = (int64_t)(ASKS_AT_ONCE - ASKS_PER_SECOND * TOPICS_TICK_MS / 1000) * ASK_US;
+    int64_t allowed_us = (int64_t)(ASKS_AT_ONCE - ASKS_PER_SECOND * PACE_TICK_MS / 1000) * ASK_US;
     struct conn *c;
-    while ((c = first(&g->slowed)) && c->asks_until_us - now_us <= allowed_us)
-        resume(&g->slowed, c, HOLD_ASKS);
+    while ((c = first(&g->pace->slowed)) && c->asks_until_us - now_us <= allowed_us)
+        resume(&g->pace->slowed, c, HOLD_ASKS);
 }

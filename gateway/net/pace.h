@@ -6,6 +6,9 @@
 
 #include "gateway/net/conn.h"
 
+struct pace *pace_new(void);
+void pace_free(struct pace *p); /* connections must be gone; NULL is allowed */
+
 /* pace_begins: Redis is sent something that has to be answered: a write, a call, a question. bytes: of what goes with it. */
 void pace_begins(struct conn *c, size_t bytes);
 /* pace_ends: it was answered, or its link is lost. The connection may be gone. */
@@ -13,12 +16,16 @@ void pace_ends(struct gateway *g, uint64_t conn, size_t bytes);
 
 /* pace_asked: this connection gave cause to ask Redis, now or in turn: for a name, a page or an item that is not known here. */
 void pace_asked(struct conn *c);
+/* pace_waits: one of its requests waits for Redis from here on, or no more. slots: of the window that is kept for its answer. */
+void pace_waits(struct conn *c, uint32_t slots);
+void pace_waits_no_more(struct conn *c, uint32_t slots);
 /* pace_answered: fewer of its requests wait. */
 void pace_answered(struct conn *c);
 
 /* pace_forget: the connection ends; why it was not read from makes no difference any more. */
 void pace_forget(struct conn *c);
-/* pace_tick: call every TOPICS_TICK_MS; pace_end_turn: after each turn. They read on from who waited. */
+/* pace_tick: call every PACE_TICK_MS; pace_end_turn: after each turn. They read on from who waited. */
+enum { PACE_TICK_MS = 100 };
 void pace_tick(struct gateway *g);
 void pace_end_turn(struct gateway *g);
 

@@ -31,6 +31,7 @@ struct unpacking {
 
 struct unpacker {
     struct gateway *g;
+    void (*on_due)(struct conn *c);
     struct map all; /* struct unpacking */
     struct list queue;
     struct event next_turn; /* pending when this turn decompressed something, or the queue is not empty */
@@ -42,7 +43,7 @@ static void take_next(struct unpacker *u)
     struct unpacking *x = container_of(list_first(&u->queue), struct unpacking, node);
     struct conn *c = x->conn;
     unpacker_stop(c); /* takes it out of the queue */
-    conn_unpack(c);
+    u->on_due(c);
 }
 
 static void on_next_turn(evutil_socket_t fd, short what, void *arg)
@@ -57,10 +58,11 @@ static void on_next_turn(evutil_socket_t fd, short what, void *arg)
         timer_start(&u->next_turn, 0);
 }
 
-struct unpacker *unpacker_new(struct gateway *g)
+struct unpacker *unpacker_new(struct gateway *g, void (*on_due)(struct conn *c))
 {
     struct unpacker *u = sg_calloc(1, sizeof(*u));
     u->g = g;
+    u->on_due = on_due;
     map_init(&u->all);
     list_init(&u->queue);
     evtimer_assign(&u->next_turn, g->base, on_next_turn, u);
@@ -150,7 +152,7 @@ void unpacker_wait(struct unpacker *u, struct conn *c)
     struct unpacking *x = unpacking_of(u, c);
     int64_t ms = wait_ms(x);
     metric_add(METRIC_INFLATE_WAITS, 1);
-    conn_hold_reading(c, HOLD_UNPACKING, true);
+    hold_reading(c, HOLD_UNPACKING, true);
     if (ms > 0)
         timer_start(&x->later, ms);
     else
@@ -174,7 +176,7 @@ void unpacker_stop(struct conn *c)
     if (!unpacker_waits(c))
         return;
     wait_no_more(find(c->gw->unpacker, c));
-    conn_hold_reading(c, HOLD_UNPACKING, false);
+    hold_reading(c, HOLD_UNPACKING, false);
 }
 
 void unpacker_forget(struct conn *c)

@@ -7,11 +7,12 @@
 
 struct conn;
 
-struct unpacker *unpacker_new(struct gateway *g);
+/* on_due: the time of a message that waits has come. */
+struct unpacker *unpacker_new(struct gateway *g, void (*on_due)(struct conn *c));
 void unpacker_free(struct unpacker *u); /* after the connections */
 
 /* unpacker_admits: its message may be decompressed now; unpacker_charge then says how many bytes came out. If not: unpacker_wait, and
- * conn_unpack is called when its time has come. */
+ * on_due is called when its time has come. */
 bool unpacker_admits(struct unpacker *u, const struct conn *c);
 void unpacker_charge(struct unpacker *u, struct conn *c, size_t bytes);
 void unpacker_wait(struct unpacker *u, struct conn *c);

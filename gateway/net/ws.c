@@ -65,7 +65,6 @@ struct listener {
 
 struct ws {
     struct gateway *g;
-    struct evlib *evlib;
     struct porch *porch;
     struct lws_context *context;
     struct lws_protocols protocols[SLOTS + 1];
@@ -273,7 +272,7 @@ static int check_upgrade(struct ws *w, struct lws *wsi)
 {
     char path[256] = "", version[8];
     unsigned status;
-    porch_heard(evlib_visitor(w->evlib, wsi));
+    porch_heard(evlib_visitor(w->g->evlib, wsi));
     w->upgrade_remote = http_client(wsi, w->g->opt);
     const char *refusal = admission_refusal(w->g->admission, lws_get_socket_fd(wsi));
     if (refusal)
@@ -322,8 +321,8 @@ static void established(struct ws *w, struct lws *wsi)
     w->upgrade_deflate = false;
     c->remote = w->upgrade_remote;
     lws_set_opaque_user_data(wsi, c);
-    evlib_set_optimistic(w->evlib, wsi, true);
-    porch_leave(evlib_take_visitor(w->evlib, lws_get_socket_fd(wsi)));
+    evlib_set_optimistic(w->g->evlib, wsi, true);
+    porch_leave(evlib_take_visitor(w->g->evlib, lws_get_socket_fd(wsi)));
     conn_open(c);
 }
 
@@ -408,7 +407,7 @@ static int peer_closed(struct lws *wsi, const unsigned char *payload, size_t len
 
 static int upgrade_or_request(struct ws *w, struct lws *wsi, const char *path)
 {
-    porch_heard(evlib_visitor(w->evlib, wsi));
+    porch_heard(evlib_visitor(w->g->evlib, wsi));
     if (!dialect_at(path))
         return http_request(w->g, wsi, path);
     struct remote client = http_client(wsi, w->g->opt);
@@ -459,47 +458,9 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     }
 }
 
-void ws_want_write(struct conn *c)
-{
-    evlib_want_write(c->gw->ws->evlib, c->wsi);
-}
-
-void ws_want_room(struct conn *c, bool on)
-{
-    evlib_want_room(c->gw->ws->evlib, c->wsi, on);
-}
-
-void ws_kill(struct conn *c)
-{
-    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
-}
-
-void ws_pause_reading(struct conn *c, bool pause)
-{
-    lws_rx_flow_control(c->wsi, pause ? 0 : 1);
-}
-
-enum ws_write_result ws_write(struct conn *c, const char *bytes, size_t len)
-{
-    /* Raw mode: the frames bring their headers. libwebsockets does not change the bytes, it only lacks the const. */
-    if (lws_write(c->wsi, (unsigned char *)(uintptr_t)bytes, len, LWS_WRITE_RAW) < 0)
-        return WS_WRITE_FAILED;
-    return lws_partial_buffered(c->wsi) ? WS_WRITE_PARTIAL : WS_WRITE_ALL;
-}
-
-bool ws_buffered(const struct conn *c)
-{
-    return lws_partial_buffered(c->wsi);
-}
-
-int ws_descriptor(const struct conn *c)
-{
-    return lws_get_socket_fd(c->wsi);
-}
-
 void ws_request_stays(struct lws *wsi)
 {
-    porch_stay(evlib_visitor(ws_of(wsi)->evlib, wsi));
+    porch_stay(evlib_visitor(ws_of(wsi)->g->evlib, wsi));
 }
 
 struct gateway *ws_gateway(struct lws *wsi)
@@ -513,7 +474,7 @@ static void enter(void *arg, struct visitor *v, int fd, void *door)
 {
     struct ws *w = arg;
     const struct listener *l = door;
-    if (!evlib_adopt(w->evlib, l->vhost, fd, v))
+    if (!evlib_adopt(w->g->evlib, l->vhost, fd, v))
         porch_leave(v);
 }
 
@@ -522,7 +483,7 @@ static void kick(void *arg, struct visitor *v, int fd)
     struct ws *w = arg;
     if (!porch_was_heard(v))
         http_note_refusal(w->g, porch_remote(v), 408, SLICE_NONE, "the request did not come in time");
-    evlib_kill(w->evlib, fd);
+    evlib_kill(w->g->evlib, fd);
 }
 
 /* A whole head that nobody heard of: libwebsockets did not like it. It says 403 to some of these, to others nothing. */
@@ -773,7 +734,7 @@ static struct lws_context *new_context(struct ws *w, size_t fd_limit)
         .pt_serv_buf_size = 4096,
         .retry_and_idle_policy = &no_validity_timers,
     };
-    evlib_install(w->evlib, &info);
+    evlib_install(w->g->evlib, &info);
     void *loops[1] = {w->g->base};
     info.foreign_loops = loops;
     return lws_create_context(&info);
@@ -796,10 +757,10 @@ struct ws *ws_new(struct gateway *g)
     list_init(&w->listeners);
     if (g->opt->deflate) {
         g->deflate = deflate_new((size_t)g->opt->max_message);
-        g->unpacker = unpacker_new(g);
+        g->unpacker = unpacker_new(g, conn_unpack);
     }
     fill_protocols(w);
-    w->evlib = evlib_new(
+    w->g->evlib = evlib_new(
         g->base, fd_limit,
         &(struct evlib_events){
             .after_read = after_read, .write = write_what_waits, .accepted = accepted, .visitor_gone = visitor_gone});
@@ -810,7 +771,7 @@ struct ws *ws_new(struct gateway *g)
         ws_free(w);
         return NULL;
     }
-    evlib_attach(w->evlib, w->context);
+    evlib_attach(w->g->evlib, w->context);
     if (!listen_everywhere(w)) {
         ws_free(w);
         return NULL;
@@ -829,7 +790,7 @@ size_t ws_heap_bytes(void)
 
 void ws_end_turn(struct ws *w)
 {
-    evlib_end_turn(w->evlib);
+    evlib_end_turn(w->g->evlib);
 }
 
 void ws_stop_listening(struct ws *w)
@@ -855,7 +816,7 @@ void ws_free(struct ws *w)
     if (w->context)
         lws_context_destroy(w->context);
     porch_free(w->porch);
-    evlib_free(w->evlib);
+    evlib_free(w->g->evlib);
     list_each(&w->listeners, n)
     {
         struct listener *l = container_of(n, struct listener, node);

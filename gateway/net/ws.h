@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include "gateway/core/core.h"
 
-struct conn;
 struct lws;
 
 /* ws_new listens on every address of the options. Returns NULL (logged) when one of them cannot be had. */
@@ -22,25 +21,6 @@ void ws_stop_listening(struct ws *w);
 /* ws_read_certificates reads the files of --tls-cert and --tls-key again, for new connections. False, and nothing changed, when
  * they are not good. Without TLS there is nothing to do. */
 bool ws_read_certificates(struct ws *w);
-
-/* ws_want_write: the connection has something to write; conn_write will be called at the end of this turn. */
-void ws_want_write(struct conn *c);
-/* ws_kill ends the socket without further ado, from the next timer pass: safe anywhere. */
-void ws_kill(struct conn *c);
-void ws_pause_reading(struct conn *c, bool pause);
-
-/* ws_want_room: a message is under way in pieces. While this is on conn_write is called whenever the socket has room, and nothing of
- * libwebsockets' own comes between the pieces. */
-void ws_want_room(struct conn *c, bool on);
-
-enum ws_write_result { WS_WRITE_ALL, WS_WRITE_PARTIAL, WS_WRITE_FAILED };
-/* ws_write sends frames, whole or in pieces; what the socket does not take stays buffered there (WS_WRITE_PARTIAL) and must drain before
- * the next call. Only from conn_write. */
-enum ws_write_result ws_write(struct conn *c, const char *bytes, size_t len);
-/* ws_buffered: something of the last write still waits. */
-bool ws_buffered(const struct conn *c);
-/* ws_descriptor: of the connection's socket, to ask the kernel about it. */
-int ws_descriptor(const struct conn *c);
 
 /* ws_request_stays: this HTTP request has no time limit any more: its answer comes later or goes on. */
 void ws_request_stays(struct lws *wsi);

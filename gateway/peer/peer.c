@@ -6,9 +6,9 @@
 
 #include "gateway/calls/calls.h"
 #include "gateway/net/pace.h"
-#include "gateway/net/ws.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
+#include "gateway/state/fanout.h"
 #include "gateway/state/topic.h"
 #include "protocol/base/alloc.h"
 
@@ -283,7 +283,7 @@ static void (*const effects[])(struct conn *, const struct action *) = {
     [ACTION_CALL_FAILED] = calls_failed,
 };
 
-void peer_message(struct conn *c, struct slice text, bool binary)
+static void peer_message(struct conn *c, struct slice text, bool binary)
 {
     struct action a;
     c->dialect->receive(&c->gw->limits, &c->peer, text, binary, &a);
@@ -320,7 +320,7 @@ static void announce_writable(struct conn *c, const struct grants *old)
         conn_answer(c, buf_slice(out), messages);
 }
 
-void peer_open(struct conn *c)
+static void peer_open(struct conn *c)
 {
     c->peer.access = access_of;
     announce_writable(c, NULL);
@@ -344,7 +344,7 @@ static void withdraw_writable(struct conn *c, const struct grants *old)
         conn_answer(c, buf_slice(out), messages);
 }
 
-void peer_regrant(struct conn *c, const struct grants *old)
+static void peer_regrant(struct conn *c, const struct grants *old)
 {
     topics_revoke(c);
     calls_regrant(c, old);
@@ -352,8 +352,28 @@ void peer_regrant(struct conn *c, const struct grants *old)
     announce_writable(c, old);
 }
 
-void peer_close(struct conn *c)
+static void peer_close(struct conn *c)
 {
     topics_unsubscribe_all(c);
     calls_conn_close(c);
 }
+
+static void peer_refill(struct conn *c, size_t step)
+{
+    if (c->waits & WAIT_CALLS)
+        calls_deliver(c, step);
+    if (c->waits & WAIT_ANSWERS)
+        topics_answer_held(c, 2 * step);
+    if (c->waits & WAIT_STATE)
+        fanout_flush(c, 3 * step);
+}
+
+const struct conn_events peer_events = {
+    .opened = peer_open,
+    .message = peer_message,
+    .regranted = peer_regrant,
+    .refill = peer_refill,
+    .shed = fanout_shed,
+    .before_queue = topics_settle_untold,
+    .closed = peer_close,
+};

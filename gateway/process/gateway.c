@@ -29,6 +29,7 @@
 #include "gateway/observe/metrics.h"
 #include "gateway/observe/rejects.h"
 #include "gateway/observe/turn.h"
+#include "gateway/peer/peer.h"
 #include "gateway/process/demo.h"
 #include "gateway/process/waiting.h"
 #include "gateway/state/topic.h"
@@ -281,17 +282,10 @@ static bool start(struct run *r, const char *redis_url)
     if (!new_id(g))
         return false;
     g->base = event_base_new();
-    g->wheel = sg_calloc(WHEEL_SLOTS, sizeof(*g->wheel));
-    for (int i = 0; i < WHEEL_SLOTS; i++)
-        list_init(&g->wheel[i]);
-    list_init(&g->conns);
-    list_init(&g->closing);
-    list_init(&g->watched);
-    list_init(&g->begun);
-    list_init(&g->slowed);
-    list_init(&g->queued);
-    list_init(&g->taps);
-    map_init(&g->conns_by_id);
+    g->conns = conns_new();
+    g->conn_events = &peer_events;
+    g->pace = pace_new();
+    g->taps = taps_new(g);
     buf_init(&g->scratch, SCRATCH_BYTES_MAX);
     buf_init(&g->burst, SCRATCH_BYTES_MAX);
     if (!g->base || !new_link(r, redis_url))
@@ -380,11 +374,10 @@ static void stop(struct run *r)
     names_free(g->names);
     rejects_free(g->rejects);
     history_free(g->history);
-    map_deinit(&g->conns_by_id);
+    map_deinit(&g->conns->by_id);
     buf_deinit(&g->scratch);
     buf_deinit(&g->burst);
     free(g->redis_url);
-    free(g->wheel);
     if (g->reload)
         reload_free(g->reload); /* connections were held by its options */
     if (g->base)
@@ -407,7 +400,7 @@ int gateway_run(const struct options *o, const char *redis_url, int worker, void
             r->on_second(r->arg);
         while (!r->g.stopped) {
             event_base_loop(r->g.base, EVLOOP_ONCE);
-            topics_settle(&r->g);
+            conn_settle(&r->g);
             ws_end_turn(r->g.ws);
             conn_end_turn(&r->g);
             pace_end_turn(&r->g);

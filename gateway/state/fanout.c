@@ -7,7 +7,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/timer.h"
-#include "gateway/net/ws.h"
+#include "gateway/net/socket.h"
 #include "gateway/observe/metrics.h"
 #include "gateway/state/topic.h"
 #include "protocol/base/alloc.h"
@@ -24,6 +24,7 @@ void fanout_wait(struct sub *s)
     if (list_linked(&s->in_dirty))
         return;
     list_append(&s->key.conn->dirty, &s->in_dirty);
+    conn_waits(s->key.conn, WAIT_STATE, true);
     metric_add(METRIC_DIRTY, 1);
 }
 
@@ -32,7 +33,7 @@ void fanout_missed(struct sub *s, uint32_t changes)
     metric_add(METRIC_CONFLATED, changes);
     fanout_wait(s);
     if (!s->key.conn->congested)
-        ws_want_write(s->key.conn);
+        socket_want_write(s->key.conn);
 }
 
 void fanout_forget(struct sub *s)
@@ -42,6 +43,7 @@ void fanout_forget(struct sub *s)
     if (!list_linked(&s->in_dirty))
         return;
     list_remove(&s->key.conn->dirty, &s->in_dirty);
+    conn_waits(s->key.conn, WAIT_STATE, s->key.conn->dirty.count > 0);
     metric_add(METRIC_DIRTY, -1);
 }
 
@@ -54,7 +56,7 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
     struct sub *s = arg;
     fanout_wait(s);
     if (!s->key.conn->congested)
-        ws_want_write(s->key.conn);
+        socket_want_write(s->key.conn);
 }
 
 int64_t fanout_interval_ms(const struct sub *s)

@@ -69,7 +69,7 @@ static void topic_free(struct topic *t)
 {
     struct topics *r = t->gw->topics;
     assert(t->users == 0 && !t->reading && !t->sweeping);
-    topics_settle(t->gw);
+    conn_settle(t->gw);
     if (t->member.channel)
         hub_leave(t->gw->hub, &t->member);
     map_remove(&r->by_key, &t->by_key);
@@ -141,7 +141,7 @@ static void on_message(struct hub_member *m, struct slice payload)
     t->changed_us = link_heard_us(t->gw->link);
     turn_change(t->changed_us);
     if (t->gw->untold != t)
-        topics_settle(t->gw);
+        conn_settle(t->gw);
     kind_of(t)->apply(t, &e);
 }
 
@@ -149,6 +149,7 @@ void topics_settle_untold(struct gateway *g)
 {
     struct topic *t = g->untold;
     g->untold = NULL;
+    g->holds_back = false;
     kind_of(t)->settle(t);
 }
 
@@ -368,7 +369,7 @@ static void tell_refused(struct sub *s)
  * refused. */
 static void topic_void(struct topic *t, void (*tell)(struct sub *s))
 {
-    topics_settle(t->gw);
+    conn_settle(t->gw);
     set_state(t, TOPIC_LOADING);
     t->told_void = true;
     kind_of(t)->each_sub(t, tell);
@@ -640,13 +641,33 @@ struct request *request_new(struct topic *t, struct conn *c, bool subscribe, str
     q->watch = watch;
     q->slots = view ? view_slots(view) : 0;
     c->slots += q->slots;
-    t->gw->slots += q->slots;
+    pace_waits(c, q->slots);
     q->deadline_ms = clock_now_ms() + t->gw->opt->subscribe_timeout_ms;
     list_append(&t->requests, &q->in_item);
     list_append(&c->requests, &q->in_conn);
     list_append(&t->gw->topics->deadlines, &q->in_deadlines);
     add_user(t);
     return q;
+}
+
+/* Among those that wait for room in their connection's queue, or not any more. */
+static void hold(struct request *q)
+{
+    struct conn *c = q->conn;
+    q->held = true;
+    list_append(&c->held, &q->in_item);
+    c->owed += (uint32_t)sizeof(*q);
+    conn_waits(c, WAIT_ANSWERS, true);
+    conn_wait_for_room(c);
+}
+
+static void unhold(struct request *q)
+{
+    struct conn *c = q->conn;
+    q->held = false;
+    list_remove(&c->held, &q->in_item);
+    c->owed -= (uint32_t)sizeof(*q);
+    conn_waits(c, WAIT_ANSWERS, c->held.count > 0);
 }
 
 bool request_hold(struct request *q)
@@ -656,10 +677,8 @@ bool request_hold(struct request *q)
         return false;
     list_remove(&q->topic->requests, &q->in_item);
     list_remove(&q->topic->gw->topics->deadlines, &q->in_deadlines);
-    q->topic->gw->slots -= q->slots;
-    list_append(&c->held, &q->in_item);
-    q->held = true;
-    conn_wait_for_room(c);
+    pace_waits_no_more(c, q->slots);
+    hold(q);
     return true;
 }
 
@@ -667,10 +686,9 @@ bool request_hold(struct request *q)
 static void release(struct request *q)
 {
     struct topics *r = q->topic->gw->topics;
-    list_remove(&q->conn->held, &q->in_item);
+    unhold(q);
     list_append(&q->topic->requests, &q->in_item);
-    q->held = false;
-    r->g->slots += q->slots;
+    pace_waits(q->conn, q->slots);
     q->deadline_ms = clock_now_ms() + r->g->opt->subscribe_timeout_ms;
     list_append(&r->deadlines, &q->in_deadlines);
 }
@@ -692,14 +710,12 @@ bool topics_hold_ping(struct conn *c, struct slice id)
         return false;
     struct request *q = sg_calloc(1, sizeof(*q) + id.len);
     q->conn = c;
-    q->held = true;
     if (id.ptr) {
         memcpy(q->id_bytes, id.ptr, id.len);
         q->id = slice_of(q->id_bytes, id.len);
     }
     list_append(&c->requests, &q->in_conn);
-    list_append(&c->held, &q->in_item);
-    conn_wait_for_room(c);
+    hold(q);
     return true;
 }
 
@@ -735,11 +751,11 @@ void topics_answer_held(struct conn *c, size_t limit)
         release_behind(c, pass);
 }
 
-static void leave_item(struct request *q)
+static void leave_topic(struct request *q)
 {
     struct topic *t = q->topic;
     if (!q->held) {
-        t->gw->slots -= q->slots;
+        pace_waits_no_more(q->conn, q->slots);
         list_remove(&t->requests, &q->in_item);
         list_remove(&t->gw->topics->deadlines, &q->in_deadlines);
     }
@@ -749,12 +765,12 @@ static void leave_item(struct request *q)
 
 void request_free(struct request *q)
 {
-    if (q->held)
-        list_remove(&q->conn->held, &q->in_item);
     list_remove(&q->conn->requests, &q->in_conn);
     q->conn->slots -= q->slots;
     if (q->topic)
-        leave_item(q);
+        leave_topic(q);
+    if (q->held)
+        unhold(q);
     pace_answered(q->conn);
     free(q);
 }
@@ -980,7 +996,7 @@ void topics_revoke(struct conn *c)
 {
     struct buf *out = &c->gw->scratch;
     uint32_t messages = 0;
-    topics_settle(c->gw);
+    conn_settle(c->gw);
     buf_reset(out);
     list_each(&c->requests, n)
     {
@@ -1093,11 +1109,6 @@ static void retry_refused(struct topics *r, int64_t now)
         list_remove(&r->refused, n);
         topic_want_read(t);
     }
-}
-
-size_t topics_waiting(const struct topics *r)
-{
-    return r->deadlines.count;
 }
 
 void topics_tick(struct topics *r)

@@ -121,8 +121,6 @@ void topics_free(struct topics *r);
 /* topics_tick: deadlines, lingering, the sweep. Call every TOPICS_TICK_MS. */
 enum { TOPICS_TICK_MS = 100 };
 void topics_tick(struct topics *r);
-/* topics_waiting: requests of all connections that wait for Redis. */
-size_t topics_waiting(const struct topics *r);
 /* topics_link_down: every name may change unheard from now on. Call it after the reads that were in flight got their answer. */
 void topics_link_down(struct topics *r);
 
@@ -186,14 +184,9 @@ void topic_retry_later(struct topic *t);
 void topic_flush_sub(struct sub *s);
 /* topic_lose_sub: frames for it were thrown away; the next flush tells the whole state. */
 void topic_lose_sub(struct sub *s);
-/* topics_settle tells subscribers what was held back to be told together with what else arrives in this turn. To be called
- * before anything else is queued for anybody, so that the order in which Redis told us is the order in which they are. */
+/* topics_settle_untold tells subscribers what was held back to be told together with what else arrives in this turn (conn.h,
+ * conn_settle). */
 void topics_settle_untold(struct gateway *g);
-static inline void topics_settle(struct gateway *g)
-{
-    if (g->untold)
-        topics_settle_untold(g);
-}
 /* topic_missed: a change was lost; serve the old state and read again: at once, unless that was in vain very often. */
 void topic_missed(struct topic *t, enum read_reason why);
 /* topic_bad_change: bytes from Redis were not what they should be. */

@@ -165,8 +165,9 @@ static void tell(struct var *v)
         return;
     burst_add(v);
     g->untold = &v->base;
+    g->holds_back = true;
     if (g->burst.len > BURST_BYTES)
-        topics_settle(g);
+        conn_settle(g);
 }
 
 /* Also whoever waited for the name. */
@@ -225,7 +226,7 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
     }
     /* Whatever Redis holds is the truth, also when it went back (a restore, a failover that lost writes). */
     struct slice value = read->exists && value_is_valid(t, read->value) ? read->value : SLICE_NONE;
-    topics_settle(t->gw);
+    conn_settle(t->gw);
     bool healed = topic_healed(t);
     (void)topic_found(t, read->rev); /* whoever was told the old value is told the new one, if it is another */
     t->exists = read->exists;
@@ -275,7 +276,7 @@ static bool serve_request(struct request *q)
 static void serve(struct topic *t)
 {
     struct list_node *n;
-    topics_settle(t->gw); /* whoever comes now gets the newest value, and not these changes again */
+    conn_settle(t->gw); /* whoever comes now gets the newest value, and not these changes again */
     while (t->state != TOPIC_LOADING && (n = list_first(&t->requests))) {
         struct request *q = container_of(n, struct request, in_item);
         if (!request_hold(q) && !serve_request(q))

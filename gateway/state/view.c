@@ -6,7 +6,7 @@
 #include <assert.h>
 
 #include "gateway/base/clock.h"
-#include "gateway/net/ws.h"
+#include "gateway/net/socket.h"
 #include "gateway/state/fanout.h"
 #include "gateway/state/topic_list.h"
 #include "protocol/base/alloc.h"
@@ -295,7 +295,7 @@ static void tell(struct view *v, struct sub *s, int64_t from_rev, struct page *t
     if (watches_any(&p->watches) && c->watching) {
         tell_watcher(v, s, from_rev, to);
         if (c->dirty.count)
-            ws_want_write(c); /* item subscriptions that waited for this */
+            socket_want_write(c); /* item subscriptions that waited for this */
         return;
     }
     bool same = last->made && last->from == s->told && last->from_rev == from_rev && last->dialect == c->dialect;

@@ -480,7 +480,8 @@ class StrictState:
         subscription = self.subscriptions.get((kind, name))
         if subscription and subscription.view and subscription.view.answers_due:
             subscription.view.answers_due -= 1
-            fresh = subscription.view.value is None if kind == "var" else subscription.view.page is None
+            view = subscription.view
+            fresh = view.value is None if kind == "var" else view.page is None or view.stale
             if fresh and not subscription.view.answers_due:
                 subscription.unsure = True
 

@@ -24,6 +24,7 @@ struct asked {
 
 static struct {
     struct gateway g;
+    size_t under_way, under_way_bytes; /* as pace.c is told */
     struct options opt;
     struct event_base *base;
     struct hub_member *catalogue, *mailbox;
@@ -299,7 +300,7 @@ size_t conn_waiting_max(const struct conn *c)
 
 void conn_wait_for_room(struct conn *c)
 {
-    CU_ASSERT_TRUE(c->calls_wait);
+    CU_ASSERT_TRUE(c->waits & WAIT_CALLS);
 }
 
 void conn_weigh(struct conn *c)
@@ -314,16 +315,18 @@ void pace_asked(struct conn *c)
 
 void pace_begins(struct conn *c, size_t bytes)
 {
-    c->gw->asked++;
-    c->gw->asked_bytes += bytes;
+    (void)c;
+    w.under_way++;
+    w.under_way_bytes += bytes;
 }
 
 void pace_ends(struct gateway *g, uint64_t conn, size_t bytes)
 {
     CU_ASSERT(conn > 0);
-    CU_ASSERT(g->asked > 0 && g->asked_bytes >= bytes);
-    g->asked--;
-    g->asked_bytes -= bytes;
+    CU_ASSERT(w.under_way > 0 && w.under_way_bytes >= bytes);
+    w.under_way--;
+    w.under_way_bytes -= bytes;
+    (void)g;
 }
 
 static uint32_t say_error(struct buf *out, enum error_code code, struct slice text, enum kind kind, struct slice name,
@@ -385,7 +388,7 @@ static struct conn *client(const struct grants *grants)
     *c = (struct conn){.gw = &w.g, .id = w.conns_len, .dialect = &wordy, .grants = grants};
     list_init(&c->calls);
     buf_init(told_of(c), 1 << 20);
-    list_append(&w.g.conns, &c->node);
+    list_append(&w.g.conns->open, &c->node);
     calls_conn_open(c);
     return c;
 }
@@ -394,7 +397,7 @@ static void client_leaves(struct conn *c)
 {
     c->state = CONN_CLOSING;
     calls_conn_close(c);
-    list_remove(&w.g.conns, &c->node);
+    list_remove(&w.g.conns->open, &c->node);
 }
 
 static const char *told(struct conn *c)
@@ -501,7 +504,7 @@ static void open_unread(void)
     w.g.base = w.base;
     w.g.redis_up = true;
     memcpy(w.g.id, "here", sizeof "here");
-    list_init(&w.g.conns);
+    w.g.conns = conns_new();
     buf_init(&w.g.scratch, 1 << 20);
     buf_init(&w.asks, 1 << 20);
     w.g.calls = calls_new(&w.g);
@@ -520,9 +523,10 @@ static void open_world(void)
 
 static void close_world(void)
 {
-    while (w.g.conns.count > 0)
-        client_leaves(container_of(list_first(&w.g.conns), struct conn, node));
+    while (w.g.conns->open.count > 0)
+        client_leaves(container_of(list_first(&w.g.conns->open), struct conn, node));
     calls_free(w.g.calls);
+    conns_free(w.g.conns);
     CU_ASSERT_PTR_NULL(w.catalogue);
     CU_ASSERT_PTR_NULL(w.mailbox);
     answer_all(&result_away); /* they find nobody */
@@ -1018,7 +1022,7 @@ static void test_calls_wait_for_room(void)
     mailbox_event("c 10 there 1 5000 3 mul {\"a\":3}");
     mailbox_event("c 11 there 1 5000 3 mul ");
     CU_ASSERT_STRING_EQUAL(told(c), "");
-    CU_ASSERT_TRUE(c->calls_wait);
+    CU_ASSERT_TRUE(c->waits & WAIT_CALLS);
     ret(c, "mul", "\"s-2\"", "1"); /* it does not know of it */
     CU_ASSERT_STRING_EQUAL(told(c), "error 4 no such call mul \"s-2\"; ");
     fail(c, 8, "\"no\"", "\"s-2\"");
@@ -1028,7 +1032,7 @@ static void test_calls_wait_for_room(void)
     CU_ASSERT_STRING_EQUAL(told(c), ""); /* behind the others */
     calls_deliver(c, 1);
     CU_ASSERT_STRING_EQUAL(told(c), "call mul \"s-2\" {\"a\":3}; call mul \"s-3\"; call mul \"s-4\"; ");
-    CU_ASSERT_FALSE(c->calls_wait);
+    CU_ASSERT_FALSE(c->waits & WAIT_CALLS);
     mailbox_event("c 13 there 1 5000 3 mul ");
     CU_ASSERT_STRING_EQUAL(told(c), "call mul \"s-5\"; ");
     ret(c, "mul", "\"s-2\"", "1");
@@ -1061,7 +1065,7 @@ static void test_call_that_waited_too_long_is_never_executed(void)
     mailbox_event("c 10 there 1 5000 3 mul ");
     deadlines_pass();
     CU_ASSERT_PTR_NOT_NULL(strstr(asked(), "done 1 10 there t; "));
-    CU_ASSERT_FALSE(c->calls_wait);
+    CU_ASSERT_FALSE(c->waits & WAIT_CALLS);
     c->congested = false;
     calls_deliver(c, 1);
     CU_ASSERT_STRING_EQUAL(told(c), "");
@@ -1477,6 +1481,7 @@ static void test_end_leaves_the_fleet(void)
     client_leaves(c);
     asked();
     calls_free(w.g.calls);
+    conns_free(w.g.conns);
     CU_ASSERT_STRING_EQUAL(asked(), "gone here; ");
     CU_ASSERT(w.pending_len > 3);
     answer_all(&result_away);
