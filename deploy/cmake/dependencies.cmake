@@ -37,4 +37,5 @@ endif()
 
 # A static library does not bring its own libraries along; a shared one is content with more.
 target_link_libraries(PkgConfig::libwebsockets INTERFACE
-    PkgConfig::openssl PkgConfig::zlib PkgConfig::libcap)
+    PkgConfig::openssl PkgConfig::zlib PkgConfig::libcap
+    ssl crypto) # by name too: CMake puts the target before us when somebody else uses it, and there nobody needs it yet

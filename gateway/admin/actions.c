@@ -5,6 +5,8 @@
 #include "gateway/admin/looks.h"
 #include "gateway/base/text.h"
 #include "gateway/lifecycle/drain.h"
+#include "gateway/net/conn.h"
+#include "gateway/net/http_reply.h"
 #include "gateway/observe/log.h"
 
 enum { REASON_BYTES_MAX = 123 /* of a close frame */ };

@@ -7,6 +7,7 @@
 #include "gateway/admin/inspect.h"
 #include "gateway/base/clock.h"
 #include "gateway/net/conns.h"
+#include "gateway/net/http_reply.h"
 #include "gateway/net/ws.h"
 #include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"

@@ -11,6 +11,7 @@
 #include "gateway/base/largest.h"
 #include "gateway/lifecycle/ready.h"
 #include "gateway/net/conns.h"
+#include "gateway/net/http_reply.h"
 #include "gateway/net/socket.h"
 #include "gateway/net/ws.h"
 #include "gateway/observe/history.h"

@@ -4,6 +4,7 @@
 #define SYNCGATE_GATEWAY_ADMIN_INSPECT_H
 
 #include "gateway/base/jsonw.h"
+#include "gateway/net/conn.h"
 #include "gateway/net/http.h"
 
 enum { INSPECT_CONNECTIONS_MAX = 200 }; /* of one answer */

@@ -6,6 +6,8 @@
 #include "gateway/calls/calls.h"
 #include "gateway/calls/catalogue.h"
 #include "gateway/calls/executor.h"
+#include "gateway/net/conn.h"
+#include "gateway/net/http_reply.h"
 #include "gateway/state/topic.h"
 #include "gateway/state/watch.h"
 #include "protocol/window.h"

@@ -6,6 +6,7 @@
 #include "gateway/admin/inspect.h"
 #include "gateway/base/largest.h"
 #include "gateway/base/text.h"
+#include "gateway/net/http_reply.h"
 #include "gateway/observe/turn.h"
 #include "gateway/state/topic.h"
 #include "protocol/base/alloc.h"

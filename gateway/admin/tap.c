@@ -7,6 +7,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/jsonw.h"
 #include "gateway/base/text.h"
+#include "gateway/net/http_reply.h"
 #include "gateway/observe/log.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"

@@ -18,11 +18,12 @@
 #include "gateway/net/descriptors.h"
 #include "gateway/net/evlib.h"
 #include "gateway/net/http.h"
+#include "gateway/net/http_refusal.h"
+#include "gateway/net/http_reply.h"
 #include "gateway/net/porch.h"
 #include "gateway/net/unpacker.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/peer/peer.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 #include "protocol/socksync/socksync.h"
@@ -65,6 +66,7 @@ struct listener {
 
 struct ws {
     struct gateway *g;
+    ws_request_fn *request;
     struct porch *porch;
     struct lws_context *context;
     struct lws_protocols protocols[SLOTS + 1];
@@ -81,7 +83,7 @@ struct ws {
 
 static struct ws *ws_of(struct lws *wsi)
 {
-    return lws_context_user(lws_get_context(wsi));
+    return http_gateway(wsi)->ws;
 }
 
 /* --- checking an upgrade --- */
@@ -409,7 +411,7 @@ static int upgrade_or_request(struct ws *w, struct lws *wsi, const char *path)
 {
     porch_heard(evlib_visitor(w->g->evlib, wsi));
     if (!dialect_at(path))
-        return http_request(w->g, wsi, path);
+        return w->request(w->g, wsi, path);
     struct remote client = http_client(wsi, w->g->opt);
     return http_refuse_client(wsi, &client, 426, "this is a WebSocket endpoint");
 }
@@ -456,16 +458,6 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     default:
         return lws_callback_http_dummy(wsi, reason, user, in, len);
     }
-}
-
-void ws_request_stays(struct lws *wsi)
-{
-    porch_stay(evlib_visitor(ws_of(wsi)->g->evlib, wsi));
-}
-
-struct gateway *ws_gateway(struct lws *wsi)
-{
-    return ws_of(wsi)->g;
 }
 
 /* --- the porch --- */
@@ -727,7 +719,7 @@ static struct lws_context *new_context(struct ws *w, size_t fd_limit)
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | (w->g->opt->tls_cert ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
-        .user = w,
+        .user = w->g,
         .fd_limit_per_thread = (unsigned)fd_limit, /* below the limit of the process look-ups become linear */
         .max_http_header_pool = HEADER_SLOTS,      /* memory is taken when one is used */
         .max_http_header_data = HEADER_SLOT_BYTES,
@@ -740,7 +732,7 @@ static struct lws_context *new_context(struct ws *w, size_t fd_limit)
     return lws_create_context(&info);
 }
 
-struct ws *ws_new(struct gateway *g)
+struct ws *ws_new(struct gateway *g, ws_request_fn *request)
 {
     if (!g->opt->tls_cert != !g->opt->tls_key) {
         log_error("--tls-cert and --tls-key go together");
@@ -754,6 +746,8 @@ struct ws *ws_new(struct gateway *g)
     size_t fd_limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 10000000 ? limit.rlim_cur : 1024;
     struct ws *w = sg_calloc(1, sizeof(*w));
     w->g = g;
+    w->request = request;
+    g->ws = w; /* callbacks begin with the context */
     list_init(&w->listeners);
     if (g->opt->deflate) {
         g->deflate = deflate_new((size_t)g->opt->max_message);

@@ -1,5 +1,5 @@
 /* The WebSocket and HTTP server: the only part that knows libwebsockets' callbacks. It turns sockets into connections
- * (conn.c) and hands HTTP requests to http.c. */
+ * (conn.c) and passes HTTP requests on. */
 #ifndef SYNCGATE_GATEWAY_NET_WS_H
 #define SYNCGATE_GATEWAY_NET_WS_H
 
@@ -9,7 +9,9 @@
 struct lws;
 
 /* ws_new listens on every address of the options. Returns NULL (logged) when one of them cannot be had. */
-struct ws *ws_new(struct gateway *g);
+/* request: answers a plain HTTP request for `path`; returns what the callback of libwebsockets must return. */
+typedef int ws_request_fn(struct gateway *g, struct lws *wsi, const char *path);
+struct ws *ws_new(struct gateway *g, ws_request_fn *request);
 void ws_free(struct ws *w);
 /* ws_end_turn: call after each turn of the event loop. */
 void ws_end_turn(struct ws *w);
@@ -22,8 +24,6 @@ void ws_stop_listening(struct ws *w);
  * they are not good. Without TLS there is nothing to do. */
 bool ws_read_certificates(struct ws *w);
 
-/* ws_request_stays: this HTTP request has no time limit any more: its answer comes later or goes on. */
-void ws_request_stays(struct lws *wsi);
 /* ws_gateway: whose socket this is. */
 struct gateway *ws_gateway(struct lws *wsi);
 /* ws_address: where this process listens first, as "ADDR:PORT" ("*" for every interface) or "unix:PATH". */

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "gateway/admin/endpoints.h"
 #include "gateway/admin/fleet.h"
 #include "gateway/admin/gauges.h"
 #include "gateway/admin/names.h"
@@ -298,7 +299,7 @@ static bool start(struct run *r, const char *redis_url)
     g->topics = topics_new(g);
     g->calls = calls_new(g);
     g->probe = probe_new(g, tell_fleet);
-    g->ws = ws_new(g);
+    g->ws = ws_new(g, endpoints_request);
     if (!g->ws)
         return false;
     g->drain = drain_new(g, &draining);

@@ -1481,7 +1481,6 @@ static void test_end_leaves_the_fleet(void)
     client_leaves(c);
     asked();
     calls_free(w.g.calls);
-    conns_free(w.g.conns);
     CU_ASSERT_STRING_EQUAL(asked(), "gone here; ");
     CU_ASSERT(w.pending_len > 3);
     answer_all(&result_away);

@@ -1,5 +1,5 @@
 /* Who is an admin, as a table. */
-#include "gateway/admin/admin.h"
+#include "gateway/access/admin.h"
 #include "tests/unit/unit.h"
 
 static const struct grants nobody = {.name = "anonymous"};
@@ -92,4 +92,4 @@ static void test_verdicts(void)
     }
 }
 
-UNIT_MAIN("gateway/admin/admin", UNIT(test_verdicts))
+UNIT_MAIN("gateway/access/admin", UNIT(test_verdicts))

@@ -1,5 +1,5 @@
 /* A pure function of what is known about a request; http.c collects that. */
-#include "gateway/admin/admin.h"
+#include "gateway/access/admin.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Who may use what lies under /admin/: the holder of a token with `admin: true`, and whoever is on this machine and certainly
  * did not come through a balancer or out of a web page of somebody else's. */
-#ifndef SYNCGATE_GATEWAY_ADMIN_ADMIN_H
-#define SYNCGATE_GATEWAY_ADMIN_ADMIN_H
+#ifndef SYNCGATE_GATEWAY_ACCESS_ADMIN_H
+#define SYNCGATE_GATEWAY_ACCESS_ADMIN_H
 
 #include <stdbool.h>
 #include "gateway/access/grants.h"

@@ -1,0 +1,131 @@
+/* What is served, by path. */
+#include "gateway/admin/endpoints.h"
+
+#include <string.h>
+
+#include "gateway/admin/actions.h"
+#include "gateway/admin/assets.h"
+#include "gateway/admin/fleet.h"
+#include "gateway/admin/gauges.h"
+#include "gateway/admin/inspect.h"
+#include "gateway/admin/looks.h"
+#include "gateway/admin/names.h"
+#include "gateway/admin/tap.h"
+#include "gateway/lifecycle/ready.h"
+#include "gateway/net/http_refusal.h"
+#include "gateway/net/http_reply.h"
+#include "gateway/observe/metrics.h"
+
+static int get_healthz(const struct http_request *r)
+{
+    return http_reply_text(r->wsi, 200, "ok");
+}
+
+static int get_readyz(const struct http_request *r)
+{
+    const char *why = ready_refusal(r->g);
+    return why ? http_reply_text(r->wsi, 503, why) : http_reply_text(r->wsi, 200, "ready");
+}
+
+static int get_metrics(const struct http_request *r)
+{
+    struct buf b;
+    gauges_refresh(r->g);
+    buf_init(&b, metrics_workers() * METRICS_BYTES_MAX);
+    metrics_render(&b);
+    return http_reply(r->wsi, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
+}
+
+/* Everything under ADMIN_AREA answers only those whom admin_allowed lets in; endpoints_request sees to it. */
+static const struct endpoint {
+    enum http_method method;
+    const char *path;
+    http_answer_fn *answer;
+} endpoints[] = {
+    {HTTP_GET, "/healthz", get_healthz},
+    {HTTP_GET, "/readyz", get_readyz},
+    {HTTP_GET, "/metrics", get_metrics},
+    {HTTP_POST, ADMIN_AREA "drain", actions_drain},
+    {HTTP_POST, ADMIN_AREA "connection/close", actions_close},
+    {HTTP_GET, ADMIN_AREA "stats", inspect_stats},
+    {HTTP_GET, ADMIN_AREA "connections", inspect_connections},
+    {HTTP_GET, ADMIN_AREA "refusals", inspect_refusals},
+    {HTTP_GET, ADMIN_AREA "fleet", fleet_answer},
+    {HTTP_GET, ADMIN_AREA "tap", tap_answer},
+    {HTTP_GET, ADMIN_AREA "connection", looks_connection},
+    {HTTP_GET, ADMIN_AREA "functions", looks_functions},
+    {HTTP_GET, ADMIN_AREA "executors", looks_executors},
+    {HTTP_GET, ADMIN_AREA "names", names_answer},
+    {HTTP_GET, ADMIN_AREA "name", names_answer_one},
+};
+
+static int get_asset(struct lws *wsi, const struct asset *a)
+{
+    return http_reply_fixed(wsi, &(struct http_answer){.status = 200,
+                                                       .type = a->type,
+                                                       .etag = a->etag,
+                                                       .digest = a->digest,
+                                                       .shared = a->shared,
+                                                       .bytes = a->bytes,
+                                                       .len = a->len});
+}
+
+static const struct endpoint *endpoint_at(const char *path, enum http_method method, bool *other_method)
+{
+    *other_method = false;
+    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
+        if (strcmp(path, endpoints[i].path) != 0)
+            continue;
+        if (endpoints[i].method == method)
+            return &endpoints[i];
+        *other_method = true;
+    }
+    return NULL;
+}
+
+static int refuse_stranger(const struct gateway *g, struct lws *wsi, enum admin_verdict verdict)
+{
+    struct remote client = http_client(wsi, g->opt);
+    metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);
+    if (verdict == ADMIN_ELSEWHERE)
+        return http_refuse_client(wsi, &client, 403, "a page of another origin may not do this");
+    return verdict == ADMIN_FORBIDDEN ? http_refuse_client(wsi, &client, 403, "this token is no admin's")
+                                      : http_refuse_client(wsi, &client, 401, "for admins only");
+}
+
+int endpoints_request(struct gateway *g, struct lws *wsi, const char *path)
+{
+    enum http_method method;
+    bool other_method;
+    unsigned status;
+    const char *fault = http_fault(wsi);
+    if (fault)
+        return http_refuse(wsi, 400, fault);
+    fault = http_size_fault(wsi, &status);
+    if (fault)
+        return http_refuse(wsi, status, fault);
+    if (!http_method(wsi, &method))
+        return http_refuse(wsi, 405, "GET, HEAD and POST only");
+    if (strncmp(path, ADMIN_AREA, sizeof(ADMIN_AREA) - 1) == 0) {
+        enum admin_verdict verdict = http_admin(g, wsi);
+        if (verdict != ADMIN_ALLOWED)
+            return refuse_stranger(g, wsi, verdict);
+    }
+    const struct endpoint *e = endpoint_at(path, method, &other_method);
+    if (e)
+        return method == HTTP_POST ? http_take_body(wsi, e->path, e->answer)
+                                   : e->answer(&(struct http_request){.g = g, .wsi = wsi, .path = e->path});
+    for (size_t i = 0; i < sg_assets_len; i++) {
+        if (strcmp(path, sg_assets[i].path) != 0)
+            continue;
+        if (method == HTTP_GET)
+            return get_asset(wsi, &sg_assets[i]);
+        other_method = true;
+    }
+    if (other_method)
+        return http_refuse(wsi, 405, method == HTTP_POST ? "GET and HEAD only" : "POST only");
+    if (method == HTTP_POST)
+        return http_refuse(wsi, 404, "not found");
+    http_note(wsi, 404, "not found");
+    return http_reply_text(wsi, 404, "not found");
+}
