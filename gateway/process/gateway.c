@@ -375,7 +375,9 @@ static void stop(struct run *r)
     names_free(g->names);
     rejects_free(g->rejects);
     history_free(g->history);
-    map_deinit(&g->conns->by_id);
+    conns_free(g->conns);
+    pace_free(g->pace);
+    taps_free(g->taps);
     buf_deinit(&g->scratch);
     buf_deinit(&g->burst);
     free(g->redis_url);
