@@ -7,7 +7,7 @@
 #include "protocol/base/buf.h"
 #include "protocol/window.h"
 
-enum kind { KIND_NONE, KIND_VAR, KIND_LIST, KIND_FUNCTION };
+enum kind { KIND_NONE, KIND_VAR, KIND_LIST, KIND_FUNCTION, KINDS };
 
 /* Error codes of SockSync v1 (docs/protocol.md); other dialects translate when they encode. */
 enum error_code {

@@ -7,7 +7,7 @@
 #include "gateway/net/conn.h"
 #include "gateway/net/ws.h"
 #include "gateway/observe/metrics.h"
-#include "gateway/state/topic.h"
+#include "gateway/state/sub.h"
 #include "protocol/window.h"
 
 static void refresh_state(const struct gateway *g)

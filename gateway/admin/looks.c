@@ -8,7 +8,9 @@
 #include "gateway/calls/executor.h"
 #include "gateway/net/conn.h"
 #include "gateway/net/http_reply.h"
+#include "gateway/state/fanout.h"
 #include "gateway/state/topic.h"
+#include "gateway/state/view.h"
 #include "gateway/state/watch.h"
 #include "protocol/window.h"
 

@@ -9,6 +9,7 @@
 #include "gateway/net/http_reply.h"
 #include "gateway/observe/turn.h"
 #include "gateway/state/topic.h"
+#include "gateway/state/topics.h"
 #include "protocol/base/alloc.h"
 
 enum {

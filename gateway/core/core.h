@@ -58,8 +58,6 @@ struct gateway {
     const struct conn_events *conn_events;   /* what a connection means */
     const struct conn_watcher *conn_watcher; /* NULL: nobody looks at what passes */
     bool holds_back;                         /* something of this turn is not told yet: conn_settle */
-    struct topic *untold; /* a variable whose subscribers are not told yet what arrived in this turn (topic_var.c) */
-    struct buf burst;     /* what that is */
     struct buf scratch;   /* for encoders: reset, encode, make a frame; never kept across a call */
     char id[24];          /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
     int worker;           /* -1: the only one */

@@ -9,7 +9,9 @@
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
 #include "gateway/state/fanout.h"
+#include "gateway/state/request.h"
 #include "gateway/state/topic.h"
+#include "gateway/state/topics.h"
 #include "protocol/base/alloc.h"
 
 /* --- grants and subscriptions: the dialect's question --- */
@@ -237,7 +239,7 @@ static void unsubscribe_all(struct conn *c, const struct action *a)
 static void pong(struct conn *c, const struct action *a)
 {
     struct slice id = a->has_id ? a->id : SLICE_NONE;
-    if (topics_hold_ping(c, id))
+    if (request_hold_ping(c, id))
         return;
     buf_reset(&c->gw->scratch);
     conn_answer_scratch(c, c->dialect->pong(&c->gw->scratch, id));

@@ -5,6 +5,8 @@
 #include "gateway/base/clock.h"
 #include "gateway/config/options.h"
 #include "gateway/state/topic.h"
+#include "gateway/state/topic_var.h"
+#include "gateway/state/topics.h"
 
 /* A time in whole seconds is the clock's own. The page writes milliseconds. */
 #define TIME_FORMAT "\"%Y-%m-%dT%H:%M:%SZ\""

@@ -34,6 +34,8 @@
 #include "gateway/process/demo.h"
 #include "gateway/process/waiting.h"
 #include "gateway/state/topic.h"
+#include "gateway/state/topic_read.h"
+#include "gateway/state/topics.h"
 #include "protocol/base/alloc.h"
 
 enum {
@@ -288,7 +290,6 @@ static bool start(struct run *r, const char *redis_url)
     g->pace = pace_new();
     g->taps = taps_new(g);
     buf_init(&g->scratch, SCRATCH_BYTES_MAX);
-    buf_init(&g->burst, SCRATCH_BYTES_MAX);
     if (!g->base || !new_link(r, redis_url))
         return false;
     g->started_ms = clock_wall_ms();
@@ -379,7 +380,6 @@ static void stop(struct run *r)
     pace_free(g->pace);
     taps_free(g->taps);
     buf_deinit(&g->scratch);
-    buf_deinit(&g->burst);
     free(g->redis_url);
     if (g->reload)
         reload_free(g->reload); /* connections were held by its options */

@@ -117,7 +117,8 @@ void fanout_flush(struct conn *c, size_t limit)
         fanout_forget(s);
         if (s->rate)
             s->rate->next_ms = clock_exact_ms() + s->rate->interval_ms;
-        topic_flush_sub(s);
+        if (!s->topic->told_void) /* what is true then will be told whole */
+            s->topic->ops->flush_sub(s);
     }
 }
 
@@ -134,7 +135,12 @@ void fanout_shed(struct conn *c)
         struct sub *s = container_of(n, struct sub, in_conn);
         if (s->pending)
             continue;
-        topic_lose_sub(s);
+        s->topic->ops->lose_sub(s);
         fanout_wait(s);
     }
+}
+
+int64_t sub_interval_ms(const struct sub *s)
+{
+    return s->rate ? fanout_interval_ms(s) : 0;
 }

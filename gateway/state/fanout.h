@@ -3,7 +3,7 @@
 #ifndef SYNCGATE_GATEWAY_STATE_FANOUT_H
 #define SYNCGATE_GATEWAY_STATE_FANOUT_H
 
-#include "gateway/state/topic.h"
+#include "gateway/state/sub.h"
 
 /* fanout_ready: may this subscription be told this many changes right now? When not (its connection is congested, or its
  * max_rate says later), it is marked, and gets the newest state in time. One with a max_rate may be told the last one only. */
@@ -17,6 +17,8 @@ static inline bool fanout_ready(struct sub *s, uint32_t changes)
 void fanout_limit(struct sub *s, int64_t interval_ms);
 /* fanout_interval_ms: what fanout_limit set; only while there is one. */
 int64_t fanout_interval_ms(const struct sub *s);
+/* sub_interval_ms: the same of any, 0 for every change. */
+int64_t sub_interval_ms(const struct sub *s);
 /* fanout_shed throws away the changes that are queued for a connection that stopped reading; it gets the newest state instead. */
 void fanout_shed(struct conn *c);
 /* fanout_missed marks the subscription of a congested connection: it gets the newest state later. */

@@ -6,6 +6,8 @@
 #include "gateway/state/topic_list.h"
 
 #include "gateway/observe/metrics.h"
+#include "gateway/state/request.h"
+#include "gateway/state/topic_read.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 
@@ -16,11 +18,6 @@ static struct paged *paged_of(const struct topic *t)
     return container_of((struct topic *)(uintptr_t)t, struct paged, base);
 }
 
-const struct watch *topic_list_find_watch(const struct topic *t, struct slice id)
-{
-    return watch_find(&paged_of(t)->watches, id);
-}
-
 /* --- entries --- */
 
 static bool value_is_valid(const struct paged *p, struct slice value)
@@ -28,24 +25,25 @@ static bool value_is_valid(const struct paged *p, struct slice value)
     return json_valid(value, (int)p->base.gw->opt->max_depth - 4);
 }
 
-struct entry *topic_list_entry(const struct paged *p, const struct store_item *it)
+/* What a read brought; a value that is not JSON is reported and becomes null: its place in the page is true still. */
+static struct slice read_value(const struct paged *p, const struct store_item *it)
 {
     if (value_is_valid(p, it->value))
-        return entry_new(it->id, it->value);
+        return it->value;
     topic_bad_change(&p->base, "an item value that is not JSON");
-    return entry_new(it->id, SLICE_LIT("null")); /* its place in the page is true still */
+    return SLICE_LIT("null");
 }
 
 /* --- answering --- */
 
-static bool serve_request(struct request *q)
+static bool paged_serve_request(struct request *q)
 {
     if (q->topic->state == TOPIC_LOADING)
         return false;
     return q->watch ? watch_serve(q) : view_serve(q);
 }
 
-static void serve(struct topic *t)
+static void paged_serve(struct topic *t)
 {
     static uint64_t pass;
     if (t->state == TOPIC_LOADING)
@@ -60,7 +58,7 @@ static void serve(struct topic *t)
                 continue; /* answers of one connection stay in order */
             if (request_hold(q))
                 continue;
-            served = serve_request(q);
+            served = paged_serve_request(q);
             if (served)
                 break;
             q->conn->held_pass = pass;
@@ -71,7 +69,7 @@ static void serve(struct topic *t)
 }
 
 /* Most changes leave nothing to be read. */
-static void want(struct paged *p)
+static void paged_want(struct paged *p)
 {
     struct topic *t = &p->base;
     if (t->state != TOPIC_READY || t->confirm || views_incomplete(&p->views) || watches_incomplete(&p->watches))
@@ -79,14 +77,14 @@ static void want(struct paged *p)
 }
 
 /* After anything changed. */
-static void settle(struct paged *p)
+static void paged_settle(struct paged *p)
 {
     views_settle(&p->views);
     watches_settle(&p->watches);
     if (p->base.waiting.count)
-        topic_wake(&p->base);
-    serve(&p->base);
-    want(p);
+        subs_wake(&p->base);
+    paged_serve(&p->base);
+    paged_want(p);
 }
 
 /* --- changes --- */
@@ -155,7 +153,7 @@ static void apply_drop(struct paged *p, const struct change *e)
     watches_drop(&p->watches);
 }
 
-static void apply(struct topic *t, const struct change *e)
+static void paged_apply(struct topic *t, const struct change *e)
 {
     static void (*const by_op[])(struct paged *, const struct change *) = {
         [CHANGE_LIST_INSERT] = apply_insert, [CHANGE_LIST_SET] = apply_set, [CHANGE_LIST_DELETE] = apply_delete,
@@ -178,7 +176,7 @@ static void apply(struct topic *t, const struct change *e)
     by_op[e->op](p, e);
     if (has_id)
         p->total = e->total;
-    settle(p);
+    paged_settle(p);
 }
 
 /* --- reading --- */
@@ -198,7 +196,7 @@ static void make_plan(struct plan *plan, struct paged *p)
 }
 
 /* What Redis says is the truth, whatever was held; content comes from this read and the following ones. */
-static void adopt(struct paged *p, const struct store_list *read)
+static void paged_adopt(struct paged *p, const struct store_list *read)
 {
     /* A list that went back has lower revisions than its readers were told: begin again with everybody. */
     bool back = topic_found(&p->base, read->rev);
@@ -222,7 +220,7 @@ static bool fill_range(struct paged *p, const struct store_range *range, const s
             return false;
     struct entry **entries = sg_malloc((count + 1) * sizeof(*entries));
     for (size_t k = 0; k < count; k++)
-        entries[k] = topic_list_entry(p, &items[k]);
+        entries[k] = entry_new(items[k].id, read_value(p, &items[k]));
     views_fill(&p->views, range->start, entries, count);
     for (size_t k = 0; k < count; k++)
         entry_unref(entries[k]);
@@ -236,7 +234,14 @@ struct list_read {
     char ids[]; /* the planned ids: watches may be gone when the answer comes */
 };
 
-static void fill(struct paged *p, const struct list_read *asked, const struct store_list *read)
+static void fill_item(struct paged *p, struct slice id, const struct store_item *it)
+{
+    bool there = it->index >= 0;
+    struct slice value = there ? read_value(p, it) : SLICE_NONE;
+    watch_fill(p, id, there ? &value : NULL);
+}
+
+static void paged_fill(struct paged *p, const struct list_read *asked, const struct store_list *read)
 {
     const struct store_item *items = read->items;
     for (size_t k = 0; k < read->nranges; items += read->ranges[k].count, k++)
@@ -246,7 +251,7 @@ static void fill(struct paged *p, const struct list_read *asked, const struct st
         }
     for (size_t k = 0; k < read->nids && k < asked->plan.nids; k++)
         if (read->ids[k].index != STORE_NOT_READ)
-            watch_fill(p, asked->plan.ids[k], &read->ids[k]);
+            fill_item(p, asked->plan.ids[k], &read->ids[k]);
     views_read_ends(&p->views, read->larger > 0);
 }
 
@@ -273,13 +278,13 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
     make_room(&p->base.read, read->larger);
     /* Replies and changes come in one order: a reply at another revision than ours means that changes were lost. */
     if (p->base.state != TOPIC_READY || read->rev != p->base.rev)
-        adopt(p, read);
-    fill(p, asked, read);
+        paged_adopt(p, read);
+    paged_fill(p, asked, read);
     free(asked);
-    settle(p);
+    paged_settle(p);
 }
 
-static void read(struct topic *t)
+static void paged_read(struct topic *t)
 {
     struct paged *p = paged_of(t);
     struct plan plan;
@@ -311,20 +316,20 @@ static int64_t page_size_max(const struct topic *t)
     return n && n->max_page_size ? n->max_page_size : t->gw->opt->max_page_size;
 }
 
-static void request(struct conn *c, struct topic *t, bool subscribe, struct view *v, struct watch *w)
+static void paged_request(struct conn *c, struct topic *t, bool subscribe, struct view *v, struct watch *w)
 {
     if (v)
         view_hold(v);
     if (w)
         watch_hold(w);
-    request_new(t, c, subscribe, v, w);
+    request_new(t, c, subscribe, v, v ? view_slots(v) : 0, w);
 }
 
-static void ask(struct conn *c, struct topic *t, bool subscribe, struct view *v, struct watch *w)
+static void paged_ask(struct conn *c, struct topic *t, bool subscribe, struct view *v, struct watch *w)
 {
-    request(c, t, subscribe, v, w);
-    serve(t);
-    want(paged_of(t));
+    paged_request(c, t, subscribe, v, w);
+    paged_serve(t);
+    paged_want(paged_of(t));
     views_trim_crowd(&paged_of(t)->views);
 }
 
@@ -333,22 +338,22 @@ static struct view *first_view(struct topic *t)
     return view_get(paged_of(t), 0, page_size_max(t));
 }
 
-static void subscribe(struct conn *c, struct topic *t, const struct slice *id, bool wait)
+static void paged_subscribe(struct conn *c, struct topic *t, const struct slice *id, bool wait)
 {
     struct watch *w = id ? watch_get(paged_of(t), *id) : NULL;
     struct sub *s = sub_find(c, t, w ? (const void *)w : (const void *)t);
     if (!s)
         s = w ? watch_subscribe(c, w) : sub_new(c, t, NULL);
     s->wait = wait;
-    ask(c, t, true, w ? NULL : first_view(t), w);
+    paged_ask(c, t, true, w ? NULL : first_view(t), w);
 }
 
-static void ask_again(struct sub *s)
+static void paged_ask_again(struct sub *s)
 {
-    request(s->key.conn, s->topic, true, s->watch ? NULL : first_view(s->topic), s->watch);
+    paged_request(s->key.conn, s->topic, true, s->watch ? NULL : first_view(s->topic), s->watch);
 }
 
-static void get(struct conn *c, struct topic *t, const struct slice *id, int64_t page, int64_t page_size)
+static void paged_get(struct conn *c, struct topic *t, const struct slice *id, int64_t page, int64_t page_size)
 {
     struct paged *p = paged_of(t);
     int64_t max = page_size_max(t);
@@ -359,10 +364,10 @@ static void get(struct conn *c, struct topic *t, const struct slice *id, int64_t
         page = INT64_MAX / size - 1;
     if (!id && t->state == TOPIC_READY)
         page = page_clamp(page, size, p->total);
-    ask(c, t, false, id ? NULL : view_get(p, page, size), id ? watch_get(p, *id) : NULL);
+    paged_ask(c, t, false, id ? NULL : view_get(p, page, size), id ? watch_get(p, *id) : NULL);
 }
 
-static void sub_gone(struct sub *s)
+static void paged_sub_gone(struct sub *s)
 {
     if (s->watch)
         watch_sub_gone(s);
@@ -370,7 +375,7 @@ static void sub_gone(struct sub *s)
         view_sub_gone(s);
 }
 
-static void request_gone(struct request *q)
+static void paged_request_gone(struct request *q)
 {
     if (q->view)
         view_release(q->view);
@@ -378,13 +383,13 @@ static void request_gone(struct request *q)
         watch_release(q->watch);
 }
 
-static void each_sub(struct topic *t, void (*each)(struct sub *s))
+static void paged_each_sub(struct topic *t, void (*each)(struct sub *s))
 {
     views_each_sub(&paged_of(t)->views, each);
     watches_each_sub(&paged_of(t)->watches, each);
 }
 
-static void lose_sub(struct sub *s)
+static void paged_lose_sub(struct sub *s)
 {
     if (s->watch)
         s->told_rev = -1;
@@ -392,7 +397,7 @@ static void lose_sub(struct sub *s)
         view_lose_sub(s);
 }
 
-static void flush_sub(struct sub *s)
+static void paged_flush_sub(struct sub *s)
 {
     struct topic *t = s->topic;
     if (s->watch) {
@@ -400,27 +405,40 @@ static void flush_sub(struct sub *s)
         return;
     }
     view_flush_sub(s);
-    serve(t); /* questions that waited for this connection to be current */
+    paged_serve(t); /* questions that waited for this connection to be current */
 }
 
-static struct slice request_id(const struct request *q)
+static struct slice paged_request_id(const struct request *q)
 {
     return q->watch ? watch_id(q->watch) : SLICE_NONE;
 }
 
 /* --- life --- */
 
-static struct topic *create(struct gateway *g, struct slice name)
+static struct slice paged_sub_id(const struct sub *s)
+{
+    return s->watch ? watch_id(s->watch) : SLICE_NONE;
+}
+
+static const void *paged_target(const struct topic *t, const struct slice *id)
+{
+    return id ? (const void *)watch_find(&paged_of(t)->watches, *id) : (const void *)t;
+}
+
+static const struct view_events page_events = {.before_tell = watches_tell_gone, .told = watches_told};
+
+static struct topic *paged_create(struct gateway *g, struct slice name)
 {
     struct paged *p = sg_calloc(1, sizeof(*p));
-    topic_init(&p->base, g, KIND_LIST, name);
+    topic_init(&p->base, g, &topic_list_kind, name);
+    p->view_events = &page_events;
     gone_init(&p->gone);
     views_init(&p->views);
     watches_init(&p->watches);
     return &p->base;
 }
 
-static void destroy(struct topic *t)
+static void paged_destroy(struct topic *t)
 {
     struct paged *p = paged_of(t);
     views_deinit(&p->views);
@@ -429,12 +447,12 @@ static void destroy(struct topic *t)
     free(p);
 }
 
-static void tick(struct topic *t, int64_t now_ms)
+static void paged_tick(struct topic *t, int64_t now_ms)
 {
     views_trim(&paged_of(t)->views, now_ms - t->gw->opt->linger_ms);
 }
 
-static void look(const struct topic *t, struct topic_look *out)
+static void paged_look(const struct topic *t, struct topic_look *out)
 {
     const struct paged *p = container_of(t, struct paged, base);
     out->size = p->total;
@@ -442,21 +460,24 @@ static void look(const struct topic *t, struct topic_look *out)
 }
 
 const struct topic_kind topic_list_kind = {
-    .create = create,
-    .destroy = destroy,
-    .read = read,
-    .apply = apply,
-    .subscribe = subscribe,
-    .ask_again = ask_again,
-    .get = get,
-    .sub_gone = sub_gone,
-    .request_gone = request_gone,
-    .each_sub = each_sub,
-    .lose_sub = lose_sub,
-    .flush_sub = flush_sub,
-    .serve = serve,
-    .answer = serve_request,
-    .tick = tick,
-    .request_id = request_id,
-    .look = look,
+    .kind = KIND_LIST,
+    .create = paged_create,
+    .destroy = paged_destroy,
+    .read = paged_read,
+    .apply = paged_apply,
+    .subscribe = paged_subscribe,
+    .ask_again = paged_ask_again,
+    .get = paged_get,
+    .sub_gone = paged_sub_gone,
+    .request_gone = paged_request_gone,
+    .each_sub = paged_each_sub,
+    .lose_sub = paged_lose_sub,
+    .flush_sub = paged_flush_sub,
+    .serve = paged_serve,
+    .answer = paged_serve_request,
+    .tick = paged_tick,
+    .request_id = paged_request_id,
+    .sub_id = paged_sub_id,
+    .target = paged_target,
+    .look = paged_look,
 };

@@ -13,6 +13,7 @@
 
 struct paged {
     struct topic base;
+    const struct view_events *view_events;
     int64_t total;
     int64_t replaced_rev; /* the last set_all or drop: whoever was told an older state gets its page whole */
     struct gone gone;     /* left the list and did not come back */
@@ -20,7 +21,6 @@ struct paged {
     struct watches watches;
 };
 
-/* topic_list_entry: a new entry for what a read brought; a value that is not JSON is reported and becomes null. */
-struct entry *topic_list_entry(const struct paged *p, const struct store_item *it);
+extern const struct topic_kind topic_list_kind;
 
 #endif

@@ -4,7 +4,10 @@
 
 #include "gateway/observe/metrics.h"
 #include "gateway/state/fanout.h"
-#include "gateway/state/topic.h"
+#include "gateway/state/topic_var.h"
+#include "gateway/state/registry.h"
+#include "gateway/state/request.h"
+#include "gateway/state/topic_read.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
 
@@ -28,15 +31,15 @@ static struct var *var_of(struct topic *t)
     return container_of(t, struct var, base);
 }
 
-static struct topic *create(struct gateway *g, struct slice name)
+static struct topic *var_create(struct gateway *g, struct slice name)
 {
     struct var *v = sg_calloc(1, sizeof(*v));
-    topic_init(&v->base, g, KIND_VAR, name);
+    topic_init(&v->base, g, &topic_var_kind, name);
     list_init(&v->subs);
     return &v->base;
 }
 
-static void destroy(struct topic *t)
+static void var_destroy(struct topic *t)
 {
     struct var *v = var_of(t);
     frame_unref(v->frame);
@@ -74,7 +77,7 @@ static void fit_value(struct var *v, struct slice value)
 }
 
 /* value.ptr NULL: null. */
-static void hold(struct var *v, struct slice value)
+static void var_hold(struct var *v, struct slice value)
 {
     fit_value(v, value);
     if (value.ptr)
@@ -95,7 +98,7 @@ struct slice topic_var_value(const struct topic *t)
 /* The values of a burst lie one behind the other, each behind its length. */
 static void burst_add(struct var *v)
 {
-    struct buf *burst = &v->base.gw->burst;
+    struct buf *burst = &v->base.gw->topics->burst;
     buf_put(burst, &v->value_len, sizeof(v->value_len));
     buf_put(burst, v->value, v->value_len);
 }
@@ -124,17 +127,17 @@ static struct frame *burst_frame(struct var *v, const struct dialect *d)
     struct buf *out = &v->base.gw->scratch;
     buf_reset(out);
     uint32_t messages = 0;
-    struct slice rest = buf_slice(&v->base.gw->burst);
+    struct slice rest = buf_slice(&v->base.gw->topics->burst);
     for (struct slice value; burst_next(&rest, &value);)
         messages += d->var_set(out, v->base.name, value);
     return frame_new(buf_slice(out), messages);
 }
 
 /* Tells what happened. A peer that asked for fewer updates, or missed some, gets the newest value only. */
-static void settle(struct topic *t)
+static void var_settle(struct topic *t)
 {
     struct var *v = var_of(t);
-    struct buf *burst = &t->gw->burst;
+    struct buf *burst = &t->gw->topics->burst;
     uint32_t changes = burst_count(buf_slice(burst));
     struct frame *all = NULL; /* for connections of the dialect `all_of` */
     const struct dialect *all_of = NULL;
@@ -157,24 +160,24 @@ static void settle(struct topic *t)
 }
 
 /* The value that is held is new. */
-static void tell(struct var *v)
+static void var_tell(struct var *v)
 {
     struct gateway *g = v->base.gw;
-    assert(!g->untold || g->untold == &v->base);
+    assert(!g->topics->untold || g->topics->untold == &v->base);
     if (!v->subs.count)
         return;
     burst_add(v);
-    g->untold = &v->base;
+    g->topics->untold = &v->base;
     g->holds_back = true;
-    if (g->burst.len > BURST_BYTES)
+    if (g->topics->burst.len > BURST_BYTES)
         conn_settle(g);
 }
 
 /* Also whoever waited for the name. */
-static void tell_waiting(struct var *v)
+static void var_tell_waiting(struct var *v)
 {
-    tell(v);
-    topic_wake(&v->base);
+    var_tell(v);
+    subs_wake(&v->base);
     topic_var_kind.serve(&v->base);
 }
 
@@ -186,7 +189,7 @@ static bool value_is_valid(const struct topic *t, struct slice value)
     return false;
 }
 
-static void apply(struct topic *t, const struct change *e)
+static void var_apply(struct topic *t, const struct change *e)
 {
     struct var *v = var_of(t);
     if (e->op == CHANGE_VAR_SET && !value_is_valid(t, e->value)) {
@@ -197,12 +200,12 @@ static void apply(struct topic *t, const struct change *e)
         metric_add(METRIC_GAPS, 1); /* healed at once: this change is the newest state */
     t->rev = e->rev;
     t->exists = e->op == CHANGE_VAR_SET;
-    hold(v, t->exists ? e->value : SLICE_NONE);
+    var_hold(v, t->exists ? e->value : SLICE_NONE);
     t->read.expect = v->value_len;
     if (t->waiting.count)
-        tell_waiting(v);
+        var_tell_waiting(v);
     else
-        tell(v);
+        var_tell(v);
 }
 
 /* --- reading --- */
@@ -232,16 +235,16 @@ static void on_read(void *arg, const struct store_result *r, const struct store_
     t->exists = read->exists;
     t->read.expect = value.len;
     if (differs(v, value) || healed) {
-        hold(v, value);
-        tell(v);
+        var_hold(v, value);
+        var_tell(v);
     }
-    topic_wake(t);
+    subs_wake(t);
     topic_var_kind.serve(t);
     if (t->confirm)
         topic_want_read(t);
 }
 
-static void read(struct topic *t)
+static void var_read(struct topic *t)
 {
     topic_read_begins(t);
     store_var_read(t->gw->store, t->name, topic_room(t), on_read, t);
@@ -249,13 +252,13 @@ static void read(struct topic *t)
 
 /* --- subscribers --- */
 
-static void answer(struct conn *c, struct var *v)
+static void var_answer(struct conn *c, struct var *v)
 {
     conn_answer_frame(c, frame_of(v, c->dialect));
 }
 
 /* False: this request has to wait. What was held may have become void meanwhile. */
-static bool serve_request(struct request *q)
+static bool var_serve_request(struct request *q)
 {
     struct var *v = var_of(q->topic);
     struct sub *s = sub_find(q->conn, q->topic, q->topic);
@@ -268,106 +271,121 @@ static bool serve_request(struct request *q)
         s->pending = false;
         list_append(&v->subs, &s->in_target);
     }
-    answer(q->conn, v);
+    var_answer(q->conn, v);
     request_free(q);
     return true;
 }
 
-static void serve(struct topic *t)
+static void var_serve(struct topic *t)
 {
     struct list_node *n;
     conn_settle(t->gw); /* whoever comes now gets the newest value, and not these changes again */
     while (t->state != TOPIC_LOADING && (n = list_first(&t->requests))) {
         struct request *q = container_of(n, struct request, in_item);
-        if (!request_hold(q) && !serve_request(q))
+        if (!request_hold(q) && !var_serve_request(q))
             return;
     }
 }
 
-static void ask(struct conn *c, struct topic *t, bool subscribe)
+static void var_ask(struct conn *c, struct topic *t, bool subscribe)
 {
-    request_new(t, c, subscribe, NULL, NULL);
-    serve(t);
+    request_new(t, c, subscribe, NULL, 0, NULL);
+    var_serve(t);
     if (t->state != TOPIC_READY || t->confirm)
         topic_want_read(t);
 }
 
-static void subscribe(struct conn *c, struct topic *t, const struct slice *id, bool wait)
+static void var_subscribe(struct conn *c, struct topic *t, const struct slice *id, bool wait)
 {
     (void)id; /* ignored for variables (docs/protocol.md) */
     struct sub *s = sub_find(c, t, t);
     if (!s)
         s = sub_new(c, t, NULL);
     s->wait = wait;
-    ask(c, t, true);
+    var_ask(c, t, true);
 }
 
-static void ask_again(struct sub *s)
+static void var_ask_again(struct sub *s)
 {
-    request_new(s->topic, s->key.conn, true, NULL, NULL);
+    request_new(s->topic, s->key.conn, true, NULL, 0, NULL);
 }
 
-static void get(struct conn *c, struct topic *t, const struct slice *id, int64_t page, int64_t page_size)
+static void var_get(struct conn *c, struct topic *t, const struct slice *id, int64_t page, int64_t page_size)
 {
     (void)id;
     (void)page;
     (void)page_size;
-    ask(c, t, false);
+    var_ask(c, t, false);
 }
 
-static void sub_gone(struct sub *s)
+static void var_sub_gone(struct sub *s)
 {
     if (list_linked(&s->in_target))
         list_remove(&var_of(s->topic)->subs, &s->in_target);
 }
 
-static void request_gone(struct request *q)
+static void var_request_gone(struct request *q)
 {
     (void)q;
 }
 
-static void each_sub(struct topic *t, void (*each)(struct sub *s))
+static void var_each_sub(struct topic *t, void (*each)(struct sub *s))
 {
     list_each(&var_of(t)->subs, n) each(container_of(n, struct sub, in_target));
 }
 
-static void lose_sub(struct sub *s)
+static void var_lose_sub(struct sub *s)
 {
     (void)s; /* a flush tells the whole value anyway */
 }
 
-static void flush_sub(struct sub *s)
+static void var_flush_sub(struct sub *s)
 {
     conn_push(s->key.conn, frame_of(var_of(s->topic), s->key.conn->dialect));
 }
 
-static struct slice request_id(const struct request *q)
+static struct slice var_request_id(const struct request *q)
 {
     (void)q;
     return SLICE_NONE;
 }
 
-static void look(const struct topic *t, struct topic_look *out)
+static struct slice var_sub_id(const struct sub *s)
+{
+    (void)s;
+    return SLICE_NONE;
+}
+
+static const void *var_target(const struct topic *t, const struct slice *id)
+{
+    (void)id;
+    return t;
+}
+
+static void var_look(const struct topic *t, struct topic_look *out)
 {
     out->size = t->exists ? (int64_t)container_of(t, struct var, base)->value_len : 0;
 }
 
 const struct topic_kind topic_var_kind = {
-    .create = create,
-    .destroy = destroy,
-    .read = read,
-    .apply = apply,
-    .subscribe = subscribe,
-    .ask_again = ask_again,
-    .get = get,
-    .sub_gone = sub_gone,
-    .request_gone = request_gone,
-    .each_sub = each_sub,
-    .lose_sub = lose_sub,
-    .flush_sub = flush_sub,
-    .settle = settle,
-    .serve = serve,
-    .answer = serve_request,
-    .request_id = request_id,
-    .look = look,
+    .kind = KIND_VAR,
+    .create = var_create,
+    .destroy = var_destroy,
+    .read = var_read,
+    .apply = var_apply,
+    .subscribe = var_subscribe,
+    .ask_again = var_ask_again,
+    .get = var_get,
+    .sub_gone = var_sub_gone,
+    .request_gone = var_request_gone,
+    .each_sub = var_each_sub,
+    .lose_sub = var_lose_sub,
+    .flush_sub = var_flush_sub,
+    .settle = var_settle,
+    .serve = var_serve,
+    .answer = var_serve_request,
+    .request_id = var_request_id,
+    .sub_id = var_sub_id,
+    .target = var_target,
+    .look = var_look,
 };

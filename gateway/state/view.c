@@ -8,7 +8,9 @@
 #include "gateway/base/clock.h"
 #include "gateway/net/socket.h"
 #include "gateway/state/fanout.h"
+#include "gateway/state/request.h"
 #include "gateway/state/topic_list.h"
+#include "gateway/state/topic_read.h"
 #include "protocol/base/alloc.h"
 
 enum {
@@ -41,7 +43,7 @@ static struct view *in_all(struct list_node *n)
 
 /* --- life --- */
 
-static struct view *find(const struct views *vs, int64_t number, int64_t size)
+static struct view *view_find(const struct views *vs, int64_t number, int64_t size)
 {
     int64_t key[2] = {number, size};
     struct map_node *n = map_find(&vs->_by_key, slice_of((const char *)key, sizeof(key)));
@@ -51,7 +53,7 @@ static struct view *find(const struct views *vs, int64_t number, int64_t size)
 struct view *view_get(struct paged *p, int64_t number, int64_t size)
 {
     struct views *vs = &p->views;
-    struct view *v = find(vs, number, size);
+    struct view *v = view_find(vs, number, size);
     if (v)
         return v;
     v = sg_calloc(1, sizeof(*v));
@@ -236,24 +238,6 @@ static struct frame *change_frame(struct paged *p, const struct dialect *d, cons
     return frame_new(buf_slice(&g->scratch), messages);
 }
 
-/* What the page just told this connection need not be told again by its item subscriptions. */
-static void settle_watches(struct paged *p, struct conn *c, bool whole, const struct page *to)
-{
-    if (!c->watching)
-        return;
-    if (whole) {
-        for (uint32_t i = 0; i < to->count; i++)
-            watch_told(p, c, entry_id(to->slots[i]), false);
-        return;
-    }
-    const struct page_steps *steps = &p->views._steps;
-    for (size_t i = 0; i < steps->len; i++) {
-        const struct step *step = &steps->steps[i];
-        if (step->op != STEP_DELETE || step->gone) /* leaving the page says nothing about the item's value */
-            watch_told(p, c, entry_id(step->entry), step->gone);
-    }
-}
-
 static void sub_told(struct sub *s, struct page *to, int64_t rev)
 {
     if (s->told != to) {
@@ -279,16 +263,16 @@ static void tell_watcher(struct view *v, struct sub *s, int64_t from_rev, struct
     struct paged *p = v->list;
     struct conn *c = s->key.conn;
     bool whole;
-    bool total_unsure = watches_tell_gone(p, c, s->told);
+    bool total_unsure = p->view_events->before_tell(p, c, s->told);
     struct frame *f = change_frame(p, c->dialect, s->told, from_rev, to, total_unsure, &whole);
     if (f) {
         conn_push(c, f);
-        settle_watches(p, c, whole, to);
+        p->view_events->told(p, c, whole, to);
     }
     frame_unref(f);
 }
 
-static void tell(struct view *v, struct sub *s, int64_t from_rev, struct page *to, struct shared_change *last)
+static void view_tell(struct view *v, struct sub *s, int64_t from_rev, struct page *to, struct shared_change *last)
 {
     struct paged *p = v->list;
     struct conn *c = s->key.conn;
@@ -338,7 +322,7 @@ static void view_flush(struct view *v)
                 s->told_rev = from_rev;
                 continue;
             }
-            tell(v, s, from_rev, to, &last);
+            view_tell(v, s, from_rev, to, &last);
             sub_told(s, to, p->base.rev);
         }
         frame_unref(last.frame);
@@ -505,7 +489,7 @@ static struct frame *page_frame_of(struct view *v, const struct dialect *d)
     return v->page_frame;
 }
 
-static void follow(struct sub *s, struct view *v)
+static void view_follow(struct sub *s, struct view *v)
 {
     view_hold(v);
     if (s->view) {
@@ -516,7 +500,7 @@ static void follow(struct sub *s, struct view *v)
     list_append(&v->subs, &s->in_target);
 }
 
-static void answer(struct request *q)
+static void view_answer(struct request *q)
 {
     struct view *v = q->view;
     struct paged *p = v->list;
@@ -524,11 +508,11 @@ static void answer(struct request *q)
     struct sub *s = sub_find(c, q->topic, q->topic);
     assert(s);
     s->pending = false;
-    follow(s, v);
+    view_follow(s, v);
     fanout_forget(s);
     sub_told(s, v->told, v->told_rev);
     conn_answer_frame(c, page_frame_of(v, c->dialect));
-    settle_watches(p, c, true, v->told);
+    p->view_events->told(p, c, true, v->told);
     request_free(q);
 }
 
@@ -547,7 +531,7 @@ bool view_serve(struct request *q)
     if (q->view->window.holes)
         return false;
     view_flush(q->view);
-    answer(q);
+    view_answer(q);
     return true;
 }
 
@@ -562,7 +546,7 @@ void view_flush_sub(struct sub *s)
     }
     struct shared_change last = {0};
     int64_t from_rev = s->told == v->told ? v->told_rev : s->told_rev;
-    tell(v, s, from_rev, v->told, &last);
+    view_tell(v, s, from_rev, v->told, &last);
     frame_unref(last.frame);
     sub_told(s, v->told, v->told_rev);
 }
@@ -581,4 +565,12 @@ void view_sub_gone(struct sub *s)
         view_release(s->view);
     }
     page_unref(s->told);
+}
+
+bool sub_window(const struct sub *s, int64_t *page, int64_t *size)
+{
+    if (!s->view)
+        return false;
+    view_window(s->view, page, size);
+    return true;
 }

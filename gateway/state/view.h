@@ -15,6 +15,15 @@ struct store_range;
 struct sub;
 struct view;
 
+/* What a page tells is of interest to the item subscriptions of the same connection. Only called for connections that have some. */
+struct view_events {
+    /* The connection, which holds `from`, is going to be told a newer page. True: its count of the list is not sure any more, so the
+     * total has to be said. */
+    bool (*before_tell)(struct paged *p, struct conn *c, const struct page *from);
+    /* It was told; whole: all of `to`, otherwise the steps of the last comparison (views._steps). */
+    void (*told)(struct paged *p, struct conn *c, bool whole, const struct page *to);
+};
+
 /* All views of one list. */
 struct views {
     struct map _by_key;
@@ -66,6 +75,8 @@ bool views_incomplete(const struct views *vs);
 struct view *view_get(struct paged *p, int64_t number, int64_t size);
 /* view_window: which page it is, and of what size. */
 void view_window(const struct view *v, int64_t *page, int64_t *size);
+/* sub_window: the page that the subscription follows, false when it follows none (yet). */
+bool sub_window(const struct sub *s, int64_t *page, int64_t *size);
 /* view_slots: what its window has room for, 8 bytes each. */
 uint32_t view_slots(const struct view *v);
 void view_hold(struct view *v);

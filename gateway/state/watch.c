@@ -5,7 +5,9 @@
 #include <assert.h>
 
 #include "gateway/state/fanout.h"
+#include "gateway/state/request.h"
 #include "gateway/state/topic_list.h"
+#include "gateway/state/topic_read.h"
 #include "protocol/base/alloc.h"
 
 struct watch {
@@ -113,7 +115,7 @@ void watches_deinit(struct watches *ws)
 
 /* --- changes of the list --- */
 
-static void change(struct watch *w, struct entry *e)
+static void watch_change(struct watch *w, struct entry *e)
 {
     struct watches *ws = &w->list->watches;
     entry_unref(w->entry);
@@ -130,14 +132,14 @@ void watch_changed(struct paged *p, struct slice id, struct entry *e)
 {
     struct watch *w = watches_any(&p->watches) ? watch_find(&p->watches, id) : NULL;
     if (w)
-        change(w, e);
+        watch_change(w, e);
 }
 
 void watch_moved(struct paged *p, struct slice id, struct entry *e)
 {
     struct watch *w = watches_any(&p->watches) ? watch_find(&p->watches, id) : NULL;
     if (w && (!w->entry || !slice_eq(entry_value(w->entry), entry_value(e))))
-        change(w, e);
+        watch_change(w, e);
 }
 
 void watches_forget(struct watches *ws)
@@ -150,7 +152,7 @@ void watches_drop(struct watches *ws)
     list_each(&ws->_all, n)
     {
         struct watch *w = in_all(n);
-        change(w, NULL);
+        watch_change(w, NULL);
         watch_known(w, true);
     }
 }
@@ -202,18 +204,17 @@ size_t watches_want(const struct watches *ws, bool whole, struct slice *ids, siz
     return count;
 }
 
-void watch_fill(struct paged *p, struct slice id, const struct store_item *it)
+void watch_fill(struct paged *p, struct slice id, const struct slice *value)
 {
     struct watch *w = watch_find(&p->watches, id);
     if (!w || w->known)
         return;
     watch_known(w, true);
     struct slice held = w->entry ? entry_value(w->entry) : SLICE_NONE;
-    bool present = it->index >= 0;
-    if (present == (w->entry != NULL) && (!present || slice_eq(held, it->value)))
+    if ((value != NULL) == (w->entry != NULL) && (!value || slice_eq(held, *value)))
         return;
-    struct entry *e = present ? topic_list_entry(p, it) : NULL;
-    change(w, e);
+    struct entry *e = value ? entry_new(id, *value) : NULL;
+    watch_change(w, e);
     entry_unref(e);
 }
 
@@ -251,7 +252,7 @@ static void tell_gone(const struct watch *w, struct sub *s, bool counted)
     sub_free(s);
 }
 
-static void tell(struct watch *w, struct sub *s)
+static void watch_tell(struct watch *w, struct sub *s)
 {
     s->told_rev = w->list->base.rev;
     if (w->entry)
@@ -260,7 +261,7 @@ static void tell(struct watch *w, struct sub *s)
         tell_gone(w, s, false);
 }
 
-static void flush(struct watch *w)
+static void watch_flush(struct watch *w)
 {
     watch_hold(w); /* its last subscription may end here */
     list_each(&w->subs, n)
@@ -272,7 +273,7 @@ static void flush(struct watch *w)
         if (!view_current(c, &w->list->base))
             fanout_missed(s, 1);
         else if (fanout_ready(s, 1))
-            tell(w, s);
+            watch_tell(w, s);
     }
     watch_release(w);
 }
@@ -285,11 +286,11 @@ void watches_settle(struct watches *ws)
         if (!w->known)
             continue;
         list_remove(&ws->_changed, n);
-        flush(w);
+        watch_flush(w);
     }
 }
 
-void watch_told(struct paged *p, struct conn *c, struct slice id, bool gone)
+static void watch_told(struct paged *p, struct conn *c, struct slice id, bool gone)
 {
     const struct watch *w = watch_find(&p->watches, id);
     struct sub *s = w ? sub_find(c, &p->base, w) : NULL;
@@ -298,6 +299,24 @@ void watch_told(struct paged *p, struct conn *c, struct slice id, bool gone)
     s->told_rev = p->base.rev;
     if (gone)
         sub_free(s);
+}
+
+/* What the page just told this connection need not be told again by its item subscriptions. */
+void watches_told(struct paged *p, struct conn *c, bool whole, const struct page *to)
+{
+    if (!c->watching)
+        return;
+    if (whole) {
+        for (uint32_t i = 0; i < to->count; i++)
+            watch_told(p, c, entry_id(to->slots[i]), false);
+        return;
+    }
+    const struct page_steps *steps = &p->views._steps;
+    for (size_t i = 0; i < steps->len; i++) {
+        const struct step *step = &steps->steps[i];
+        if (step->op != STEP_DELETE || step->gone) /* leaving the page says nothing about the item's value */
+            watch_told(p, c, entry_id(step->entry), step->gone);
+    }
 }
 
 static bool page_holds(const struct page *p, struct slice id)
@@ -325,7 +344,7 @@ bool watches_tell_gone(struct paged *p, struct conn *c, const struct page *from)
 
 /* --- answers --- */
 
-static void answer(struct request *q)
+static void watch_answer(struct request *q)
 {
     struct conn *c = q->conn;
     struct watch *w = q->watch;
@@ -356,7 +375,7 @@ bool watch_serve(struct request *q)
     if (!q->watch->entry)
         request_fail(q, ERROR_ID, "no such item");
     else
-        answer(q);
+        watch_answer(q);
     return true;
 }
 
@@ -375,7 +394,7 @@ void watch_flush_sub(struct sub *s)
     if (!view_current(s->key.conn, s->topic))
         fanout_wait(s);
     else if (s->told_rev < s->watch->changed_rev)
-        tell(s->watch, s);
+        watch_tell(s->watch, s);
 }
 
 void watch_sub_gone(struct sub *s)

@@ -11,7 +11,6 @@ struct conn;
 struct topic;
 struct paged;
 struct request;
-struct store_item;
 struct sub;
 struct watch;
 
@@ -60,13 +59,13 @@ static inline bool watches_incomplete(const struct watches *ws)
 }
 /* watches_want writes at most `max` ids to be read, borrowed: of what is not known, or all when `whole`. Returns how many. */
 size_t watches_want(const struct watches *ws, bool whole, struct slice *ids, size_t max);
-/* watch_fill: this is what Redis has of the item. */
-void watch_fill(struct paged *p, struct slice id, const struct store_item *it);
+/* watch_fill: this is what Redis has of the item; NULL: it is not in the list. */
+void watch_fill(struct paged *p, struct slice id, const struct slice *value);
 
 /* --- what a page tells of the items in it, by view.c --- */
 
-/* watch_told: the connection's page just told it the item's state; gone: that it left the list, which ends the subscription. */
-void watch_told(struct paged *p, struct conn *c, struct slice id, bool gone);
+/* watches_told: the connection's page just told it this, which need not be told again by its item subscriptions (view_events). */
+void watches_told(struct paged *p, struct conn *c, bool whole, const struct page *to);
 /* watches_tell_gone: a peer that follows a page (it holds `from`) and, on its own, an item off that page is told by a `delete` when
  * that item leaves the list. Peers may or may not count that in their total, so after a true the total is said right behind it. */
 bool watches_tell_gone(struct paged *p, struct conn *c, const struct page *from);
