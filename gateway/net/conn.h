@@ -155,6 +155,24 @@ void conn_tick_stalled(struct gateway *g);
 /* conn_unpack: the compressed message that waits in `rx` is due (for unpacker.c). */
 void conn_unpack(struct conn *c);
 
+/* --- between the files of a connection --- */
+
+enum { CONN_PIECE_BYTES = 64 * 1024 }; /* what one write may leave behind in a full socket */
+
+/* conn_queue queues a frame and asks for a write in this turn. It takes its own reference. conn_wire_form: what this connection is sent
+ * for f. */
+void conn_queue(struct conn *c, struct frame *f, enum outq_kind kind);
+struct frame *conn_wire_form(struct conn *c, struct frame *f);
+/* conn_begun_no_more: no long message is under way. */
+void conn_begun_no_more(struct conn *c);
+/* conn_forget_received: what arrived of a message that is not whole. */
+void conn_forget_received(struct conn *c);
+/* conn_watch: it has to take something until close_deadline_ms, or is closed. */
+void conn_watch(struct conn *c);
+void conn_unwatch(struct conn *c);
+/* conn_took_something: since the last time. Bytes of TLS's own make no difference: only change counts. */
+bool conn_took_something(struct conn *c);
+
 /* --- called by everybody --- */
 
 /* conn_push queues a frame and asks for a write in this turn. The queue takes its own reference. Not for congested
