@@ -47,6 +47,9 @@ enum json_status json_members(struct slice text, int max_depth, const struct sli
  * json_members. */
 enum json_kind json_next(struct slice *rest, const struct slice *keys, size_t n, struct json_value *values);
 
+/* json_element likewise, for elements of any type: *value is the next one. False at the end. */
+bool json_element(struct slice *rest, struct json_value *value);
+
 /* The functions below take texts that were found valid before. `scratch` receives what cannot be borrowed from the text; its
  * memory may move when it grows, so a caller that keeps earlier results reserves enough first. */
 
