@@ -3,7 +3,7 @@
 -- The state of syncgate and every change to it: variables, lists and the catalogue of callable functions.
 -- Each change is one function that checks, publishes the event, writes and answers the new revision; docs/redis-api.md is the manual.
 
-local VERSION = 3
+local VERSION = 4
 
 local NAME_MAX = 512
 local VALUE_MAX = 8 * 1024 * 1024
@@ -949,16 +949,21 @@ register('sg_list_put', WRITE, 3, 3, function(root, args)
   return held + 1
 end)
 
-register('sg_list_set', WRITE, 2, 2, function(root, args)
-  local id, value = id_parse(args[1]), args[2]
-  if not id then
-    return id_refusal()
+-- The id of the item at the index that `text` writes; nil and a refusal when there is none.
+local function id_at(root, text, total)
+  local index = integer(text)
+  if not index then
+    return nil, refuse('SGARG', 'the index is an integer')
   end
-  local refusal = value_refusal(value)
-  if refusal then
-    return refusal
+  if index < 0 or index >= total then
+    return nil, refuse('SGID', 'no item at this index')
   end
-  local held, kind, total = list_head(root)
+  scores_check(root, total)
+  local member = call('ZRANGE', root .. ':l', index, index)[1]
+  return sub(member, zero_of(member) + 1)
+end
+
+local function item_set(root, held, kind, total, id, value)
   local key = item_find(root, id)
   if not key then
     return no_item()
@@ -968,14 +973,9 @@ register('sg_list_set', WRITE, 2, 2, function(root, args)
   call('HSET', root .. ':h', id, key .. '\0' .. value)
   list_stamp(root, text, kind, kind)
   return held + 1
-end)
+end
 
-register('sg_list_delete', FREE, 1, 1, function(root, args)
-  local id = id_parse(args[1])
-  if not id then
-    return id_refusal()
-  end
-  local held, kind, total = list_head(root)
+local function item_delete(root, held, kind, total, id)
   local key = item_find(root, id)
   if not key then
     return no_item()
@@ -986,6 +986,44 @@ register('sg_list_delete', FREE, 1, 1, function(root, args)
   call('HDEL', root .. ':h', id)
   list_stamp(root, text, kind, kind)
   return held + 1
+end
+
+register('sg_list_set', WRITE, 2, 2, function(root, args)
+  local id, value = id_parse(args[1]), args[2]
+  if not id then
+    return id_refusal()
+  end
+  local refusal = value_refusal(value)
+  if refusal then
+    return refusal
+  end
+  local held, kind, total = list_head(root)
+  return item_set(root, held, kind, total, id, value)
+end)
+
+register('sg_list_set_at', WRITE, 2, 2, function(root, args)
+  local refusal = value_refusal(args[2])
+  if refusal then
+    return refusal
+  end
+  local held, kind, total = list_head(root)
+  local id, none = id_at(root, args[1], total)
+  return none or item_set(root, held, kind, total, id, args[2])
+end)
+
+register('sg_list_delete', FREE, 1, 1, function(root, args)
+  local id = id_parse(args[1])
+  if not id then
+    return id_refusal()
+  end
+  local held, kind, total = list_head(root)
+  return item_delete(root, held, kind, total, id)
+end)
+
+register('sg_list_delete_at', FREE, 1, 1, function(root, args)
+  local held, kind, total = list_head(root)
+  local id, none = id_at(root, args[1], total)
+  return none or item_delete(root, held, kind, total, id)
 end)
 
 register('sg_list_move', WRITE, 2, 2, function(root, args)

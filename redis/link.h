@@ -7,7 +7,7 @@
 #include "redis/reply.h"
 
 /* The version of redis/functions.lua that this program needs: raise both together. */
-#define SG_FUNCTIONS_VERSION 3
+#define SG_FUNCTIONS_VERSION 4
 
 struct event_base;
 struct link;

@@ -642,6 +642,26 @@ void store_list_delete(struct store *s, struct slice name, struct slice id, stor
     write_name(s, SLICE_LIT("sg_list_delete"), name, &id, 1, cb, arg);
 }
 
+/* The index as text, which lives as long as `text`. */
+static struct slice index_text(char text[32], int64_t index)
+{
+    return slice_of(text, (size_t)snprintf(text, 32, "%lld", (long long)index));
+}
+
+void store_list_set_at(struct store *s, struct slice name, int64_t index, struct slice value, store_write_fn *cb,
+                       void *arg)
+{
+    char text[32];
+    write_name(s, SLICE_LIT("sg_list_set_at"), name, (struct slice[]){index_text(text, index), value}, 2, cb, arg);
+}
+
+void store_list_delete_at(struct store *s, struct slice name, int64_t index, store_write_fn *cb, void *arg)
+{
+    char text[32];
+    struct slice word = index_text(text, index);
+    write_name(s, SLICE_LIT("sg_list_delete_at"), name, &word, 1, cb, arg);
+}
+
 void store_list_set_all(struct store *s, struct slice name, struct slice items_json, store_write_fn *cb, void *arg)
 {
     write_name(s, SLICE_LIT("sg_list_set_all"), name, &items_json, 1, cb, arg);

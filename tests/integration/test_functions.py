@@ -156,7 +156,7 @@ def listen(server):
 
 
 def test_version_and_flags(sg):
-    assert sg.client.execute_command("FCALL_RO", "sg_version", 0) == 3
+    assert sg.client.execute_command("FCALL_RO", "sg_version", 0) == 4
     (library,) = sg.client.execute_command("FUNCTION", "LIST", "LIBRARYNAME", "syncgate")
     library = dict(zip(library[::2], library[1::2]))
     flags = {}
@@ -164,10 +164,10 @@ def test_version_and_flags(sg):
         row = dict(zip(function[::2], function[1::2]))
         flags[row[b"name"].decode()] = {flag.decode() for flag in row[b"flags"]}
     reads = {"sg_version", "sg_var_get", "sg_var_read", "sg_list_get", "sg_list_page", "sg_list_read", "sg_state", "sg_fn_list", "sg_fn_held", "sg_fleet_list"}
-    frees = {"sg_var_delete", "sg_list_delete", "sg_list_drop", "sg_fn_leave", "sg_fn_gone", "sg_fn_beat", "sg_fn_call", "sg_fn_done",
+    frees = {"sg_var_delete", "sg_list_delete", "sg_list_delete_at", "sg_list_drop", "sg_fn_leave", "sg_fn_gone", "sg_fn_beat", "sg_fn_call", "sg_fn_done",
              "sg_fn_back", "sg_fn_again",
              "sg_fleet_beat"}
-    writes = {"sg_var_set", "sg_list_insert", "sg_list_put", "sg_list_set", "sg_list_move", "sg_list_set_all", "sg_fn_serve"}
+    writes = {"sg_var_set", "sg_list_insert", "sg_list_put", "sg_list_set", "sg_list_set_at", "sg_list_move", "sg_list_set_all", "sg_fn_serve"}
     assert {name for name, held in flags.items() if held == {"no-writes"}} == reads
     assert {name for name, held in flags.items() if held == {"allow-oom"}} == frees
     assert {name for name, held in flags.items() if not held} == writes
@@ -193,6 +193,7 @@ def test_no_memory_left(server, sg):
 @pytest.mark.parametrize("function,args", [
     ("sg_var_set", ["1"]), ("sg_var_get", []), ("sg_var_delete", []), ("sg_var_read", []), ("sg_state", []),
     ("sg_list_insert", ["0", "a", "1"]), ("sg_list_put", ["s", "a", "1"]), ("sg_list_set", ["a", "1"]), ("sg_list_delete", ["a"]),
+    ("sg_list_set_at", ["0", "1"]), ("sg_list_delete_at", ["0"]),
     ("sg_list_move", ["a", "0"]), ("sg_list_set_all", ["[]"]), ("sg_list_get", ["a"]), ("sg_list_page", ["0", "1"]),
     ("sg_list_read", ["0", "0"]), ("sg_list_drop", []), ("sg_fn_serve", ["g", "e", "n", "1000"]), ("sg_fn_leave", ["g", "e", "n"]),
     ("sg_fn_gone", ["g"]), ("sg_fn_held", ["g", "0"]), ("sg_fn_back", ["g", "0"]), ("sg_fn_beat", ["g", "1000"]), ("sg_fn_list", []), ("sg_fn_call", ["n", "1", "g", "1", ""]),
@@ -458,6 +459,35 @@ def test_positional_list_refuses(sg, listen):
     sg.refuses("SGARG", "sg_list_put", "l", "s", "b", "1")
     sg.refuses("SGARG", "sg_list_put", "l", "s", "a", "1")
     sg.refuses("SGARG", "sg_list_set_all", "l", '[{"id":1,"value":1,"sort":"x"}]')
+    assert channel.take() == []
+
+
+@pytest.mark.parametrize("kind", ["positional", "sorted"])
+def test_items_at_an_index(sg, listen, kind):
+    """The item that stands there when Redis carries it out, whatever its id."""
+    for place, item_id in enumerate(("a", 7, "a\0b"[:1] + "c")):
+        if kind == "positional":
+            sg("sg_list_insert", "l", -1, item_id, place)
+        else:
+            sg("sg_list_put", "l", f"k{place}", item_id, place)
+    channel = listen("sg:{l}")
+    assert sg("sg_list_set_at", "l", 1, "10") == 4
+    assert sg("sg_list_delete_at", "l", 0) == 5
+    assert sg("sg_list_delete_at", "l", 0) == 6
+    assert channel.take() == [b"ls 4 1 3 1 7 10", b'lx 5 0 2 3 "a"', b"lx 6 0 1 1 7"]
+    assert sg("sg_list_page", "l", 0, 10)[4:] == [b'"ac"', b"2"]
+    for index in ("1", "-1", "9007199254740993"):
+        sg.refuses("SGID", "sg_list_set_at", "l", index, "1")
+        sg.refuses("SGID", "sg_list_delete_at", "l", index)
+    for index in ("", "x", "0.0", "1e0"):
+        sg.refuses("SGARG", "sg_list_set_at", "l", index, "1")
+        sg.refuses("SGARG", "sg_list_delete_at", "l", index)
+    sg.refuses("SGJSON", "sg_list_set_at", "l", 0, "nonsense")
+    sg.refuses("SGID", "sg_list_set_at", "unknown", 0, "1")
+    sg.refuses("SGID", "sg_list_delete_at", "unknown", 0)
+    sg.client.zadd("sg:{l}:l", {sg.client.zrange("sg:{l}:l", 0, 0)[0]: 5})
+    sg.refuses("SGDATA", "sg_list_set_at", "l", 0, "1")
+    sg.refuses("SGDATA", "sg_list_delete_at", "l", 0)
     assert channel.take() == []
 
 
