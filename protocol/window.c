@@ -350,7 +350,7 @@ void page_steps_deinit(struct page_steps *s)
 static void steps_empty(struct page_steps *s)
 {
     s->len = s->deletes = s->inserts = s->sets = 0;
-    s->set_count = s->replace = false;
+    s->set_count = s->recounted = s->replace = false;
 }
 
 static void push(struct page_steps *s, enum step_op op, uint32_t index, const struct entry *e)
@@ -476,7 +476,7 @@ static void push_middle(const struct middle *m, uint32_t head, struct page_steps
 {
     for (uint32_t i = 0; i < m->nold; i++) {
         if (!m->kept[i])
-            push(out, STEP_DELETE, 0, m->old[i]);
+            push(out, STEP_DELETE, head + i - (uint32_t)out->len, m->old[i]);
     }
     out->deletes = out->len;
     for (uint32_t j = 0; j < m->nnew; j++) {
@@ -486,11 +486,11 @@ static void push_middle(const struct middle *m, uint32_t head, struct page_steps
     out->inserts = out->len - out->deletes;
 }
 
-static void push_set(struct page_steps *out, const struct entry *old, const struct entry *new)
+static void push_set(struct page_steps *out, uint32_t index, const struct entry *old, const struct entry *new)
 {
     if (old == new)
         return;
-    push(out, STEP_SET, 0, new);
+    push(out, STEP_SET, index, new);
     out->sets++;
 }
 
@@ -517,13 +517,13 @@ static void compare_slots(const struct page *from, const struct page *to, struct
     }
     push_middle(&m, head, out);
     for (uint32_t i = 0; i < head; i++)
-        push_set(out, from->slots[i], to->slots[i]);
+        push_set(out, i, from->slots[i], to->slots[i]);
     for (uint32_t j = 0; j < m.nnew; j++) {
         if (m.partner[j] != NONE)
-            push_set(out, m.old[m.partner[j]], m.new[j]);
+            push_set(out, head + j, m.old[m.partner[j]], m.new[j]);
     }
     for (uint32_t i = tail; i > 0; i--)
-        push_set(out, from->slots[from->count - i], to->slots[to->count - i]);
+        push_set(out, to->count - i, from->slots[from->count - i], to->slots[to->count - i]);
 }
 
 bool page_compare(const struct page *from, const struct page *to, struct page_steps *out)
@@ -538,6 +538,7 @@ bool page_compare(const struct page *from, const struct page *to, struct page_st
     compare_slots(from, to, out);
     int64_t told = from->total + (int64_t)out->inserts - (int64_t)out->deletes;
     out->set_count = told != to->total;
+    out->recounted = from->total != to->total;
     out->replace = 2 * (int64_t)out->deletes > to->size || 2 * (int64_t)out->inserts > to->size;
     return out->len > 0 || out->set_count;
 }

@@ -89,7 +89,7 @@ enum step_op { STEP_DELETE, STEP_INSERT, STEP_SET };
 struct step {
     enum step_op op;
     bool gone;                 /* delete: the item left the list itself, not only the page */
-    uint32_t index;            /* insert: position in the page when it is applied */
+    uint32_t index;            /* position in the page when it is applied */
     const struct entry *entry; /* delete: the old one; else the new. Borrowed. */
 };
 
@@ -98,6 +98,7 @@ struct page_steps {
     size_t len;
     size_t cap;
     bool set_count; /* the total differs from what a peer computes from the inserts and deletes */
+    bool recounted; /* the total differs from what it was */
     bool replace;   /* send the whole page (set_all) instead of the steps */
     size_t deletes, inserts, sets;
     uint32_t *_scratch; /* private to page_compare; kept so that a steady state allocates nothing */

@@ -209,10 +209,10 @@ static uint32_t peer_find(const struct peer *p, const struct entry *e)
     return at;
 }
 
-static void peer_delete(struct peer *p, const struct entry *e)
+static void peer_delete(struct peer *p, uint32_t index, const struct entry *e)
 {
     uint32_t at = peer_find(p, e);
-    if (at == p->count) {
+    if (at == p->count || at != index) {
         p->mistakes++;
         return;
     }
@@ -233,10 +233,10 @@ static void peer_insert(struct peer *p, uint32_t index, const struct entry *e)
     p->total++;
 }
 
-static void peer_set(struct peer *p, const struct entry *e)
+static void peer_set(struct peer *p, uint32_t index, const struct entry *e)
 {
     uint32_t at = peer_find(p, e);
-    if (at == p->count || p->items[at] == e)
+    if (at == p->count || at != index || p->items[at] == e)
         p->mistakes++; /* unknown, or told for nothing */
     else
         p->items[at] = e;
@@ -250,11 +250,11 @@ static void peer_apply(struct peer *p, const struct page_steps *s, int64_t told_
         p->mistakes += step->op < stage;
         stage = step->op;
         if (step->op == STEP_DELETE)
-            peer_delete(p, step->entry);
+            peer_delete(p, step->index, step->entry);
         else if (step->op == STEP_INSERT)
             peer_insert(p, step->index, step->entry);
         else
-            peer_set(p, step->entry);
+            peer_set(p, step->index, step->entry);
     }
     if (s->set_count) {
         p->mistakes += p->total == told_total; /* told for nothing */
@@ -266,6 +266,7 @@ static void peer_apply(struct peer *p, const struct page_steps *s, int64_t told_
 static bool applies(const struct page *from, const struct page *to, const struct page_steps *s)
 {
     struct peer p = {.count = from->count, .total = from->total};
+    p.mistakes += s->recounted != (from->total != to->total);
     p.items = sg_calloc(from->count + to->count + 1, sizeof(const struct entry *));
     for (uint32_t i = 0; i < from->count; i++)
         p.items[i] = from->slots[i];
