@@ -10,13 +10,11 @@
 #include "gateway/net/http_reply.h"
 #include "gateway/observe/log.h"
 #include "protocol/base/alloc.h"
-#include "protocol/json.h"
 
 enum {
     GLOB_BYTES = 512,
     NAME_BYTES = 512,
-    HEAD_BYTES = 8192, /* the name of a message of ours stands within them */
-    SECONDS_MAX = 300  /* then a tap ends: libwebsockets would cut it a minute later, and a forgotten one goes */
+    SECONDS_MAX = 300 /* then a tap ends: libwebsockets would cut it a minute later, and a forgotten one goes */
 };
 /* The most one event takes: each byte of its text and its name may become three. */
 enum { EVENT_BYTES_MAX = 3 * (TAP_TEXT_BYTES + NAME_BYTES) + 512 };
@@ -39,31 +37,6 @@ struct taps {
 };
 
 /* --- what is shown --- */
-
-/* The name member of a message of ours. It stands before everything of variable content, and a quote within a string is
- * escaped, so the first match is it. */
-static struct slice name_of_ours(struct slice text)
-{
-    static const char key[] = "\"name\":";
-    const char *at = memmem(text.ptr, text.len < HEAD_BYTES ? text.len : HEAD_BYTES, key, sizeof(key) - 1);
-    if (!at)
-        return SLICE_NONE;
-    const char *from = at + sizeof(key) - 1, *end = text.ptr + text.len, *p = from + 1;
-    while (p < end && *p != '"')
-        p += *p == '\\' ? 2 : 1;
-    return p < end && *from == '"' ? slice_of(from, (size_t)(p + 1 - from)) : SLICE_NONE;
-}
-
-/* The same of a message that a client made up. */
-static struct slice name_of_theirs(const struct gateway *g, struct slice text)
-{
-    static const struct slice key = {"name", 4};
-    struct json_value value;
-    enum json_kind top;
-    if (json_members(text, g->limits.max_depth, &key, 1, &value, &top) != JSON_OK || top != JSON_OBJECT)
-        return SLICE_NONE;
-    return value.type == JSON_STRING ? value.text : SLICE_NONE;
-}
 
 struct shown {
     const struct conn *conn;
@@ -106,14 +79,13 @@ static void show(struct tap *t, const struct shown *s)
     http_stream_wake(&t->stream);
 }
 
-static void show_all(struct shown *s, struct slice quoted_name)
+static void show_all(struct shown *s, bool ours)
 {
-    char room[NAME_BYTES];
+    static char room[NAME_BYTES];
     struct buf scratch = {
         .ptr = room, .cap = sizeof(room), .max = sizeof(room)}; /* never grows: it is full at its cap */
-    struct slice name;
-    if (quoted_name.ptr && json_string(quoted_name, NAME_BYTES, &scratch, &name))
-        s->name = name;
+    const struct dialect *d = s->conn->dialect;
+    s->name = d->about ? d->about(s->text, ours, &scratch) : SLICE_NONE;
     list_each(&s->conn->gw->taps->all, n)
     {
         struct tap *t = container_of(n, struct tap, node);
@@ -125,7 +97,7 @@ static void show_all(struct shown *s, struct slice quoted_name)
 static void on_received(const struct conn *c, struct slice text)
 {
     struct shown s = {.conn = c, .direction = "in", .text = text};
-    show_all(&s, name_of_theirs(c->gw, text));
+    show_all(&s, false);
 }
 
 /* One WebSocket message off the front of a frame of ours: not masked, whole. */
@@ -158,7 +130,7 @@ static void on_sent(const struct conn *c, const struct frame *f)
         if (!text)
             continue;
         struct shown s = {.conn = c, .direction = "out", .text = payload};
-        show_all(&s, name_of_ours(payload));
+        show_all(&s, true);
     }
 }
 

@@ -142,7 +142,7 @@ static void call_succeed(struct call *call, struct slice value)
 {
     struct conn *c = call->conn;
     buf_reset(&c->gw->scratch);
-    uint32_t messages = c->dialect->ret(&c->gw->scratch, call->name, call->id, value);
+    uint32_t messages = c->dialect->call->ret(&c->gw->scratch, call->name, call->id, value);
     if (c->gw->scratch.failed) {
         call_fail(call, ERROR_OTHER, SLICE_LIT("result too large"), METRIC_CALLS_ERROR);
         return;

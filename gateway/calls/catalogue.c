@@ -57,7 +57,7 @@ struct announcement {
 static struct frame *announcement_encode(struct buf *scratch, const struct announcement *a, const struct dialect *d)
 {
     buf_reset(scratch);
-    uint32_t messages = (a->live ? d->subscribe : d->unsubscribe)(scratch, KIND_FUNCTION, a->name);
+    uint32_t messages = (a->live ? d->offered : d->withdrawn)(scratch, KIND_FUNCTION, a->name);
     return frame_new(buf_slice(scratch), messages);
 }
 
@@ -72,13 +72,19 @@ static struct frame *announcement_frame(struct buf *scratch, struct announcement
     return a->views[a->len++].frame;
 }
 
+/* Does its dialect speak of functions that it may call? */
+static bool is_told(const struct conn *c)
+{
+    return c->dialect->call && c->dialect->offered;
+}
+
 static void announce(struct gateway *g, struct slice name, bool live)
 {
     struct announcement a = {.name = name, .live = live};
     list_each(&g->conns->open, n)
     {
         struct conn *c = container_of(n, struct conn, node);
-        if (c->state == CONN_OPEN && grants_allow(c->grants, GRANT_CALL, name))
+        if (c->state == CONN_OPEN && is_told(c) && grants_allow(c->grants, GRANT_CALL, name))
             conn_answer_frame(c, announcement_frame(&g->scratch, &a, c->dialect));
     }
     for (size_t i = 0; i < a.len; i++)
@@ -89,11 +95,13 @@ void catalogue_tell(const struct catalogue *k, struct conn *c)
 {
     struct buf *out = &c->gw->scratch;
     uint32_t messages = 0;
+    if (!is_told(c))
+        return;
     buf_reset(out);
     for (struct map_node *n = map_next(&k->functions, NULL); n; n = map_next(&k->functions, n)) {
         if (!grants_allow(c->grants, GRANT_CALL, n->key))
             continue;
-        messages += c->dialect->subscribe(out, KIND_FUNCTION, n->key);
+        messages += c->dialect->offered(out, KIND_FUNCTION, n->key);
         if (out->len < BURST_BYTES)
             continue;
         conn_answer_scratch(c, messages);
@@ -107,12 +115,14 @@ void catalogue_retell(const struct catalogue *k, struct conn *c, const struct gr
 {
     struct buf *out = &c->gw->scratch;
     uint32_t messages = 0;
+    if (!is_told(c))
+        return;
     buf_reset(out);
     for (struct map_node *n = map_next(&k->functions, NULL); n; n = map_next(&k->functions, n)) {
         bool may = grants_allow(c->grants, GRANT_CALL, n->key);
         if (may == grants_allow(old, GRANT_CALL, n->key))
             continue;
-        messages += (may ? c->dialect->subscribe : c->dialect->unsubscribe)(out, KIND_FUNCTION, n->key);
+        messages += (may ? c->dialect->offered : c->dialect->withdrawn)(out, KIND_FUNCTION, n->key);
     }
     conn_answer_scratch(c, messages);
 }

@@ -634,7 +634,7 @@ static void job_send(struct job *j, struct slice args)
     struct conn *c = j->service->executor->conn;
     buf_reset(&c->gw->scratch);
     uint32_t messages =
-        c->dialect->call(&c->gw->scratch, j->service->node.key, j->by_id.key, args.len > 0 ? args : SLICE_NONE);
+        c->dialect->call->call(&c->gw->scratch, j->service->node.key, j->by_id.key, args.len > 0 ? args : SLICE_NONE);
     if (c->gw->scratch.failed) {
         job_report(j, SLICE_LIT("e 8 arguments too large"));
         job_free(j);

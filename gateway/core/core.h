@@ -12,6 +12,8 @@
 struct event_base;
 struct ws;
 struct evlib;
+struct peers;
+struct upgrade;
 struct deflate;
 struct topics;
 struct calls;
@@ -40,6 +42,8 @@ struct gateway {
     struct store *store;
     struct ws *ws;
     struct evlib *evlib;
+    struct upgrade *upgrade; /* the handshake that is under way */
+    struct peers *peers;
     struct deflate *deflate;   /* NULL: --deflate off */
     struct unpacker *unpacker; /* likewise */
     struct topics *topics;
@@ -58,10 +62,10 @@ struct gateway {
     const struct conn_events *conn_events;   /* what a connection means */
     const struct conn_watcher *conn_watcher; /* NULL: nobody looks at what passes */
     bool holds_back;                         /* something of this turn is not told yet: conn_settle */
-    struct buf scratch;   /* for encoders: reset, encode, make a frame; never kept across a call */
-    char id[24];          /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
-    int worker;           /* -1: the only one */
-    int64_t started_ms;   /* since 1970 */
+    struct buf scratch;                      /* for encoders: reset, encode, make a frame; never kept across a call */
+    char id[24];        /* this process in the fleet: 16 hex digits of randomness, NUL-terminated */
+    int worker;         /* -1: the only one */
+    int64_t started_ms; /* since 1970 */
     bool redis_up;
     bool draining;     /* not ready any more */
     bool closed_doors; /* and not listening either */

@@ -22,9 +22,23 @@ enum {
 
 /* --- life --- */
 
-struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants)
+static size_t peer_size(const struct dialect *d)
 {
-    struct conn *c = sg_calloc(1, sizeof(*c));
+    return d->peer_size > sizeof(struct dialect_peer) ? d->peer_size : sizeof(struct dialect_peer);
+}
+
+struct slice conn_room_name(const struct conn *c)
+{
+    return slice_of((const char *)conn_peer(c) + peer_size(c->dialect), c->room_len);
+}
+
+struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants,
+                      struct slice room)
+{
+    struct conn *c = sg_calloc(1, sizeof(*c) + peer_size(dialect) + room.len);
+    if (room.len)
+        memcpy((char *)(c + 1) + peer_size(dialect), room.ptr, room.len);
+    c->room_len = (uint16_t)room.len;
     c->gw = g;
     c->wsi = wsi;
     c->id = ++g->conns->ids;
@@ -43,7 +57,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     list_append(&g->conns->open, &c->node);
     c->wheel_slot = (uint8_t)g->conns->wheel_at;
     list_append(&g->conns->wheel[c->wheel_slot], &c->wheel);
-    metric_add(METRIC_CONNECTIONS, 1);
+    metrics_connections(dialect, false, 1);
     metric_add(METRIC_CONNECTIONS_TOTAL, 1);
     return c;
 }
@@ -173,7 +187,7 @@ void conn_dead(struct conn *c, int library_code)
     drop_queue(c);
     unpacker_forget(c);
     conn_forget_received(c);
-    metric_add(was_open ? METRIC_CONNECTIONS : METRIC_CONNECTIONS_CLOSING, -1);
+    metrics_connections(c->dialect, !was_open, -1);
     count_close(c);
     options_release(c->grants);
     free(c);
@@ -285,8 +299,8 @@ void conn_close_saying(struct conn *c, int code, const char *why, const char *te
     hold_reading(c, HOLD_ALL, false);
     conn_unwatch(c);
     c->state = CONN_CLOSING;
-    metric_add(METRIC_CONNECTIONS, -1);
-    metric_add(METRIC_CONNECTIONS_CLOSING, 1);
+    metrics_connections(c->dialect, false, -1);
+    metrics_connections(c->dialect, true, 1);
     c->close_code = (uint16_t)code;
     c->close_why = why;
     c->close_deadline_ms = clock_now_ms() + CLOSE_WAIT_MS;

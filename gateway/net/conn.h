@@ -37,7 +37,6 @@ struct conn {
     uint32_t messages_in; /* since it opened; for the log, as the three below */
     const struct dialect *dialect;
     const struct grants *grants; /* held (options_hold) */
-    struct dialect_peer peer;    /* peer.c answers through it */
     struct outq out;
     bool congested;       /* the socket did not take everything: state is conflated until it does */
     bool unshed;          /* congested: what waits was told while there was room, and may be very much */
@@ -92,6 +91,7 @@ struct conn {
     bool rx_continued; /* its first frame is over */
     uint8_t wheel_slot;
     uint8_t missed_pongs;
+    uint16_t room_len; /* of what lies behind the peer */
 };
 
 /* What a connection means is told to whoever is handed in here (core.h, conn_events). */
@@ -119,8 +119,9 @@ struct conn_watcher {
 /* --- called by ws.c --- */
 
 /* conn_new makes the connection, conn_open starts it (the peer may be sent something at once). In between `deflate` may be
- * set. */
-struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants);
+ * set. room: copied, see conn_room_name. */
+struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants,
+                      struct slice room);
 void conn_open(struct conn *c);
 /* conn_dead: the socket is gone; frees. library_code: what libwebsockets closed with by itself, 0 when it did not. */
 void conn_dead(struct conn *c, int library_code);
@@ -175,6 +176,18 @@ bool conn_took_something(struct conn *c);
 
 /* --- called by everybody --- */
 
+/* conn_peer: what its dialect keeps of it (dialect->peer_size); it lies right behind the connection. */
+static inline struct dialect_peer *conn_peer(const struct conn *c)
+{
+    return (struct dialect_peer *)(uintptr_t)(c + 1);
+}
+static inline struct conn *conn_of_peer(const struct dialect_peer *peer)
+{
+    return (struct conn *)(uintptr_t)peer - 1;
+}
+/* conn_room_name: what stood behind the route's path. */
+struct slice conn_room_name(const struct conn *c);
+
 /* conn_push queues a frame and asks for a write in this turn. The queue takes its own reference. Not for congested
  * connections: state is conflated there (fanout.c), answers go through conn_answer. */
 void conn_push(struct conn *c, struct frame *f);
@@ -215,8 +228,8 @@ static inline void conn_answer_scratch(struct conn *c, uint32_t messages)
     if (c->state == CONN_OPEN && messages > 0)
         conn_answer(c, buf_slice(&c->gw->scratch), messages);
 }
-/* conn_error sends an error frame, counts it, and closes with 1008 beyond errors-per-minute, in which error 8 does not count. kind NONE, name.ptr NULL and
- * id.ptr NULL mean: not known. */
+/* conn_error tells the peer in the words of its dialect, which may be silence or the end, counts the error, and closes with 1008 beyond
+ * errors-per-minute, in which error 8 does not count. kind NONE, name.ptr NULL and id.ptr NULL mean: not known. */
 void conn_error(struct conn *c, enum error_code code, struct slice text, enum kind kind, struct slice name,
                 struct slice id);
 /* conn_close queues a close frame with this code after everything that is queued, and lets the peer answer it for some

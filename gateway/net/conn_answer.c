@@ -54,5 +54,9 @@ void conn_error(struct conn *c, enum error_code code, struct slice text, enum ki
     struct buf *out = &c->gw->scratch;
     buf_reset(out);
     uint32_t messages = c->dialect->error(out, code, text, kind, name, id);
-    conn_answer(c, buf_slice(out), messages);
+    if (messages)
+        conn_answer(c, buf_slice(out), messages);
+    int close_code = c->dialect->closes ? c->dialect->closes(code) : 0;
+    if (close_code)
+        conn_close(c, close_code, "an error that ends it");
 }

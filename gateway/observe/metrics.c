@@ -13,16 +13,20 @@
 #include <unistd.h>
 
 #include "gateway/observe/process.h"
+#include "protocol/dialects.h"
+
+enum { DIALECTS_MAX = 16 };
 
 /* Aligned, so that no two workers write to one cache line. */
 struct slot {
     alignas(128) int64_t pid; /* 0: not started yet */
     int64_t values[METRIC_COUNT];
+    int64_t connections[2][DIALECTS_MAX]; /* open, closing */
     struct histogram histograms[HISTOGRAM_COUNT];
 };
 
 static struct slot alone;
-static struct slot *slots = &alone;
+static struct slot *slots = &alone, *own = &alone;
 static size_t nslots = 1;
 static bool shared;
 
@@ -75,6 +79,7 @@ static void clear_gauges(struct slot *s)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (is_gauge(&rows[i]))
             s->values[rows[i].index] = 0;
+    memset(s->connections, 0, sizeof(s->connections));
 }
 
 void metrics_begin(int worker)
@@ -83,11 +88,22 @@ void metrics_begin(int worker)
     assert(at < nslots);
     struct slot *s = &slots[at];
     clear_gauges(s);
+    own = s;
     metrics = s->values;
     histograms = s->histograms;
     metrics[METRIC_BUILD_INFO] = 1;
     process_begin(metrics);
     s->pid = getpid();
+}
+
+void metrics_connections(const struct dialect *d, bool closing, int64_t n)
+{
+    size_t at = 0;
+    while (dialects[at] && dialects[at] != d)
+        at++;
+    assert(at < DIALECTS_MAX);
+    own->connections[closing][at] += n;
+    metric_add(closing ? METRIC_CONNECTIONS_CLOSING : METRIC_CONNECTIONS, n);
 }
 
 size_t metrics_workers(void)
@@ -126,12 +142,15 @@ static void put_label(struct buf *out, bool *first, const char *name, const char
 }
 
 /* The row's labels, then those that are not in the table; `le` NULL: none. */
-static void put_labels(struct buf *out, const struct row *r, size_t worker, const char *le)
+static void put_labels_of(struct buf *out, const struct row *r, const char *protocol, size_t worker, const char *le)
 {
-    bool first = r->labels[0] == '\0';
-    if (!first) {
-        buf_put_char(out, '{');
+    bool first = true;
+    if (protocol)
+        put_label(out, &first, "protocol", protocol);
+    if (r->labels[0]) {
+        buf_put_char(out, first ? '{' : ',');
         put_text(out, r->labels);
+        first = false;
     }
     if (shared) {
         char number[24];
@@ -142,6 +161,11 @@ static void put_labels(struct buf *out, const struct row *r, size_t worker, cons
         put_label(out, &first, "le", le);
     if (!first)
         buf_put_char(out, '}');
+}
+
+static void put_labels(struct buf *out, const struct row *r, size_t worker, const char *le)
+{
+    put_labels_of(out, r, NULL, worker, le);
 }
 
 /* What is kept in microseconds is told in seconds. */
@@ -224,6 +248,15 @@ static void take(struct told *t, const struct slot *from)
     t->alive = lives(from) && process_sample((pid_t)from->pid, t->slot.values);
 }
 
+static void put_connections(struct buf *out, const struct row *r, size_t worker, const struct told *t)
+{
+    for (size_t d = 0; dialects[d]; d++) {
+        put_text(out, r->name);
+        put_labels_of(out, r, dialects[d]->name, worker, NULL);
+        put_number(out, t->alive ? t->slot.connections[r->index == METRIC_CONNECTIONS_CLOSING][d] : 0, false);
+    }
+}
+
 /* Of a worker that died: what it counted stays true, what it held is gone, and there is no process to tell of. */
 static void put_row(struct buf *out, const struct row *r, size_t worker, const struct told *t)
 {
@@ -234,6 +267,10 @@ static void put_row(struct buf *out, const struct row *r, size_t worker, const s
     }
     if (!t->alive && strncmp(r->name, "process_", 8) == 0)
         return;
+    if (r->index == METRIC_CONNECTIONS || r->index == METRIC_CONNECTIONS_CLOSING) {
+        put_connections(out, r, worker, t);
+        return;
+    }
     put_text(out, r->name);
     put_labels(out, r, worker, NULL);
     put_number(out, t->alive || !is_gauge(r) ? value_of(s, r->index) : 0, in_seconds(r));

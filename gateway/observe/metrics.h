@@ -14,9 +14,9 @@
       "1, with the version of the program as a label.")                                                                \
     X(READY, "gauge", "syncgate_ready", "", "1 while /readyz says 200.")                                               \
     X(DRAINING, "gauge", "syncgate_draining", "", "1 while the gateway sends its clients away.")                       \
-    X(CONNECTIONS, "gauge", "syncgate_connections", "protocol=\"socksync\",state=\"open\"",                            \
-      "WebSocket connections by state; closing: a close frame was sent.")                                              \
-    X(CONNECTIONS_CLOSING, "gauge", "syncgate_connections", "protocol=\"socksync\",state=\"closing\"", "")             \
+    X(CONNECTIONS, "gauge", "syncgate_connections", "state=\"open\"",                                                  \
+      "WebSocket connections by protocol and state; closing: a close frame was sent.")                                 \
+    X(CONNECTIONS_CLOSING, "gauge", "syncgate_connections", "state=\"closing\"", "")                                   \
     X(CONNECTIONS_TOTAL, "counter", "syncgate_connections_total", "", "WebSocket connections accepted.")               \
     X(ACCEPT_FAILURES, "counter", "syncgate_accept_failures_total", "",                                                \
       "Times no descriptor or memory was left for a new connection.")                                                  \
@@ -194,6 +194,11 @@ static inline void metric_observe(enum metric_histogram h, int64_t value)
 {
     histogram_add(&histograms[h], histogram_shapes[h], value, 1);
 }
+
+/* metrics_connections: so many more connections of this dialect are open, or closing. They are told by dialect, and counted together as
+ * METRIC_CONNECTIONS and METRIC_CONNECTIONS_CLOSING. */
+struct dialect;
+void metrics_connections(const struct dialect *d, bool closing, int64_t n);
 
 /* metrics_share, in the parent before it forks: makes room that all workers see, so that any of them can tell the counters of
  * all. Without it there is one process, whose metrics carry no worker label. */

@@ -3,7 +3,12 @@
 #include "gateway/peer/peer.h"
 
 #include <assert.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdio.h>
 
+#include "gateway/base/clock.h"
+#include "gateway/base/timer.h"
 #include "gateway/calls/calls.h"
 #include "gateway/net/pace.h"
 #include "gateway/observe/log.h"
@@ -13,6 +18,8 @@
 #include "gateway/state/topic.h"
 #include "gateway/state/topics.h"
 #include "protocol/base/alloc.h"
+
+enum { REPLIES_BYTES_MAX = 16 * 1024 * 1024 }; /* of one message */
 
 /* --- grants and subscriptions: the dialect's question --- */
 
@@ -73,8 +80,55 @@ static enum access state_access(struct conn *c, enum action_op op, enum kind kin
 static enum access access_of(struct dialect_peer *peer, enum action_op op, enum kind kind, struct slice name,
                              const struct slice *id)
 {
-    struct conn *c = container_of(peer, struct conn, peer);
+    struct conn *c = conn_of_peer(peer);
     return kind == KIND_FUNCTION ? function_access(c, op, name) : state_access(c, op, kind, name, id);
+}
+
+static struct slice room_of(const struct dialect_peer *peer)
+{
+    return conn_room_name(conn_of_peer(peer));
+}
+
+static const struct dialect_limits *limits_of(const struct dialect_peer *peer)
+{
+    return &conn_of_peer(peer)->gw->limits;
+}
+
+static const struct dialect_host host = {.access = access_of, .room = room_of, .limits = limits_of};
+
+/* --- how writes end --- */
+
+/* What is told to a dialect that asked for it with a tag. While its actions are carried out it waits: their slices are the dialect's. */
+struct outcome_late {
+    struct list_node node;
+    uint64_t conn;
+    struct answer answer;
+};
+
+struct peers {
+    struct gateway *g;
+    struct buf bytes;  /* of the replies among the actions that are carried out */
+    bool at_work;      /* they are */
+    struct list late;  /* struct outcome_late */
+    struct map timers; /* struct peer_timer, by conn->id */
+    uint64_t item_ids; /* given to items that came without one */
+};
+
+static void peer_tell(struct conn *c, const struct answer *a);
+
+static void tell_outcome(struct gateway *g, uint64_t conn, const struct answer *a)
+{
+    struct conn *c = conn_find(g, conn);
+    if (!a->tag || !c || !c->dialect->answer)
+        return;
+    if (!g->peers->at_work) {
+        peer_tell(c, a);
+        return;
+    }
+    struct outcome_late *late = sg_calloc(1, sizeof(*late));
+    late->conn = conn;
+    late->answer = *a;
+    list_append(&g->peers->late, &late->node);
 }
 
 /* --- questions to Redis that end in an error or in nothing --- */
@@ -86,6 +140,7 @@ struct pending {
     enum kind kind;
     enum error_code error; /* pending knowledge: what to answer when the name is known */
     const char *text;
+    uint32_t tag; /* of a write whose end is to be told */
     size_t bytes; /* as told to pace.c */
     struct slice name, id;
     char names[];
@@ -94,7 +149,8 @@ struct pending {
 static struct pending *pending_new(struct conn *c, const struct action *a)
 {
     struct pending *p = sg_malloc(sizeof(*p) + a->name.len + a->id.len);
-    *p = (struct pending){.g = c->gw, .conn = c->id, .kind = a->kind, .error = a->error, .text = a->text};
+    *p =
+        (struct pending){.g = c->gw, .conn = c->id, .kind = a->kind, .error = a->error, .text = a->text, .tag = a->tag};
     memcpy(p->names, a->name.ptr, a->name.len);
     p->name = slice_of(p->names, a->name.len);
     if (a->has_id) {
@@ -147,6 +203,15 @@ static const struct {
     [REFUSAL_DATA] = {ERROR_OTHER, TOPIC_DAMAGED_TEXT},
 };
 
+/* A dialect that wants to know tells its peer itself. */
+static void write_refused(const struct pending *p, enum error_code code, const char *text)
+{
+    if (p->tag)
+        tell_outcome(p->g, p->conn, &(struct answer){ANSWER_REFUSED, p->tag, 0, code, text});
+    else
+        answer_error(p, code, slice_str(text));
+}
+
 /* What Redis refuses depends on what is there: which ids a list holds, how long it is, of what kind. A writer that may not read the
  * name gets the silence of a write that worked. */
 static void answer_refusal(const struct pending *p, enum store_refusal refusal)
@@ -155,19 +220,22 @@ static void answer_refusal(const struct pending *p, enum store_refusal refusal)
     if (c && !may_read(c, p->name) && refusal != REFUSAL_JSON)
         metric_add(METRIC_WRITES_UNTOLD, 1);
     else
-        answer_error(p, refusals[refusal].code, slice_str(refusals[refusal].text));
+        write_refused(p, refusals[refusal].code, refusals[refusal].text);
 }
 
 static void on_written(void *arg, const struct store_result *r, int64_t n)
 {
     struct pending *p = arg;
-    (void)n; /* the revision: the change itself is the answer, and goes to every subscriber */
     pace_ends(p->g, p->conn, p->bytes);
     switch (r->status) {
-    case STORE_OK:
+    case STORE_OK: /* the change itself is the answer, and goes to every subscriber */
+        tell_outcome(p->g, p->conn, &(struct answer){.what = ANSWER_WRITTEN, .tag = p->tag, .number = n});
         break;
     case STORE_AWAY:
-        answer_error(p, ERROR_OTHER, SLICE_LIT("redis away; it is not known whether the write happened"));
+        if (p->tag)
+            tell_outcome(p->g, p->conn, &(struct answer){.what = ANSWER_AWAY, .tag = p->tag});
+        else
+            answer_error(p, ERROR_OTHER, SLICE_LIT("redis away; it is not known whether the write happened"));
         break;
     case STORE_REFUSED:
         answer_refusal(p, r->refusal);
@@ -175,34 +243,59 @@ static void on_written(void *arg, const struct store_result *r, int64_t n)
     case STORE_BROKEN:
         log_limited(LOG_FAILED, LOG_LEVEL_WARN, "a write failed name=%s error=%s", log_value(p->name),
                     log_value(r->text));
-        answer_error(p, ERROR_OTHER, SLICE_LIT("redis refused the write"));
+        write_refused(p, ERROR_OTHER, "redis refused the write");
         break;
     }
     free(p);
 }
 
-static void write_state(struct conn *c, const struct action *a)
+/* An id that no other item of any list has: items of a dialect that knows none need one. JSON text, valid until the next call. */
+static struct slice fresh_id(struct peers *ps)
+{
+    static char text[64];
+    int len = snprintf(text, sizeof(text), "\"%s-%llu\"", ps->g->id, (unsigned long long)++ps->item_ids);
+    return slice_of(text, (size_t)len);
+}
+
+static void write_set(struct conn *c, const struct action *a, struct pending *p)
 {
     struct store *st = c->gw->store;
-    struct pending *p = pending_new(c, a);
-    switch (a->op) {
-    case ACTION_SET:
-        if (a->kind == KIND_VAR)
-            store_var_set(st, a->name, a->value, on_written, p);
-        else
-            store_list_set(st, a->name, a->id, a->value, on_written, p);
-        return;
-    case ACTION_INSERT:
-        store_list_insert(st, a->name, a->index, a->id, a->value, on_written, p);
-        return;
-    case ACTION_DELETE:
-        store_list_delete(st, a->name, a->id, on_written, p);
-        return;
-    default:
-        assert(a->op == ACTION_SET_ALL);
-        store_list_set_all(st, a->name, a->items_json, on_written, p);
-        return;
-    }
+    if (a->kind == KIND_VAR)
+        store_var_set(st, a->name, a->value, on_written, p);
+    else if (a->has_id)
+        store_list_set(st, a->name, a->id, a->value, on_written, p);
+    else
+        store_list_set_at(st, a->name, a->index, a->value, on_written, p);
+}
+
+static void write_insert(struct conn *c, const struct action *a, struct pending *p)
+{
+    struct slice id = a->has_id ? a->id : fresh_id(c->gw->peers);
+    store_list_insert(c->gw->store, a->name, a->index, id, a->value, on_written, p);
+}
+
+static void write_delete(struct conn *c, const struct action *a, struct pending *p)
+{
+    if (a->has_id)
+        store_list_delete(c->gw->store, a->name, a->id, on_written, p);
+    else
+        store_list_delete_at(c->gw->store, a->name, a->index, on_written, p);
+}
+
+static void write_all(struct conn *c, const struct action *a, struct pending *p)
+{
+    store_list_set_all(c->gw->store, a->name, a->items_json, on_written, p);
+}
+
+static void write_state(struct conn *c, const struct action *a)
+{
+    static void (*const writes[ACTION_OPS])(struct conn *, const struct action *, struct pending *) = {
+        [ACTION_SET] = write_set,
+        [ACTION_INSERT] = write_insert,
+        [ACTION_DELETE] = write_delete,
+        [ACTION_SET_ALL] = write_all,
+    };
+    writes[a->op](c, a, pending_new(c, a));
 }
 
 /* --- actions --- */
@@ -217,7 +310,7 @@ static void subscribe(struct conn *c, const struct action *a)
     if (a->kind == KIND_FUNCTION)
         calls_serve(c, a->name);
     else
-        topics_subscribe(c, a->kind, a->name, id_of(a), &(struct sub_wish){a->interval_ms, a->wait});
+        topics_subscribe(c, a->kind, a->name, id_of(a), &(struct sub_wish){a->interval_ms, a->wait, a->silent});
 }
 
 static void unsubscribe(struct conn *c, const struct action *a)
@@ -236,13 +329,11 @@ static void unsubscribe_all(struct conn *c, const struct action *a)
 }
 
 /* An answer like any other, in its place among them: one that overtook what is queued would say more than is true. */
-static void pong(struct conn *c, const struct action *a)
+static void reply(struct conn *c, const struct action *a)
 {
-    struct slice id = a->has_id ? a->id : SLICE_NONE;
-    if (request_hold_ping(c, id))
-        return;
-    buf_reset(&c->gw->scratch);
-    conn_answer_scratch(c, c->dialect->pong(&c->gw->scratch, id));
+    struct slice wire = slice_of(c->gw->peers->bytes.ptr + a->bytes_at, a->bytes_len);
+    if (a->messages && !request_hold_reply(c, wire, a->messages))
+        conn_answer(c, wire, a->messages);
 }
 
 static void get(struct conn *c, const struct action *a)
@@ -257,7 +348,7 @@ static void fault(struct conn *c, const struct action *a)
 
 static void close_conn(struct conn *c, const struct action *a)
 {
-    conn_close(c, a->close_code, "invalid UTF-8");
+    conn_close(c, a->close_code, a->text);
 }
 
 static void nothing(struct conn *c, const struct action *a)
@@ -266,15 +357,15 @@ static void nothing(struct conn *c, const struct action *a)
     (void)a;
 }
 
-static void (*const effects[])(struct conn *, const struct action *) = {
+static void (*const effects[ACTION_OPS])(struct conn *, const struct action *) = {
     [ACTION_NONE] = nothing,
+    [ACTION_REPLY] = reply,
     [ACTION_FAULT] = fault,
     [ACTION_FAULT_IF_KNOWN] = fault_if_known,
     [ACTION_CLOSE] = close_conn,
     [ACTION_SUBSCRIBE] = subscribe,
     [ACTION_UNSUBSCRIBE] = unsubscribe,
     [ACTION_UNSUBSCRIBE_ALL] = unsubscribe_all,
-    [ACTION_PING] = pong,
     [ACTION_GET] = get,
     [ACTION_SET] = write_state,
     [ACTION_SET_ALL] = write_state,
@@ -285,12 +376,109 @@ static void (*const effects[])(struct conn *, const struct action *) = {
     [ACTION_CALL_FAILED] = calls_failed,
 };
 
+/* --- timers --- */
+
+struct peer_timer {
+    struct map_node by_id;
+    struct conn *conn;
+    struct event timer;
+};
+
+static struct peer_timer *timer_of(const struct conn *c)
+{
+    struct map_node *n = map_find(&c->gw->peers->timers, slice_of((const char *)&c->id, sizeof(c->id)));
+    return n ? container_of(n, struct peer_timer, by_id) : NULL;
+}
+
+static void timer_forget(const struct conn *c)
+{
+    struct peer_timer *t = timer_of(c);
+    if (!t)
+        return;
+    event_del(&t->timer);
+    map_remove(&c->gw->peers->timers, &t->by_id);
+    free(t);
+}
+
+static void on_due(evutil_socket_t fd, short what, void *arg);
+
+static void timer_set(struct conn *c, int64_t due_ms)
+{
+    struct peer_timer *t = timer_of(c);
+    int64_t left_ms = due_ms - clock_now_ms();
+    if (!t) {
+        t = sg_calloc(1, sizeof(*t));
+        t->conn = c;
+        t->by_id.key = slice_of((const char *)&c->id, sizeof(c->id));
+        evtimer_assign(&t->timer, c->gw->base, on_due, t);
+        map_insert(&c->gw->peers->timers, &t->by_id);
+    }
+    timer_start(&t->timer, left_ms > 0 ? left_ms : 0);
+}
+
+/* --- what a dialect says --- */
+
+static void carry_out(struct conn *c, const struct actions *as)
+{
+    struct peers *ps = c->gw->peers;
+    ps->at_work = true;
+    if (as->overflow)
+        conn_error(c, ERROR_OTHER, SLICE_LIT("one message asks for too much"), KIND_NONE, SLICE_NONE, SLICE_NONE);
+    for (size_t i = 0; i < as->len && !as->overflow && c->state == CONN_OPEN; i++) {
+        assert(as->list[i].op < ACTION_OPS);
+        effects[as->list[i].op](c, &as->list[i]);
+    }
+    ps->at_work = false;
+    if (as->due_ms > 0 && c->state == CONN_OPEN)
+        timer_set(c, as->due_ms);
+    else if (as->due_ms == 0)
+        timer_forget(c);
+}
+
+/* Outcomes that came while something was carried out. */
+static void tell_late(struct peers *ps)
+{
+    struct list_node *n;
+    while (!ps->at_work && (n = list_pop(&ps->late))) {
+        struct outcome_late *late = container_of(n, struct outcome_late, node);
+        struct conn *c = conn_find(ps->g, late->conn);
+        if (c)
+            peer_tell(c, &late->answer);
+        free(late);
+    }
+}
+
+static void peer_tell(struct conn *c, const struct answer *a)
+{
+    struct actions as;
+    actions_init(&as, &c->gw->peers->bytes);
+    c->dialect->answer(conn_peer(c), a, &as);
+    carry_out(c, &as);
+}
+
+static void on_due(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct conn *c = ((struct peer_timer *)arg)->conn;
+    struct peers *ps = c->gw->peers;
+    struct actions as;
+    actions_init(&as, &ps->bytes);
+    as.due_ms = 0; /* unless it says so again */
+    c->dialect->tick(conn_peer(c), clock_now_ms(), &as);
+    carry_out(c, &as);
+    tell_late(ps);
+}
+
 static void peer_message(struct conn *c, struct slice text, bool binary)
 {
-    struct action a;
-    c->dialect->receive(&c->gw->limits, &c->peer, text, binary, &a);
-    assert((size_t)a.op < sizeof(effects) / sizeof(effects[0]));
-    effects[a.op](c, &a);
+    struct peers *ps = c->gw->peers;
+    struct actions as;
+    actions_init(&as, &ps->bytes);
+    c->dialect->receive(conn_peer(c), text, binary, &as);
+    carry_out(c, &as);
+    if (ps->late.count)
+        tell_late(ps);
 }
 
 /* --- life --- */
@@ -312,11 +500,13 @@ static void announce_writable(struct conn *c, const struct grants *old)
     struct buf *out = &c->gw->scratch;
     buf_reset(out);
     uint32_t messages = 0;
-    for (size_t i = 0; i < w->len; i++) {
+    for (size_t i = 0; i < w->len && c->dialect->offered; i++) {
         if (!glob_is_literal(w->globs[i]) || (old && was_literal(old, w->globs[i])))
             continue;
-        messages += c->dialect->subscribe(out, KIND_VAR, slice_str(w->globs[i]));
-        messages += c->dialect->subscribe(out, KIND_LIST, slice_str(w->globs[i]));
+        if (c->dialect->var)
+            messages += c->dialect->offered(out, KIND_VAR, slice_str(w->globs[i]));
+        if (c->dialect->list)
+            messages += c->dialect->offered(out, KIND_LIST, slice_str(w->globs[i]));
     }
     if (messages)
         conn_answer(c, buf_slice(out), messages);
@@ -324,7 +514,15 @@ static void announce_writable(struct conn *c, const struct grants *old)
 
 static void peer_open(struct conn *c)
 {
-    c->peer.access = access_of;
+    struct peers *ps = c->gw->peers;
+    conn_peer(c)->host = &host;
+    if (c->dialect->open) {
+        struct actions as;
+        actions_init(&as, &ps->bytes);
+        c->dialect->open(conn_peer(c), &as);
+        carry_out(c, &as);
+        tell_late(ps);
+    }
     announce_writable(c, NULL);
     calls_conn_open(c);
 }
@@ -336,11 +534,13 @@ static void withdraw_writable(struct conn *c, const struct grants *old)
     struct buf *out = &c->gw->scratch;
     uint32_t messages = 0;
     buf_reset(out);
-    for (size_t i = 0; i < w->len; i++) {
+    for (size_t i = 0; i < w->len && c->dialect->withdrawn; i++) {
         if (!glob_is_literal(w->globs[i]) || grants_allow(c->grants, GRANT_WRITE, slice_str(w->globs[i])))
             continue;
-        messages += c->dialect->unsubscribe(out, KIND_VAR, slice_str(w->globs[i]));
-        messages += c->dialect->unsubscribe(out, KIND_LIST, slice_str(w->globs[i]));
+        if (c->dialect->var)
+            messages += c->dialect->withdrawn(out, KIND_VAR, slice_str(w->globs[i]));
+        if (c->dialect->list)
+            messages += c->dialect->withdrawn(out, KIND_LIST, slice_str(w->globs[i]));
     }
     if (messages)
         conn_answer(c, buf_slice(out), messages);
@@ -356,6 +556,9 @@ static void peer_regrant(struct conn *c, const struct grants *old)
 
 static void peer_close(struct conn *c)
 {
+    timer_forget(c);
+    if (c->dialect->close)
+        c->dialect->close(conn_peer(c));
     topics_unsubscribe_all(c);
     calls_conn_close(c);
 }
@@ -368,6 +571,28 @@ static void peer_refill(struct conn *c, size_t step)
         topics_answer_held(c, 2 * step);
     if (c->waits & WAIT_STATE)
         fanout_flush(c, 3 * step);
+}
+
+struct peers *peers_new(struct gateway *g)
+{
+    struct peers *ps = sg_calloc(1, sizeof(*ps));
+    ps->g = g;
+    buf_init(&ps->bytes, REPLIES_BYTES_MAX);
+    list_init(&ps->late);
+    map_init(&ps->timers);
+    return ps;
+}
+
+void peers_free(struct peers *ps)
+{
+    struct list_node *n;
+    if (!ps)
+        return;
+    while ((n = list_pop(&ps->late)))
+        free(container_of(n, struct outcome_late, node));
+    map_deinit(&ps->timers);
+    buf_deinit(&ps->bytes);
+    free(ps);
 }
 
 const struct conn_events peer_events = {

@@ -9,4 +9,7 @@
  * each, which counts as nobody's fault); what is new is announced. When it closes everything it had ends. */
 extern const struct conn_events peer_events;
 
+struct peers *peers_new(struct gateway *g);
+void peers_free(struct peers *ps); /* connections must be gone; NULL is allowed */
+
 #endif

@@ -41,7 +41,8 @@
 enum {
     SCRATCH_BYTES_MAX = 256 * 1024 * 1024, /* a whole page of the largest values, encoded */
     SCRATCH_KEPT = 1024 * 1024,
-    ITEMS_PER_SET_ALL = 100000
+    ITEMS_PER_SET_ALL = 100000,
+    MESSAGE_DEPTH = 4 /* a value must still fit into every message and every text that will carry it */
 };
 
 struct run {
@@ -245,8 +246,10 @@ static void start_wheel(struct run *r)
 
 static void take_limits(struct gateway *g)
 {
-    g->limits = (struct dialect_limits){
-        .max_depth = (int)g->opt->max_depth, .max_items = ITEMS_PER_SET_ALL, .index_absolute = g->opt->index_absolute};
+    g->limits = (struct dialect_limits){.max_depth = (int)g->opt->max_depth,
+                                        .value_depth = (int)g->opt->max_depth - MESSAGE_DEPTH,
+                                        .max_items = ITEMS_PER_SET_ALL,
+                                        .index_absolute = g->opt->index_absolute};
 }
 
 static void on_new_options(void *arg)
@@ -287,6 +290,7 @@ static bool start(struct run *r, const char *redis_url)
     g->base = event_base_new();
     g->conns = conns_new();
     g->conn_events = &peer_events;
+    g->peers = peers_new(g);
     g->pace = pace_new();
     g->taps = taps_new(g);
     buf_init(&g->scratch, SCRATCH_BYTES_MAX);
@@ -377,6 +381,7 @@ static void stop(struct run *r)
     rejects_free(g->rejects);
     history_free(g->history);
     conns_free(g->conns);
+    peers_free(g->peers);
     pace_free(g->pace);
     taps_free(g->taps);
     buf_deinit(&g->scratch);

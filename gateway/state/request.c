@@ -33,7 +33,7 @@ static void request_park(struct request *q)
     struct conn *c = q->conn;
     q->held = true;
     list_append(&c->held, &q->in_item);
-    c->owed += (uint32_t)sizeof(*q);
+    c->owed += (uint32_t)(sizeof(*q) + q->wire.len);
     conn_waits(c, WAIT_ANSWERS, true);
     conn_wait_for_room(c);
 }
@@ -43,7 +43,7 @@ static void request_unpark(struct request *q)
     struct conn *c = q->conn;
     q->held = false;
     list_remove(&c->held, &q->in_item);
-    c->owed -= (uint32_t)sizeof(*q);
+    c->owed -= (uint32_t)(sizeof(*q) + q->wire.len);
     conn_waits(c, WAIT_ANSWERS, c->held.count > 0);
 }
 
@@ -70,26 +70,23 @@ void request_release(struct request *q)
     list_append(&r->deadlines, &q->in_deadlines);
 }
 
-bool request_hold_ping(struct conn *c, struct slice id)
+bool request_hold_reply(struct conn *c, struct slice wire, uint32_t messages)
 {
     if (!c->held.count)
         return false;
-    struct request *q = sg_calloc(1, sizeof(*q) + id.len);
+    struct request *q = sg_calloc(1, sizeof(*q) + wire.len);
     q->conn = c;
-    if (id.ptr) {
-        memcpy(q->id_bytes, id.ptr, id.len);
-        q->id = slice_of(q->id_bytes, id.len);
-    }
+    q->messages = messages;
+    memcpy(q->wire_bytes, wire.ptr, wire.len);
+    q->wire = slice_of(q->wire_bytes, wire.len);
     list_append(&c->requests, &q->in_conn);
     request_park(q);
     return true;
 }
 
-void request_answer_ping(struct request *q)
+void request_send_reply(struct request *q)
 {
-    struct conn *c = q->conn;
-    buf_reset(&c->gw->scratch);
-    conn_answer_scratch(c, c->dialect->pong(&c->gw->scratch, q->id));
+    conn_answer(q->conn, q->wire, q->messages);
     request_free(q);
 }
 

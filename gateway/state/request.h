@@ -10,17 +10,19 @@ struct request {
     struct list_node in_conn;
     struct list_node in_deadlines; /* registry, oldest first; not while held */
     struct topic
-        *topic; /* NULL: a ping, which waits for room behind others and has nothing below but `held` and `id` */
+        *topic; /* NULL: an answer that waits for room behind others; of what follows it has `held` and `wire` */
     struct conn *conn;
-    struct slice id;     /* of a ping; ptr NULL: none */
+    struct slice wire;   /* whole messages … */
+    uint32_t messages;   /* … so many */
     uint64_t reads;      /* of the topic, begun before this request */
     bool subscribe;      /* else: get */
     bool held;           /* in conn->held */
+    bool silent;         /* nothing is sent, unless it fails */
     uint32_t slots;      /* of its page's window, which is kept for it */
     struct view *view;   /* list page */
     struct watch *watch; /* list item */
     int64_t deadline_ms;
-    char id_bytes[];
+    char wire_bytes[];
 };
 
 /* request_new: among those of the topic that wait for Redis. slots: what the window of its view has room for. */
@@ -40,10 +42,10 @@ bool request_fail_unknown(struct request *q);
 bool request_hold(struct request *q);
 /* request_release: back to those that wait for Redis. */
 void request_release(struct request *q);
-/* request_hold_ping: when requests of this connection wait for room a ping waits behind them, and is answered in its place. False: there
- * are none. */
-bool request_hold_ping(struct conn *c, struct slice id);
-/* request_answer_ping answers one that waited, and frees it. */
-void request_answer_ping(struct request *q);
+/* request_hold_reply: when requests of this connection wait for room an answer that is there already waits behind them, and is sent in
+ * its place. False: there are none. */
+bool request_hold_reply(struct conn *c, struct slice wire, uint32_t messages);
+/* request_send_reply sends one that waited, and frees it. */
+void request_send_reply(struct request *q);
 
 #endif

@@ -44,6 +44,13 @@ struct sub {
     bool waiting;        /* that has happened */
 };
 
+/* How somebody wants to be subscribed. */
+struct sub_wish {
+    int64_t interval_ms; /* the least time between two updates, 0 for every change */
+    bool wait;           /* stay subscribed to a name that is unknown */
+    bool silent;         /* the state is not told before it is asked for */
+};
+
 /* sub_new: pending. w: of that list item, NULL for the topic itself. */
 struct sub *sub_new(struct conn *c, struct topic *t, struct watch *w);
 /* sub_find: NULL when there is none. */

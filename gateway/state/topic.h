@@ -14,6 +14,7 @@
 
 struct request;
 struct sub;
+struct sub_wish;
 struct topic_kind;
 
 /* What clients are told of a name whose keys in Redis are not what the functions left there. */
@@ -113,7 +114,7 @@ struct topic_kind {
     void (*destroy)(struct topic *t);
     void (*read)(struct topic *t); /* starts the read, if there is anything to be read; sets t->reading */
     void (*apply)(struct topic *t, const struct change *e); /* READY, and e->rev is newer */
-    void (*subscribe)(struct conn *c, struct topic *t, const struct slice *id, bool wait);
+    void (*subscribe)(struct conn *c, struct topic *t, const struct slice *id, const struct sub_wish *wish);
     void (*ask_again)(struct sub *s); /* makes the request of `subscribe` again, and serves nothing */
     void (*get)(struct conn *c, struct topic *t, const struct slice *id, int64_t page, int64_t page_size);
     void (*sub_gone)(struct sub *s);                                /* unlink from its target */

@@ -22,7 +22,7 @@ static struct paged *paged_of(const struct topic *t)
 
 static bool value_is_valid(const struct paged *p, struct slice value)
 {
-    return json_valid(value, (int)p->base.gw->opt->max_depth - 4);
+    return json_valid(value, p->base.gw->limits.value_depth);
 }
 
 /* What a read brought; a value that is not JSON is reported and becomes null: its place in the page is true still. */
@@ -316,18 +316,18 @@ static int64_t page_size_max(const struct topic *t)
     return n && n->max_page_size ? n->max_page_size : t->gw->opt->max_page_size;
 }
 
-static void paged_request(struct conn *c, struct topic *t, bool subscribe, struct view *v, struct watch *w)
+static struct request *paged_request(struct conn *c, struct topic *t, bool subscribe, struct view *v, struct watch *w)
 {
     if (v)
         view_hold(v);
     if (w)
         watch_hold(w);
-    request_new(t, c, subscribe, v, v ? view_slots(v) : 0, w);
+    return request_new(t, c, subscribe, v, v ? view_slots(v) : 0, w);
 }
 
-static void paged_ask(struct conn *c, struct topic *t, bool subscribe, struct view *v, struct watch *w)
+/* After somebody asked. */
+static void paged_asked(struct topic *t)
 {
-    paged_request(c, t, subscribe, v, w);
     paged_serve(t);
     paged_want(paged_of(t));
     views_trim_crowd(&paged_of(t)->views);
@@ -338,14 +338,15 @@ static struct view *first_view(struct topic *t)
     return view_get(paged_of(t), 0, page_size_max(t));
 }
 
-static void paged_subscribe(struct conn *c, struct topic *t, const struct slice *id, bool wait)
+static void paged_subscribe(struct conn *c, struct topic *t, const struct slice *id, const struct sub_wish *wish)
 {
     struct watch *w = id ? watch_get(paged_of(t), *id) : NULL;
     struct sub *s = sub_find(c, t, w ? (const void *)w : (const void *)t);
     if (!s)
         s = w ? watch_subscribe(c, w) : sub_new(c, t, NULL);
-    s->wait = wait;
-    paged_ask(c, t, true, w ? NULL : first_view(t), w);
+    s->wait = wish->wait;
+    paged_request(c, t, true, w ? NULL : first_view(t), w)->silent = wish->silent;
+    paged_asked(t);
 }
 
 static void paged_ask_again(struct sub *s)
@@ -364,7 +365,8 @@ static void paged_get(struct conn *c, struct topic *t, const struct slice *id, i
         page = INT64_MAX / size - 1;
     if (!id && t->state == TOPIC_READY)
         page = page_clamp(page, size, p->total);
-    paged_ask(c, t, false, id ? NULL : view_get(p, page, size), id ? watch_get(p, *id) : NULL);
+    paged_request(c, t, false, id ? NULL : view_get(p, page, size), id ? watch_get(p, *id) : NULL);
+    paged_asked(t);
 }
 
 static void paged_sub_gone(struct sub *s)

@@ -5,6 +5,7 @@
 #include "gateway/observe/metrics.h"
 #include "gateway/state/fanout.h"
 #include "gateway/state/topic_var.h"
+#include "gateway/state/frames.h"
 #include "gateway/state/registry.h"
 #include "gateway/state/request.h"
 #include "gateway/state/topic_read.h"
@@ -21,9 +22,8 @@ struct var {
     struct topic base;
     char *value; /* NULL: null (never set, or deleted) */
     size_t value_len, value_cap;
-    struct frame *frame; /* of the current value, made when first needed */
-    const struct dialect *frame_dialect;
-    struct list subs; /* struct sub, answered ones */
+    struct frames frames; /* of the current value */
+    struct list subs;     /* struct sub, answered ones */
 };
 
 static struct var *var_of(struct topic *t)
@@ -42,7 +42,7 @@ static struct topic *var_create(struct gateway *g, struct slice name)
 static void var_destroy(struct topic *t)
 {
     struct var *v = var_of(t);
-    frame_unref(v->frame);
+    frames_clear(&v->frames);
     metric_add(METRIC_MEMORY_VARIABLES, -(int64_t)v->value_cap);
     free(v->value);
     free(v);
@@ -53,16 +53,14 @@ __attribute__((noinline)) static struct frame *make_frame(struct var *v, const s
     struct buf *out = &v->base.gw->scratch;
     buf_reset(out);
     struct slice value = v->value ? slice_of(v->value, v->value_len) : SLICE_LIT("null");
-    uint32_t messages = d->var_set(out, v->base.name, value);
-    frame_unref(v->frame);
-    v->frame = frame_new(buf_slice(out), messages);
-    v->frame_dialect = d;
-    return v->frame;
+    uint32_t messages = d->var->set(out, v->base.name, value);
+    return frames_put(&v->frames, d, frame_new(buf_slice(out), messages));
 }
 
 static struct frame *frame_of(struct var *v, const struct dialect *d)
 {
-    return v->frame && v->frame_dialect == d ? v->frame : make_frame(v, d);
+    struct frame *f = frames_find(&v->frames, d);
+    return f ? f : make_frame(v, d);
 }
 
 /* The memory of the last value is used again unless it is far too large: values of one name are about equally long. */
@@ -83,8 +81,7 @@ static void var_hold(struct var *v, struct slice value)
     if (value.ptr)
         memcpy(v->value, value.ptr, value.len);
     v->value_len = value.len;
-    frame_unref(v->frame);
-    v->frame = NULL;
+    frames_clear(&v->frames);
 }
 
 struct slice topic_var_value(const struct topic *t)
@@ -122,15 +119,21 @@ static uint32_t burst_count(struct slice burst)
     return count;
 }
 
-static struct frame *burst_frame(struct var *v, const struct dialect *d)
+static struct frame *make_burst_frame(struct var *v, struct frames *all, const struct dialect *d)
 {
     struct buf *out = &v->base.gw->scratch;
     buf_reset(out);
     uint32_t messages = 0;
     struct slice rest = buf_slice(&v->base.gw->topics->burst);
     for (struct slice value; burst_next(&rest, &value);)
-        messages += d->var_set(out, v->base.name, value);
-    return frame_new(buf_slice(out), messages);
+        messages += d->var->set(out, v->base.name, value);
+    return frames_put(all, d, frame_new(buf_slice(out), messages));
+}
+
+static struct frame *burst_frame(struct var *v, struct frames *all, const struct dialect *d)
+{
+    struct frame *f = frames_find(all, d);
+    return f ? f : make_burst_frame(v, all, d);
 }
 
 /* Tells what happened. A peer that asked for fewer updates, or missed some, gets the newest value only. */
@@ -139,22 +142,16 @@ static void var_settle(struct topic *t)
     struct var *v = var_of(t);
     struct buf *burst = &t->gw->topics->burst;
     uint32_t changes = burst_count(buf_slice(burst));
-    struct frame *all = NULL; /* for connections of the dialect `all_of` */
-    const struct dialect *all_of = NULL;
+    struct frames all = {.frame = NULL};
     list_each(&v->subs, n)
     {
         struct sub *s = container_of(n, struct sub, in_target);
         struct conn *c = s->key.conn;
         if (!fanout_ready(s, changes))
             continue;
-        if (changes > 1 && !s->rate && all_of != c->dialect) {
-            frame_unref(all);
-            all = burst_frame(v, c->dialect);
-            all_of = c->dialect;
-        }
-        conn_push(c, changes > 1 && !s->rate ? all : frame_of(v, c->dialect));
+        conn_push(c, changes > 1 && !s->rate ? burst_frame(v, &all, c->dialect) : frame_of(v, c->dialect));
     }
-    frame_unref(all);
+    frames_clear(&all);
     buf_reset(burst);
     buf_trim(burst, BURST_KEPT);
 }
@@ -183,7 +180,7 @@ static void var_tell_waiting(struct var *v)
 
 static bool value_is_valid(const struct topic *t, struct slice value)
 {
-    if (json_valid(value, (int)t->gw->opt->max_depth - 4))
+    if (json_valid(value, t->gw->limits.value_depth))
         return true;
     topic_bad_change(t, "a value that is not JSON");
     return false;
@@ -271,7 +268,8 @@ static bool var_serve_request(struct request *q)
         s->pending = false;
         list_append(&v->subs, &s->in_target);
     }
-    var_answer(q->conn, v);
+    if (!q->silent)
+        var_answer(q->conn, v);
     request_free(q);
     return true;
 }
@@ -287,22 +285,22 @@ static void var_serve(struct topic *t)
     }
 }
 
-static void var_ask(struct conn *c, struct topic *t, bool subscribe)
+static void var_ask(struct conn *c, struct topic *t, bool subscribe, bool silent)
 {
-    request_new(t, c, subscribe, NULL, 0, NULL);
+    request_new(t, c, subscribe, NULL, 0, NULL)->silent = silent;
     var_serve(t);
     if (t->state != TOPIC_READY || t->confirm)
         topic_want_read(t);
 }
 
-static void var_subscribe(struct conn *c, struct topic *t, const struct slice *id, bool wait)
+static void var_subscribe(struct conn *c, struct topic *t, const struct slice *id, const struct sub_wish *wish)
 {
     (void)id; /* ignored for variables (docs/protocol.md) */
     struct sub *s = sub_find(c, t, t);
     if (!s)
         s = sub_new(c, t, NULL);
-    s->wait = wait;
-    var_ask(c, t, true);
+    s->wait = wish->wait;
+    var_ask(c, t, true, wish->silent);
 }
 
 static void var_ask_again(struct sub *s)
@@ -315,7 +313,7 @@ static void var_get(struct conn *c, struct topic *t, const struct slice *id, int
     (void)id;
     (void)page;
     (void)page_size;
-    var_ask(c, t, false);
+    var_ask(c, t, false, false);
 }
 
 static void var_sub_gone(struct sub *s)

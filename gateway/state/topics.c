@@ -196,7 +196,7 @@ void topics_answer_held(struct conn *c, size_t limit)
         struct request *q = container_of(n, struct request, in_item);
         struct topic *t = q->topic;
         if (!t) {
-            request_answer_ping(q);
+            request_send_reply(q);
             continue;
         }
         request_release(q);
@@ -236,7 +236,7 @@ void topics_subscribe(struct conn *c, enum kind kind, struct slice name, const s
     if (s)
         sub_wait_no_more(s); /* it is asked anew */
     struct topic *t = topics_find_or_create(c->gw->topics, kind, name);
-    t->ops->subscribe(c, t, id, wish->wait);
+    t->ops->subscribe(c, t, id, wish);
     s = topics_find_sub(c, kind, name, item_id);
     if (s) /* else it was refused at once */
         fanout_limit(s, wish->interval_ms);

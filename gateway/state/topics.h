@@ -28,10 +28,6 @@ const struct topic *topics_find_used(struct topics *r, enum kind kind, struct sl
 
 /* topics_find_sub: id NULL for the variable or list itself. */
 struct sub *topics_find_sub(struct conn *c, enum kind kind, struct slice name, const struct slice *id);
-struct sub_wish {
-    int64_t interval_ms; /* the least time between two updates, 0 for every change */
-    bool wait;           /* stay subscribed to a name that is unknown */
-};
 void topics_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id,
                       const struct sub_wish *wish);
 /* topics_get: the peer is subscribed (the dialect asked). page_size 0: the owner's maximum. */

@@ -8,6 +8,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/net/socket.h"
 #include "gateway/state/fanout.h"
+#include "gateway/state/frames.h"
 #include "gateway/state/request.h"
 #include "gateway/state/topic_list.h"
 #include "gateway/state/topic_read.h"
@@ -32,8 +33,7 @@ struct view {
     bool asked;   /* its holes are part of the read in flight */
     bool greedy;  /* that came too late once: read the whole window next time, which cannot */
     int64_t idle_since_ms;
-    struct frame *page_frame; /* of `told`, for subscribers that come later */
-    const struct dialect *page_dialect;
+    struct frames page_frames; /* of `told`, for subscribers that come later */
 };
 
 static struct view *in_all(struct list_node *n)
@@ -80,7 +80,7 @@ static void view_free(struct view *v)
     list_remove(&vs->_all, &v->in_all);
     window_deinit(&v->window);
     page_unref(v->told);
-    frame_unref(v->page_frame);
+    frames_clear(&v->page_frames);
     free(v);
 }
 
@@ -229,11 +229,11 @@ static struct frame *change_frame(struct paged *p, const struct dialect *d, cons
     buf_reset(&g->scratch);
     uint32_t messages;
     if (*whole) {
-        messages = d->page(&g->scratch, p->base.name, to);
+        messages = d->list->page(&g->scratch, p->base.name, to);
     } else {
         for (size_t i = 0; i < steps->deletes; i++)
             steps->steps[i].gone = gone_has(&p->gone, entry_id(steps->steps[i].entry));
-        messages = d->steps(&g->scratch, p->base.name, &g->limits, to, steps);
+        messages = d->list->steps(&g->scratch, p->base.name, &g->limits, to, steps);
     }
     return frame_new(buf_slice(&g->scratch), messages);
 }
@@ -251,11 +251,26 @@ static void sub_told(struct sub *s, struct page *to, int64_t rev)
 struct shared_change {
     const struct page *from;
     int64_t from_rev;
-    const struct dialect *dialect;
-    struct frame *frame;
-    bool whole;
+    struct frames frames;
     bool made;
+    bool nothing; /* differs */
 };
+
+static struct frame *shared_frame(struct paged *p, struct shared_change *last, const struct dialect *d,
+                                  const struct sub *s, int64_t from_rev, const struct page *to)
+{
+    bool whole;
+    if (!last->made || last->from != s->told || last->from_rev != from_rev) {
+        frames_clear(&last->frames);
+        *last = (struct shared_change){.from = s->told, .from_rev = from_rev, .made = true};
+    }
+    struct frame *f = frames_find(&last->frames, d);
+    if (f || last->nothing)
+        return f;
+    f = change_frame(p, d, s->told, from_rev, to, false, &whole);
+    last->nothing = !f;
+    return f ? frames_put(&last->frames, d, f) : NULL;
+}
 
 /* For a connection that also watches items: what it is told depends on them, so nothing is shared. */
 static void tell_watcher(struct view *v, struct sub *s, int64_t from_rev, struct page *to)
@@ -282,14 +297,9 @@ static void view_tell(struct view *v, struct sub *s, int64_t from_rev, struct pa
             socket_want_write(c); /* item subscriptions that waited for this */
         return;
     }
-    bool same = last->made && last->from == s->told && last->from_rev == from_rev && last->dialect == c->dialect;
-    if (!same) {
-        frame_unref(last->frame);
-        *last = (struct shared_change){.from = s->told, .from_rev = from_rev, .dialect = c->dialect, .made = true};
-        last->frame = change_frame(p, c->dialect, s->told, from_rev, to, false, &last->whole);
-    }
-    if (last->frame)
-        conn_push(c, last->frame);
+    struct frame *f = shared_frame(p, last, c->dialect, s, from_rev, to);
+    if (f)
+        conn_push(c, f);
 }
 
 static void view_told(struct view *v, struct page *to)
@@ -298,8 +308,7 @@ static void view_told(struct view *v, struct page *to)
         return;
     page_unref(v->told);
     v->told = page_ref(to);
-    frame_unref(v->page_frame);
-    v->page_frame = NULL;
+    frames_clear(&v->page_frames);
 }
 
 /* view_flush brings the subscribers of a view without holes to its current version. */
@@ -325,7 +334,7 @@ static void view_flush(struct view *v)
             view_tell(v, s, from_rev, to, &last);
             sub_told(s, to, p->base.rev);
         }
-        frame_unref(last.frame);
+        frames_clear(&last.frames);
         page_unref(from);
         view_told(v, to);
     }
@@ -478,15 +487,13 @@ void views_read_ends(struct views *vs, bool cut)
 
 static struct frame *page_frame_of(struct view *v, const struct dialect *d)
 {
-    if (v->page_frame && v->page_dialect == d)
-        return v->page_frame;
+    struct frame *made = frames_find(&v->page_frames, d);
+    if (made)
+        return made;
     struct gateway *g = v->list->base.gw;
     buf_reset(&g->scratch);
-    uint32_t messages = d->page(&g->scratch, v->list->base.name, v->told);
-    frame_unref(v->page_frame);
-    v->page_frame = frame_new(buf_slice(&g->scratch), messages);
-    v->page_dialect = d;
-    return v->page_frame;
+    uint32_t messages = d->list->page(&g->scratch, v->list->base.name, v->told);
+    return frames_put(&v->page_frames, d, frame_new(buf_slice(&g->scratch), messages));
 }
 
 static void view_follow(struct sub *s, struct view *v)
@@ -522,6 +529,10 @@ bool view_serve(struct request *q)
     assert(s);
     if (s->pending && topic_unknown(q->topic))
         return request_fail_unknown(q);
+    if (q->silent) { /* the subscription stays pending: there is no page yet that it follows */
+        request_free(q);
+        return true;
+    }
     if (view_vanished(q->view)) {
         struct view *v = last_page(q->view->list, q->view);
         view_hold(v);
@@ -547,7 +558,7 @@ void view_flush_sub(struct sub *s)
     struct shared_change last = {0};
     int64_t from_rev = s->told == v->told ? v->told_rev : s->told_rev;
     view_tell(v, s, from_rev, v->told, &last);
-    frame_unref(last.frame);
+    frames_clear(&last.frames);
     sub_told(s, v->told, v->told_rev);
 }
 

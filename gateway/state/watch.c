@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "gateway/state/fanout.h"
+#include "gateway/state/frames.h"
 #include "gateway/state/request.h"
 #include "gateway/state/topic_list.h"
 #include "gateway/state/topic_read.h"
@@ -14,10 +15,9 @@ struct watch {
     struct map_node by_id;
     struct list_node in_all;
     struct paged *list;
-    struct entry *entry; /* NULL: not in the list */
-    bool known;          /* entry is current */
-    struct frame *frame; /* that tells entry, for all who watch; made when first needed */
-    const struct dialect *frame_dialect;
+    struct entry *entry;  /* NULL: not in the list */
+    bool known;           /* entry is current */
+    struct frames frames; /* that tell entry, for all who watch */
     int64_t changed_rev;
     struct list_node in_changed, in_absent;
     struct list subs;
@@ -94,7 +94,7 @@ void watch_release(struct watch *w)
     map_remove(&ws->_by_id, &w->by_id);
     list_remove(&ws->_all, &w->in_all);
     entry_unref(w->entry);
-    frame_unref(w->frame);
+    frames_clear(&w->frames);
     free(w);
 }
 
@@ -120,8 +120,7 @@ static void watch_change(struct watch *w, struct entry *e)
     struct watches *ws = &w->list->watches;
     entry_unref(w->entry);
     w->entry = e ? entry_ref(e) : NULL;
-    frame_unref(w->frame);
-    w->frame = NULL;
+    frames_clear(&w->frames);
     w->changed_rev = w->list->base.rev;
     watch_known(w, w->known);
     if (!list_linked(&w->in_changed))
@@ -222,15 +221,13 @@ void watch_fill(struct paged *p, struct slice id, const struct slice *value)
 
 static struct frame *frame_of(struct watch *w, const struct dialect *d)
 {
-    if (w->frame && w->frame_dialect == d)
-        return w->frame;
+    struct frame *made = frames_find(&w->frames, d);
+    if (made)
+        return made;
     struct buf *out = &w->list->base.gw->scratch;
     buf_reset(out);
-    uint32_t messages = d->item_set(out, w->list->base.name, w->entry);
-    frame_unref(w->frame);
-    w->frame = frame_new(buf_slice(out), messages);
-    w->frame_dialect = d;
-    return w->frame;
+    uint32_t messages = d->list->item_set(out, w->list->base.name, w->entry);
+    return frames_put(&w->frames, d, frame_new(buf_slice(out), messages));
 }
 
 /* counted: the page's own steps will say the total; otherwise it is said here, right behind the delete. */
@@ -240,11 +237,11 @@ static void tell_gone(const struct watch *w, struct sub *s, bool counted)
     struct conn *c = s->key.conn;
     struct buf *out = &c->gw->scratch;
     buf_reset(out);
-    uint32_t messages = c->dialect->item_delete(out, t->name, w->by_id.key, true);
+    uint32_t messages = c->dialect->list->item_delete(out, t->name, w->by_id.key, true);
     const struct sub *page = counted ? NULL : sub_find(c, t, t);
     if (page && page->told) {
         struct page_steps count_only = {.set_count = true};
-        messages += c->dialect->steps(out, t->name, &c->gw->limits, page->told, &count_only);
+        messages += c->dialect->list->steps(out, t->name, &c->gw->limits, page->told, &count_only);
     }
     struct frame *f = frame_new(buf_slice(out), messages);
     conn_push(c, f);

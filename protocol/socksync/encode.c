@@ -5,84 +5,45 @@
 
 #include "protocol/base/frame.h"
 #include "protocol/json.h"
-
-static const struct slice kind_names[] = {
-    [KIND_VAR] = SLICE_LIT("var"),
-    [KIND_LIST] = SLICE_LIT("list"),
-    [KIND_FUNCTION] = SLICE_LIT("function"),
-};
-
-/* begin opens a message up to its name; `head` is everything before the name's quote. */
-#define begin(out, func, type, name)                                                                                   \
-    begin_with((out), SLICE_LIT("{\"func\":\"" func "\",\"type\":\"" type "\",\"name\":"), (name))
-
-static size_t begin_with(struct buf *out, struct slice head, struct slice name)
-{
-    size_t mark = frame_begin(out);
-    buf_put_slice(out, head);
-    json_quote(out, name);
-    return mark;
-}
-
-static uint32_t end(struct buf *out, size_t mark)
-{
-    buf_put_char(out, '}');
-    frame_end(out, mark);
-    return 1;
-}
-
-#define put_field(out, key, json) put_field_with((out), SLICE_LIT(",\"" key "\":"), (json))
-#define put_number(out, key, n)   put_number_with((out), SLICE_LIT(",\"" key "\":"), (n))
-
-static void put_field_with(struct buf *out, struct slice key, struct slice json)
-{
-    buf_put_slice(out, key);
-    buf_put_slice(out, json);
-}
-
-static void put_number_with(struct buf *out, struct slice key, int64_t n)
-{
-    buf_put_slice(out, key);
-    buf_put_i64(out, n);
-}
+#include "protocol/message.h"
 
 uint32_t encode_var_set(struct buf *out, struct slice name, struct slice value)
 {
-    size_t mark = begin(out, "set", "var", name);
-    put_field(out, "value", value);
-    return end(out, mark);
+    size_t mark = message_begin(out, message_head("set", "var"), name);
+    message_put(out, message_key("value"), value);
+    return message_end(out, mark);
 }
 
 uint32_t encode_item_set(struct buf *out, struct slice name, const struct entry *e)
 {
-    size_t mark = begin(out, "set", "list", name);
-    put_field(out, "id", entry_id(e));
-    put_field(out, "value", entry_value(e));
-    return end(out, mark);
+    size_t mark = message_begin(out, message_head("set", "list"), name);
+    message_put(out, message_key("id"), entry_id(e));
+    message_put(out, message_key("value"), entry_value(e));
+    return message_end(out, mark);
 }
 
 uint32_t encode_item_delete(struct buf *out, struct slice name, struct slice id, bool gone)
 {
-    size_t mark = begin(out, "delete", "list", name);
-    put_field(out, "id", id);
+    size_t mark = message_begin(out, message_head("delete", "list"), name);
+    message_put(out, message_key("id"), id);
     if (gone)
         buf_put_lit(out, ",\"gone\":true");
-    return end(out, mark);
+    return message_end(out, mark);
 }
 
 static void put_item(struct buf *out, const struct entry *e)
 {
     buf_put_lit(out, "{\"id\":");
     buf_put_slice(out, entry_id(e));
-    put_field(out, "value", entry_value(e));
+    message_put(out, message_key("value"), entry_value(e));
     buf_put_char(out, '}');
 }
 
 uint32_t encode_page(struct buf *out, struct slice name, const struct page *p)
 {
-    size_t mark = begin(out, "set_all", "list", name);
-    put_number(out, "page", p->number);
-    put_number(out, "total_item_count", p->total);
+    size_t mark = message_begin(out, message_head("set_all", "list"), name);
+    message_put_number(out, message_key("page"), p->number);
+    message_put_number(out, message_key("total_item_count"), p->total);
     buf_put_lit(out, ",\"items\":[");
     for (uint32_t i = 0; i < p->count; i++) {
         if (i > 0)
@@ -90,23 +51,23 @@ uint32_t encode_page(struct buf *out, struct slice name, const struct page *p)
         put_item(out, p->slots[i]);
     }
     buf_put_char(out, ']');
-    return end(out, mark);
+    return message_end(out, mark);
 }
 
 static uint32_t encode_insert(struct buf *out, struct slice name, int64_t index, const struct entry *e)
 {
-    size_t mark = begin(out, "insert", "list", name);
-    put_number(out, "index", index);
-    put_field(out, "id", entry_id(e));
-    put_field(out, "value", entry_value(e));
-    return end(out, mark);
+    size_t mark = message_begin(out, message_head("insert", "list"), name);
+    message_put_number(out, message_key("index"), index);
+    message_put(out, message_key("id"), entry_id(e));
+    message_put(out, message_key("value"), entry_value(e));
+    return message_end(out, mark);
 }
 
 static uint32_t encode_count(struct buf *out, struct slice name, int64_t total)
 {
-    size_t mark = begin(out, "set_count", "list", name);
-    put_number(out, "total_item_count", total);
-    return end(out, mark);
+    size_t mark = message_begin(out, message_head("set_count", "list"), name);
+    message_put_number(out, message_key("total_item_count"), total);
+    return message_end(out, mark);
 }
 
 static uint32_t encode_step(struct buf *out, struct slice name, int64_t index_base, const struct step *s)
@@ -139,35 +100,35 @@ static size_t begin_error(struct buf *out, enum error_code code, struct slice te
 {
     size_t mark = frame_begin(out);
     buf_put_lit(out, "{\"func\":\"error\"");
-    put_number(out, "error_code", code);
+    message_put_number(out, message_key("error_code"), code);
     if (text.len) {
         buf_put_lit(out, ",\"message\":");
         json_quote(out, text);
     }
     if (kind != KIND_NONE) {
         buf_put_lit(out, ",\"type\":");
-        json_quote(out, kind_names[kind]);
+        json_quote(out, message_kind_name(kind));
     }
     if (name.len) {
         buf_put_lit(out, ",\"name\":");
         json_quote(out, name);
     }
     if (id.len)
-        put_field(out, "id", id);
+        message_put(out, message_key("id"), id);
     return mark;
 }
 
 uint32_t encode_error(struct buf *out, enum error_code code, struct slice text, enum kind kind, struct slice name,
                       struct slice id)
 {
-    return end(out, begin_error(out, code, text, kind, name, id));
+    return message_end(out, begin_error(out, code, text, kind, name, id));
 }
 
 uint32_t encode_waiting(struct buf *out, struct slice text, enum kind kind, struct slice name, struct slice id)
 {
     size_t mark = begin_error(out, ERROR_NAME, text, kind, name, id);
     buf_put_lit(out, ",\"waiting\":true");
-    return end(out, mark);
+    return message_end(out, mark);
 }
 
 static uint32_t encode_interest(struct buf *out, struct slice head, enum kind kind, struct slice name)
@@ -175,10 +136,10 @@ static uint32_t encode_interest(struct buf *out, struct slice head, enum kind ki
     assert(kind != KIND_NONE);
     size_t mark = frame_begin(out);
     buf_put_slice(out, head);
-    json_quote(out, kind_names[kind]);
+    json_quote(out, message_kind_name(kind));
     buf_put_lit(out, ",\"name\":");
     json_quote(out, name);
-    return end(out, mark);
+    return message_end(out, mark);
 }
 
 uint32_t encode_subscribe(struct buf *out, enum kind kind, struct slice name)
@@ -193,20 +154,20 @@ uint32_t encode_unsubscribe(struct buf *out, enum kind kind, struct slice name)
 
 uint32_t encode_call(struct buf *out, struct slice name, struct slice id, struct slice args)
 {
-    size_t mark = begin(out, "call", "function", name);
-    put_field(out, "id", id);
+    size_t mark = message_begin(out, message_head("call", "function"), name);
+    message_put(out, message_key("id"), id);
     if (args.len)
-        put_field(out, "args", args);
-    return end(out, mark);
+        message_put(out, message_key("args"), args);
+    return message_end(out, mark);
 }
 
 uint32_t encode_return(struct buf *out, struct slice name, struct slice id, struct slice value)
 {
-    size_t mark = begin(out, "return", "function", name);
-    put_field(out, "id", id);
+    size_t mark = message_begin(out, message_head("return", "function"), name);
+    message_put(out, message_key("id"), id);
     if (value.len)
-        put_field(out, "value", value);
-    return end(out, mark);
+        message_put(out, message_key("value"), value);
+    return message_end(out, mark);
 }
 
 uint32_t encode_pong(struct buf *out, struct slice id)
@@ -214,6 +175,6 @@ uint32_t encode_pong(struct buf *out, struct slice id)
     size_t mark = frame_begin(out);
     buf_put_lit(out, "{\"func\":\"pong\"");
     if (id.len)
-        put_field(out, "id", id);
-    return end(out, mark);
+        message_put(out, message_key("id"), id);
+    return message_end(out, mark);
 }

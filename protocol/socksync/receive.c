@@ -9,6 +9,8 @@
 #include "protocol/base/alloc.h"
 #include "protocol/base/map.h"
 #include "protocol/json.h"
+#include "protocol/message.h"
+#include "protocol/socksync/encode.h"
 #include "protocol/socksync/socksync.h"
 
 /* ---- the vocabulary ---- */
@@ -101,19 +103,10 @@ static const struct row rows[] = {
     {SLICE_LIT("delete"), LIST, ACTION_DELETE, ID, NONE, NO_GRANT, false},
     {SLICE_LIT("set_all"), LIST, ACTION_SET_ALL, PAGE | TOTAL | ITEMS, NONE, NO_GRANT, false},
     {SLICE_LIT("set_count"), LIST, ACTION_SET, TOTAL, NONE, "only the gateway sends set_count", true},
-    {SLICE_LIT("ping"), 0, ACTION_PING, NONE, ID, NULL, false},
+    {SLICE_LIT("ping"), 0, ACTION_REPLY, NONE, ID, NULL, false},
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };
-
-static const struct {
-    struct slice text;
-    enum kind kind;
-} kinds[] = {
-    {SLICE_LIT("var"), KIND_VAR},
-    {SLICE_LIT("list"), KIND_LIST},
-    {SLICE_LIT("function"), KIND_FUNCTION},
-};
 
 /* ---- one message on its way ---- */
 
@@ -123,20 +116,21 @@ struct message {
     struct json_value fields[FIELDS];
     const struct row *row;
     enum json_id_result id; /* of a field `id` that the row knows and that is there */
-    struct action *out;
+    struct action *a;
+    int64_t total; /* set_all: total_item_count */
 };
 
 /* Memory behind the slices of the last action. Names and ids fit the fixed part, so it never moves. */
 enum {
     WORD_MAX = 32, /* longer than any func or type */
-    SCRATCH = SOCKSYNC_NAME_MAX + 6 * SOCKSYNC_ITEM_ID_MAX + 2 + 2 * WORD_MAX,
+    SCRATCH = MESSAGE_NAME_MAX + 6 * SOCKSYNC_ITEM_ID_MAX + 2 + 2 * WORD_MAX,
     ITEMS_KEPT = 1024 /* elements whose memory stays for the next message */
 };
 
 static struct buf scratch = {.max = SCRATCH};
 static struct buf item_ids;
-static struct action_item *items;
-static size_t items_cap;
+static struct slice *ids; /* of the elements of one set_all, canonical JSON text; ptr NULL: missing */
+static size_t ids_len, ids_cap;
 
 static void reset_memory(void)
 {
@@ -144,17 +138,18 @@ static void reset_memory(void)
     (void)buf_reserve(&scratch, SCRATCH);
     buf_reset(&item_ids);
     buf_trim(&item_ids, 0);
-    if (items_cap > ITEMS_KEPT) {
-        free(items);
-        items = NULL;
-        items_cap = 0;
+    ids_len = 0;
+    if (ids_cap > ITEMS_KEPT) {
+        free(ids);
+        ids = NULL;
+        ids_cap = 0;
     }
 }
 
 /* fault makes the action an answer; what is known of kind, name and id goes with it. */
 static bool fault(struct message *m, enum error_code error, const char *text)
 {
-    struct action *a = m->out;
+    struct action *a = m->a;
     *a = (struct action){.op = ACTION_FAULT,
                          .kind = a->kind,
                          .name = a->name,
@@ -181,7 +176,7 @@ static bool read_json(struct message *m, struct slice text)
         return fault(m, ERROR_JSON, "empty message");
     enum json_status status = json_members(text, m->limits->max_depth, keys, FIELDS, m->fields, &top);
     if (status != JSON_OK && !json_utf8(text)) {
-        *m->out = (struct action){.op = ACTION_CLOSE, .close_code = 1007};
+        *m->a = (struct action){.op = ACTION_CLOSE, .close_code = 1007, .text = "invalid UTF-8"};
         return false;
     }
     if (status == JSON_TOO_DEEP)
@@ -217,14 +212,6 @@ static bool read_func(struct message *m)
     return m->row || fault(m, ERROR_FUNC, "unknown func");
 }
 
-static enum kind find_kind(struct slice text)
-{
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (slice_eq(kinds[i].text, text))
-            return kinds[i].kind;
-    return KIND_NONE;
-}
-
 /* read_type: rows 13 to 16. m->row becomes the one for this type. */
 static bool read_type(struct message *m)
 {
@@ -232,10 +219,10 @@ static bool read_type(struct message *m)
         return fault(m, ERROR_MISSING, "type is missing");
     if (m->fields[FIELD_TYPE].type != JSON_STRING)
         return fault(m, ERROR_ARGUMENTS, "type must be a string");
-    m->out->kind = find_kind(word(m, FIELD_TYPE));
-    if (m->out->kind == KIND_NONE)
+    m->a->kind = message_kind(word(m, FIELD_TYPE));
+    if (m->a->kind == KIND_NONE)
         return fault(m, ERROR_TYPE, "unknown type");
-    m->row = find_row(m->row->func, BIT(m->out->kind));
+    m->row = find_row(m->row->func, BIT(m->a->kind));
     return m->row || fault(m, ERROR_FUNC, "not available for this type");
 }
 
@@ -248,19 +235,9 @@ static void note_id(struct message *m)
         id->type = JSON_ABSENT;
     if (!((m->row->required | m->row->optional) & ID) || id->type == JSON_ABSENT)
         return;
-    size_t max = m->out->kind == KIND_LIST ? SOCKSYNC_ITEM_ID_MAX : SOCKSYNC_CALL_ID_MAX;
-    m->id = json_id(id, max, &scratch, &m->out->id);
-    m->out->has_id = m->id == JSON_ID_OK;
-}
-
-static bool name_syntax(struct slice name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        unsigned char c = (unsigned char)name.ptr[i];
-        if (c < 0x20 || c == 0x7f || c == '{' || c == '}')
-            return false;
-    }
-    return name.len > 0;
+    size_t max = m->a->kind == KIND_LIST ? SOCKSYNC_ITEM_ID_MAX : MESSAGE_CALL_ID_MAX;
+    m->id = json_id(id, max, &scratch, &m->a->id);
+    m->a->has_id = m->id == JSON_ID_OK;
 }
 
 /* read_name: rows 17, 18 and what of 19 the name itself tells. */
@@ -271,17 +248,17 @@ static bool read_name(struct message *m)
         return fault(m, ERROR_MISSING, "name is missing");
     if (m->fields[FIELD_NAME].type != JSON_STRING)
         return fault(m, ERROR_ARGUMENTS, "name must be a string");
-    if (!json_string(m->fields[FIELD_NAME].text, SOCKSYNC_NAME_MAX, &scratch, &name) || !name_syntax(name))
+    if (!json_string(m->fields[FIELD_NAME].text, MESSAGE_NAME_MAX, &scratch, &name) || !message_name_valid(name))
         return fault(m, ERROR_NAME, "invalid name");
-    m->out->name = name;
+    m->a->name = name;
     return true;
 }
 
 /* ask_peer: rows 19 and 20, one question. */
 static bool ask_peer(struct message *m)
 {
-    struct action *a = m->out;
-    switch (m->peer->access(m->peer, m->row->op, a->kind, a->name, a->has_id ? &a->id : NULL)) {
+    struct action *a = m->a;
+    switch (m->peer->host->access(m->peer, m->row->op, a->kind, a->name, a->has_id ? &a->id : NULL)) {
     case ACCESS_OK:
         return !m->row->never || fault(m, ERROR_FUNC, m->row->refusal);
     case ACCESS_UNKNOWN:
@@ -298,18 +275,17 @@ static bool ask_peer(struct message *m)
 
 /* ---- fields ---- */
 
-/* is_deep: values must still fit into every message and every text that will carry them. */
 static bool is_deep(const struct message *m, const struct json_value *v)
 {
-    return v->depth > m->limits->max_depth - SOCKSYNC_DEPTH_OVERHEAD;
+    return v->depth > m->limits->value_depth;
 }
 
 static bool take_json(struct message *m, const struct json_value *v)
 {
     if (is_deep(m, v))
         return fault(m, ERROR_JSON, "nesting too deep");
-    m->out->value = v->text;
-    m->out->has_value = true;
+    m->a->value = v->text;
+    m->a->has_value = true;
     return true;
 }
 
@@ -332,28 +308,28 @@ static bool take_args(struct message *m, const struct json_value *v)
 
 static bool take_items(struct message *m, const struct json_value *v)
 {
-    m->out->items_json = v->text;
+    m->a->items_json = v->text;
     return v->type == JSON_ARRAY || fault(m, ERROR_ARGUMENTS, "items must be an array");
 }
 
 static bool take_page(struct message *m, const struct json_value *v)
 {
-    return take_integer(m, v, &m->out->page, "page must be an integer");
+    return take_integer(m, v, &m->a->page, "page must be an integer");
 }
 
 static bool take_page_size(struct message *m, const struct json_value *v)
 {
-    return take_integer(m, v, &m->out->page_size, "page_size must be an integer");
+    return take_integer(m, v, &m->a->page_size, "page_size must be an integer");
 }
 
 static bool take_index(struct message *m, const struct json_value *v)
 {
-    return take_integer(m, v, &m->out->index, "index must be an integer");
+    return take_integer(m, v, &m->a->index, "index must be an integer");
 }
 
 static bool take_total(struct message *m, const struct json_value *v)
 {
-    return take_integer(m, v, &m->out->total, "total_item_count must be an integer");
+    return take_integer(m, v, &m->total, "total_item_count must be an integer");
 }
 
 /* Updates per second, of which there may be less than one. */
@@ -364,13 +340,13 @@ static bool take_max_rate(struct message *m, const struct json_value *v)
     if (!(rate > 0 && rate < 1e9))
         return fault(m, ERROR_ARGUMENTS, "max_rate must be a positive number");
     double ms = 1000 / rate;
-    m->out->interval_ms = ms > (double)LONGEST_MS ? LONGEST_MS : (int64_t)(ms + 0.999);
+    m->a->interval_ms = ms > (double)LONGEST_MS ? LONGEST_MS : (int64_t)(ms + 0.999);
     return true;
 }
 
 static bool take_wait(struct message *m, const struct json_value *v)
 {
-    m->out->wait = slice_eq(v->text, SLICE_LIT("true"));
+    m->a->wait = slice_eq(v->text, SLICE_LIT("true"));
     return v->type == JSON_BOOL || fault(m, ERROR_ARGUMENTS, "wait must be true or false");
 }
 
@@ -421,44 +397,42 @@ struct item_faults {
     bool id_length, missing;
 };
 
-static struct action_item *next_item(struct action *a)
+static struct slice *next_id(void)
 {
-    if (a->items_len == items_cap) {
-        items_cap = items_cap ? items_cap * 2 : 64;
-        items = sg_realloc(items, items_cap * sizeof *items);
+    if (ids_len == ids_cap) {
+        ids_cap = ids_cap ? ids_cap * 2 : 64;
+        ids = sg_realloc(ids, ids_cap * sizeof *ids);
     }
-    a->items = items;
-    items[a->items_len] = (struct action_item){.id = SLICE_NONE};
-    return &items[a->items_len++];
+    ids[ids_len] = SLICE_NONE;
+    return &ids[ids_len++];
 }
 
 static bool read_item(struct message *m, const struct json_value v[ITEM_FIELDS], struct item_faults *faults)
 {
-    struct action_item *item = next_item(m->out);
+    struct slice *item = next_id();
     if (v[ITEM_ID].type == JSON_ABSENT || v[ITEM_VALUE].type == JSON_ABSENT)
         faults->missing = true;
     if (v[ITEM_ID].type != JSON_ABSENT) {
-        enum json_id_result id = json_id(&v[ITEM_ID], SOCKSYNC_ITEM_ID_MAX, &item_ids, &item->id);
+        enum json_id_result id = json_id(&v[ITEM_ID], SOCKSYNC_ITEM_ID_MAX, &item_ids, item);
         if (id == JSON_ID_TYPE)
             return fault(m, ERROR_ARGUMENTS, "id must be a string or an integer");
         faults->id_length |= id == JSON_ID_LENGTH;
     }
     if (is_deep(m, &v[ITEM_VALUE]))
         return fault(m, ERROR_JSON, "nesting too deep");
-    item->value = v[ITEM_VALUE].text;
     return true;
 }
 
 static bool read_items(struct message *m, struct item_faults *faults)
 {
     struct json_value v[ITEM_FIELDS];
-    struct slice rest = m->out->items_json;
+    struct slice rest = m->a->items_json;
     enum json_kind kind;
     item_ids.max = 2 * rest.len; /* an id takes more than the item that it comes from only in {"id":-1e18} */
     while ((kind = json_next(&rest, item_keys, ITEM_FIELDS, v)) != JSON_ABSENT) {
         if (kind != JSON_OBJECT)
             return fault(m, ERROR_ARGUMENTS, "items must be objects");
-        if (m->out->items_len == m->limits->max_items)
+        if (ids_len == m->limits->max_items)
             return fault(m, ERROR_ARGUMENTS, "too many items");
         if (item_ids.cap == 0)
             (void)buf_reserve(&item_ids, item_ids.max); /* at once, so that it never moves */
@@ -468,16 +442,16 @@ static bool read_items(struct message *m, struct item_faults *faults)
     return true;
 }
 
-static bool has_duplicates(const struct action *a)
+static bool has_duplicates(void)
 {
-    struct map_node *nodes = sg_calloc(a->items_len, sizeof *nodes);
+    struct map_node *nodes = sg_calloc(ids_len, sizeof *nodes);
     struct map seen;
     bool twice = false;
     map_init(&seen);
-    for (size_t i = 0; i < a->items_len && !twice; i++) {
-        if (a->items[i].id.len == 0) /* missing */
+    for (size_t i = 0; i < ids_len && !twice; i++) {
+        if (ids[i].len == 0)
             continue;
-        nodes[i].key = a->items[i].id;
+        nodes[i].key = ids[i];
         twice = map_find(&seen, nodes[i].key) != NULL;
         if (!twice)
             map_insert(&seen, &nodes[i]);
@@ -493,13 +467,13 @@ static bool check_items(struct message *m)
     struct item_faults faults = {.id_length = false};
     if (!read_items(m, &faults))
         return false;
-    if (m->out->page != 0)
+    if (m->a->page != 0)
         return fault(m, ERROR_ARGUMENTS, "page must be 0");
-    if (m->out->total < 0 || (uint64_t)m->out->total != m->out->items_len)
+    if (m->total < 0 || (uint64_t)m->total != ids_len)
         return fault(m, ERROR_ARGUMENTS, "total_item_count must be the number of items");
     if (faults.id_length)
         return fault(m, ERROR_ID, "id is empty or too long");
-    if (has_duplicates(m->out))
+    if (has_duplicates())
         return fault(m, ERROR_ID, "duplicate id");
     return !faults.missing || fault(m, ERROR_MISSING, "an item lacks id or value");
 }
@@ -508,7 +482,7 @@ static bool check_items(struct message *m)
  * index, because an id that is there already comes before it (29, 30). It goes as one that no list can have. */
 static bool check_ranges(struct message *m)
 {
-    struct action *a = m->out;
+    struct action *a = m->a;
     if (a->op == ACTION_SET_ALL)
         return check_items(m);
     if (a->page < 0)
@@ -525,21 +499,20 @@ static bool check_ranges(struct message *m)
 /* read_failure: an error frame is never answered, whatever it holds. It matters when it can settle a call. */
 static void read_failure(struct message *m)
 {
-    struct action *a = m->out;
+    struct action *a = m->a;
     const struct json_value *type = &m->fields[FIELD_TYPE], *name = &m->fields[FIELD_NAME];
     const struct json_value *code = &m->fields[FIELD_ERROR_CODE];
     int64_t n;
-    a->op = ACTION_NONE;
     if (type->type != JSON_ABSENT && type->type != JSON_NULL &&
-        !(type->type == JSON_STRING && find_kind(word(m, FIELD_TYPE)) == KIND_FUNCTION))
+        !(type->type == JSON_STRING && message_kind(word(m, FIELD_TYPE)) == KIND_FUNCTION))
         return;
-    if (json_id(&m->fields[FIELD_ID], SOCKSYNC_CALL_ID_MAX, &scratch, &a->id) != JSON_ID_OK)
+    if (json_id(&m->fields[FIELD_ID], MESSAGE_CALL_ID_MAX, &scratch, &a->id) != JSON_ID_OK)
         return;
     a->op = ACTION_CALL_FAILED;
     a->kind = KIND_FUNCTION;
     a->has_id = true;
     if (name->type == JSON_STRING &&
-        (!json_string(name->text, SOCKSYNC_NAME_MAX, &scratch, &a->name) || !name_syntax(a->name)))
+        (!json_string(name->text, MESSAGE_NAME_MAX, &scratch, &a->name) || !message_name_valid(a->name)))
         a->name = SLICE_NONE;
     bool known = code->type == JSON_NUMBER && json_integer(code->text, &n) && n >= ERROR_FUNC && n <= ERROR_OTHER;
     a->error = known ? (enum error_code)n : ERROR_OTHER;
@@ -557,25 +530,30 @@ static void read_addressed(struct message *m)
     note_id(m);
     if (!read_name(m) || !ask_peer(m) || !read_fields(m))
         return;
-    m->out->op = m->row->op;
+    m->a->op = m->row->op;
     (void)check_ranges(m); /* last: whatever it finds is in the action */
 }
 
 /* read_bare: a func that is said of nothing. Row 12: only the fields that it knows are looked at. */
-static void read_bare(struct message *m)
+static bool read_bare(struct message *m)
 {
     note_id(m);
     if (!read_fields(m))
-        return;
-    m->out->op = m->row->op;
-    (void)check_ranges(m);
+        return false;
+    m->a->op = m->row->op;
+    return check_ranges(m);
 }
 
-void receive_message(const struct dialect_limits *limits, struct dialect_peer *peer, struct slice text, bool binary,
-                     struct action *out)
+static void pong(const struct message *m, const struct actions *out)
 {
-    struct message m = {.limits = limits, .peer = peer, .out = out};
-    *out = (struct action){.op = ACTION_NONE};
+    size_t from = out->bytes->len;
+    uint32_t messages = encode_pong(out->bytes, m->a->has_id ? m->a->id : SLICE_NONE);
+    actions_reply(out, m->a, from, messages);
+}
+
+void receive_message(struct dialect_peer *peer, struct slice text, bool binary, struct actions *out)
+{
+    struct message m = {.limits = peer->host->limits(peer), .peer = peer, .a = actions_add(out, ACTION_NONE)};
     reset_memory();
     if (binary) {
         (void)fault(&m, ERROR_JSON, "text frames only");
@@ -585,8 +563,8 @@ void receive_message(const struct dialect_limits *limits, struct dialect_peer *p
         return;
     if (m.row->op == ACTION_CALL_FAILED)
         read_failure(&m);
-    else if (m.row->kinds == 0)
-        read_bare(&m);
-    else
+    else if (m.row->kinds != 0)
         read_addressed(&m);
+    else if (read_bare(&m) && m.row->op == ACTION_REPLY)
+        pong(&m, out);
 }

@@ -5,7 +5,6 @@
 #include "protocol/dialect.h"
 
 /* receive_message is `receive` of struct dialect. What `out` borrows lives until the next call, or as long as `text`. */
-void receive_message(const struct dialect_limits *limits, struct dialect_peer *peer, struct slice text, bool binary,
-                     struct action *out);
+void receive_message(struct dialect_peer *peer, struct slice text, bool binary, struct actions *out);
 
 #endif

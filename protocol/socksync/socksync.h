@@ -5,13 +5,7 @@
 
 #include "protocol/dialect.h"
 
-/* Limits of the vocabulary, in bytes of decoded text. */
-enum {
-    SOCKSYNC_NAME_MAX = 512,
-    SOCKSYNC_ITEM_ID_MAX = 256,
-    SOCKSYNC_CALL_ID_MAX = 128,
-    SOCKSYNC_DEPTH_OVERHEAD = 4 /* a value may nest max_depth less this */
-};
+enum { SOCKSYNC_ITEM_ID_MAX = 256 }; /* bytes of decoded text */
 
 extern const struct dialect socksync_dialect;
 

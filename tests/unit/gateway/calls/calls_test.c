@@ -370,12 +370,9 @@ static uint32_t say_return(struct buf *out, struct slice name, struct slice id, 
     return 1;
 }
 
-static const struct dialect wordy = {.name = "words",
-                                     .error = say_error,
-                                     .subscribe = say_subscribe,
-                                     .unsubscribe = say_unsubscribe,
-                                     .call = say_call,
-                                     .ret = say_return};
+static const struct call_codec wordy_calls = {.call = say_call, .ret = say_return};
+static const struct dialect wordy = {
+    .name = "words", .call = &wordy_calls, .error = say_error, .offered = say_subscribe, .withdrawn = say_unsubscribe};
 
 static char *all[] = {"*"}, *some[] = {"a*"};
 static const struct grants everything = {.name = "everything", .verbs = {[GRANT_CALL] = {all, 1}}};

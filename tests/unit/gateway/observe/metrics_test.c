@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "protocol/dialects.h"
 #include "tests/unit/unit.h"
 
 static struct buf rendered(void)
@@ -29,14 +30,19 @@ static size_t count(const char *text, const char *what)
 static void test_rows(void)
 {
     metrics_begin(-1);
-    metrics[METRIC_CONNECTIONS] = 12;
+    metrics_connections(dialects[0], false, 13);
+    metrics_connections(dialects[0], false, -1);
+    metrics_connections(dialects[1], true, 3);
+    CU_ASSERT_EQUAL(metrics_total(METRIC_CONNECTIONS), 12);
     metrics[METRIC_ERRORS_3] = 7;
     metric_add(METRIC_ERRORS_3, 2);
     metrics[METRIC_GAPS] = INT64_MAX;
     struct buf out = rendered();
     CU_ASSERT_PTR_NOT_NULL(strstr(out.ptr, "# TYPE syncgate_connections gauge\n"
                                            "syncgate_connections{protocol=\"socksync\",state=\"open\"} 12\n"
-                                           "syncgate_connections{protocol=\"socksync\",state=\"closing\"} 0\n"));
+                                           "syncgate_connections{protocol=\"socksync2\",state=\"open\"} 0\n"
+                                           "syncgate_connections{protocol=\"socksync\",state=\"closing\"} 0\n"
+                                           "syncgate_connections{protocol=\"socksync2\",state=\"closing\"} 3\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(out.ptr, "# HELP syncgate_errors_total Error frames sent, by code.\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(out.ptr, "\nsyncgate_errors_total{code=\"3\"} 9\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(out.ptr, "\nsyncgate_gaps_total 9223372036854775807\n"));

@@ -48,22 +48,22 @@ static const struct dialect *const d = &socksync_dialect;
 
 static void test_var(void)
 {
-    EXPECT(d->var_set(&out, S("clock"), S("\"10:00\"")),
+    EXPECT(d->var->set(&out, S("clock"), S("\"10:00\"")),
            "{\"func\":\"set\",\"type\":\"var\",\"name\":\"clock\",\"value\":\"10:00\"}");
-    EXPECT(d->var_set(&out, S("x"), S("[ 1.50, \"\\u0061\"\n]")),
+    EXPECT(d->var->set(&out, S("x"), S("[ 1.50, \"\\u0061\"\n]")),
            "{\"func\":\"set\",\"type\":\"var\",\"name\":\"x\",\"value\":[ 1.50, \"\\u0061\"\n]}");
-    EXPECT(d->var_set(&out, S("a\"\\/\xc3\xa9"), S("null")),
+    EXPECT(d->var->set(&out, S("a\"\\/\xc3\xa9"), S("null")),
            "{\"func\":\"set\",\"type\":\"var\",\"name\":\"a\\\"\\\\/\xc3\xa9\",\"value\":null}");
 }
 
 static void test_item(void)
 {
     struct entry *e = entry_new(S("\"c\""), S("{\"n\": 3}"));
-    EXPECT(d->item_set(&out, S("todo"), e),
+    EXPECT(d->list->item_set(&out, S("todo"), e),
            "{\"func\":\"set\",\"type\":\"list\",\"name\":\"todo\",\"id\":\"c\",\"value\":{\"n\": 3}}");
-    EXPECT(d->item_delete(&out, S("todo"), S("\"c\""), false),
+    EXPECT(d->list->item_delete(&out, S("todo"), S("\"c\""), false),
            "{\"func\":\"delete\",\"type\":\"list\",\"name\":\"todo\",\"id\":\"c\"}");
-    EXPECT(d->item_delete(&out, S("todo"), S("-7"), true),
+    EXPECT(d->list->item_delete(&out, S("todo"), S("-7"), true),
            "{\"func\":\"delete\",\"type\":\"list\",\"name\":\"todo\",\"id\":-7,\"gone\":true}");
     entry_unref(e);
 }
@@ -85,10 +85,11 @@ static struct page *page_of(uint32_t count, int64_t number, int64_t size, int64_
 static void test_page(void)
 {
     struct page *p = page_of(2, 1, 2, 5), *empty = page_of(0, 0, 10, 0);
-    EXPECT(d->page(&out, S("todo"), p), "{\"func\":\"set_all\",\"type\":\"list\",\"name\":\"todo\",\"page\":1,\"total_"
-                                        "item_count\":5,\"items\":[{\"id\":1,"
-                                        "\"value\":10},{\"id\":2,\"value\":20}]}");
-    EXPECT(d->page(&out, S("todo"), empty),
+    EXPECT(d->list->page(&out, S("todo"), p),
+           "{\"func\":\"set_all\",\"type\":\"list\",\"name\":\"todo\",\"page\":1,\"total_"
+           "item_count\":5,\"items\":[{\"id\":1,"
+           "\"value\":10},{\"id\":2,\"value\":20}]}");
+    EXPECT(d->list->page(&out, S("todo"), empty),
            "{\"func\":\"set_all\",\"type\":\"list\",\"name\":\"todo\",\"page\":0,\"total_item_count\":0,\"items\":[]}");
     page_unref(p);
     page_unref(empty);
@@ -112,23 +113,23 @@ static void test_steps(void)
 #define REST                                                                                                           \
     "{\"func\":\"set\",\"type\":\"list\",\"name\":\"l\",\"id\":2,\"value\":20}",                                       \
         "{\"func\":\"set_count\",\"type\":\"list\",\"name\":\"l\",\"total_item_count\":15}"
-    EXPECT(d->steps(&out, S("l"), &relative, to, &s), DELETES,
+    EXPECT(d->list->steps(&out, S("l"), &relative, to, &s), DELETES,
            "{\"func\":\"insert\",\"type\":\"list\",\"name\":\"l\",\"index\":0,\"id\":1,\"value\":10}",
            "{\"func\":\"insert\",\"type\":\"list\",\"name\":\"l\",\"index\":2,\"id\":3,\"value\":30}", REST);
-    EXPECT(d->steps(&out, S("l"), &absolute, to, &s), DELETES,
+    EXPECT(d->list->steps(&out, S("l"), &absolute, to, &s), DELETES,
            "{\"func\":\"insert\",\"type\":\"list\",\"name\":\"l\",\"index\":12,\"id\":1,\"value\":10}",
            "{\"func\":\"insert\",\"type\":\"list\",\"name\":\"l\",\"index\":14,\"id\":3,\"value\":30}", REST);
     s.len = 0;
-    EXPECT(d->steps(&out, S("l"), &relative, to, &s),
+    EXPECT(d->list->steps(&out, S("l"), &relative, to, &s),
            "{\"func\":\"set_count\",\"type\":\"list\",\"name\":\"l\",\"total_item_count\":15}");
     s.len = 5;
     s.replace = true;
-    EXPECT(d->steps(&out, S("l"), &relative, to, &s),
+    EXPECT(d->list->steps(&out, S("l"), &relative, to, &s),
            "{\"func\":\"set_all\",\"type\":\"list\",\"name\":\"l\",\"page\":4,\"total_item_count\":15,\"items\":[{"
            "\"id\":1,"
            "\"value\":10},{\"id\":2,\"value\":20},{\"id\":3,\"value\":30}]}");
     s = (struct page_steps){.steps = steps, .len = 1};
-    EXPECT(d->steps(&out, S("l"), &relative, to, &s),
+    EXPECT(d->list->steps(&out, S("l"), &relative, to, &s),
            "{\"func\":\"delete\",\"type\":\"list\",\"name\":\"l\",\"id\":1,\"gone\":true}");
     page_unref(to);
 }
@@ -155,38 +156,38 @@ static void test_error(void)
 
 static void test_interest(void)
 {
-    EXPECT(d->subscribe(&out, KIND_FUNCTION, S("add")),
+    EXPECT(d->offered(&out, KIND_FUNCTION, S("add")),
            "{\"func\":\"subscribe\",\"type\":\"function\",\"name\":\"add\"}");
-    EXPECT(d->subscribe(&out, KIND_VAR, S("cursor")), "{\"func\":\"subscribe\",\"type\":\"var\",\"name\":\"cursor\"}");
-    EXPECT(d->subscribe(&out, KIND_LIST, S("\"")), "{\"func\":\"subscribe\",\"type\":\"list\",\"name\":\"\\\"\"}");
-    EXPECT(d->unsubscribe(&out, KIND_FUNCTION, S("add")),
+    EXPECT(d->offered(&out, KIND_VAR, S("cursor")), "{\"func\":\"subscribe\",\"type\":\"var\",\"name\":\"cursor\"}");
+    EXPECT(d->offered(&out, KIND_LIST, S("\"")), "{\"func\":\"subscribe\",\"type\":\"list\",\"name\":\"\\\"\"}");
+    EXPECT(d->withdrawn(&out, KIND_FUNCTION, S("add")),
            "{\"func\":\"unsubscribe\",\"type\":\"function\",\"name\":\"add\"}");
 }
 
 static void test_calls(void)
 {
-    EXPECT(d->call(&out, S("notify"), S("\"s-1\""), S("{\"text\":\"hi\"}")),
+    EXPECT(d->call->call(&out, S("notify"), S("\"s-1\""), S("{\"text\":\"hi\"}")),
            "{\"func\":\"call\",\"type\":\"function\",\"name\":\"notify\",\"id\":\"s-1\",\"args\":{\"text\":\"hi\"}}");
-    EXPECT(d->call(&out, S("notify"), S("5"), SLICE_NONE),
+    EXPECT(d->call->call(&out, S("notify"), S("5"), SLICE_NONE),
            "{\"func\":\"call\",\"type\":\"function\",\"name\":\"notify\",\"id\":5}");
-    EXPECT(d->ret(&out, S("add"), S("\"7f1c\""), S("3")),
+    EXPECT(d->call->ret(&out, S("add"), S("\"7f1c\""), S("3")),
            "{\"func\":\"return\",\"type\":\"function\",\"name\":\"add\",\"id\":\"7f1c\",\"value\":3}");
-    EXPECT(d->ret(&out, S("add"), S("\"7f1c\""), S("null")),
+    EXPECT(d->call->ret(&out, S("add"), S("\"7f1c\""), S("null")),
            "{\"func\":\"return\",\"type\":\"function\",\"name\":\"add\",\"id\":\"7f1c\",\"value\":null}");
-    EXPECT(d->ret(&out, S("add"), S("\"7f1c\""), SLICE_NONE),
+    EXPECT(d->call->ret(&out, S("add"), S("\"7f1c\""), SLICE_NONE),
            "{\"func\":\"return\",\"type\":\"function\",\"name\":\"add\",\"id\":\"7f1c\"}");
 }
 
 static void test_pong(void)
 {
-    EXPECT(d->pong(&out, SLICE_NONE), "{\"func\":\"pong\"}");
-    EXPECT(d->pong(&out, S("\"a\"")), "{\"func\":\"pong\",\"id\":\"a\"}");
-    EXPECT(d->pong(&out, S("-7")), "{\"func\":\"pong\",\"id\":-7}");
+    EXPECT(encode_pong(&out, SLICE_NONE), "{\"func\":\"pong\"}");
+    EXPECT(encode_pong(&out, S("\"a\"")), "{\"func\":\"pong\",\"id\":\"a\"}");
+    EXPECT(encode_pong(&out, S("-7")), "{\"func\":\"pong\",\"id\":-7}");
 }
 
 static void test_messages_follow_one_another(void)
 {
-    EXPECT(d->subscribe(&out, KIND_VAR, S("a")) + d->var_set(&out, S("a"), S("1")),
+    EXPECT(d->offered(&out, KIND_VAR, S("a")) + d->var->set(&out, S("a"), S("1")),
            "{\"func\":\"subscribe\",\"type\":\"var\",\"name\":\"a\"}",
            "{\"func\":\"set\",\"type\":\"var\",\"name\":\"a\",\"value\":1}");
 }
@@ -196,9 +197,9 @@ static void test_no_room(void)
 {
     struct buf small;
     buf_init(&small, 100);
-    (void)d->var_set(&small, S("a"), S("1"));
+    (void)d->var->set(&small, S("a"), S("1"));
     size_t whole = small.len;
-    (void)d->var_set(&small, S("a"), S("\"a value that does not fit into what is left\""));
+    (void)d->var->set(&small, S("a"), S("\"a value that does not fit into what is left\""));
     CU_ASSERT_TRUE(small.failed);
     CU_ASSERT_EQUAL(small.len, whole);
     buf_deinit(&small);
@@ -207,7 +208,7 @@ static void test_no_room(void)
 static void test_names(void)
 {
     CU_ASSERT_STRING_EQUAL(d->name, "socksync");
-    CU_ASSERT_STRING_EQUAL(d->subprotocol, "socksync.v1");
+    CU_ASSERT_STRING_EQUAL(d->routes[0].subprotocol, "socksync.v1");
 }
 
 UNIT_MAIN("protocol/socksync/encode", UNIT(test_var), UNIT(test_item), UNIT(test_page), UNIT(test_steps),

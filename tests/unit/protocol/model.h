@@ -1,8 +1,8 @@
 /* A model of the whole gateway in memory, for replaying transcripts: every change takes effect at once, and every message
  * waits in its connection until the transcript asks for it. Redis, time and failure have no place in it. Header only,
  * because each test is one file. */
-#ifndef SYNCGATE_TESTS_UNIT_PROTOCOL_SOCKSYNC_MODEL_H
-#define SYNCGATE_TESTS_UNIT_PROTOCOL_SOCKSYNC_MODEL_H
+#ifndef SYNCGATE_TESTS_UNIT_PROTOCOL_MODEL_H
+#define SYNCGATE_TESTS_UNIT_PROTOCOL_MODEL_H
 
 #include <CUnit/Basic.h>
 #include <stdio.h>
@@ -89,7 +89,7 @@ static struct model {
     char *kept[MODEL_KEPT]; /* texts that live as long as the model */
 } model;
 
-static const struct dialect *const dialect = &socksync_dialect;
+static const struct dialect *dialect; /* that all connections speak */
 
 static struct slice model_keep(struct slice s)
 {
@@ -239,7 +239,7 @@ static void tell_error(struct model_conn *c, enum error_code code, const char *t
 static void tell_var(struct model_conn *c, struct slice name)
 {
     const struct model_var *v = var_of(name);
-    dialect->var_set(&c->out, name, v->value.ptr ? v->value : SLICE_LIT("null"));
+    dialect->var->set(&c->out, name, v->value.ptr ? v->value : SLICE_LIT("null"));
 }
 
 static struct page *current_page(struct model_sub *s)
@@ -264,7 +264,7 @@ static void show(struct model_sub *s, int64_t number, int64_t size)
     window_reset(&s->window, l->total);
     page_unref(s->told);
     s->told = current_page(s);
-    dialect->page(&s->conn->out, s->name, s->told);
+    dialect->list->page(&s->conn->out, s->name, s->told);
 }
 
 /* refresh tells what is new about a page. Returns false when it told the page as a whole. */
@@ -284,7 +284,7 @@ static bool refresh(struct model_sub *s)
         if (steps.steps[i].op == STEP_DELETE)
             steps.steps[i].gone = index_of(l, entry_id(steps.steps[i].entry)) < 0;
     if (differs)
-        dialect->steps(&s->conn->out, s->name, &model.limits, now, &steps);
+        dialect->list->steps(&s->conn->out, s->name, &model.limits, now, &steps);
     bool replaced = steps.replace;
     page_steps_deinit(&steps);
     page_unref(s->told);
@@ -354,11 +354,11 @@ static void tell_item(struct model_sub *s, bool said)
     struct model_list *l = list_of(s->name);
     int64_t at = index_of(l, s->id);
     if (at >= 0 && !said)
-        dialect->item_set(&s->conn->out, s->name, l->items[at]);
+        dialect->list->item_set(&s->conn->out, s->name, l->items[at]);
     if (at >= 0)
         return;
     if (!said)
-        dialect->item_delete(&s->conn->out, s->name, s->id, true);
+        dialect->list->item_delete(&s->conn->out, s->name, s->id, true);
     end_sub(s);
 }
 
@@ -371,7 +371,7 @@ static void tell_waiting(struct model_sub *s)
     if (!s->id.len)
         show(s, 0, 0);
     else if (at >= 0)
-        dialect->item_set(&s->conn->out, s->name, l->items[at]);
+        dialect->list->item_set(&s->conn->out, s->name, l->items[at]);
     else {
         dialect->error(&s->conn->out, ERROR_ID, SLICE_LIT("no such item"), KIND_LIST, s->name, s->id);
         end_sub(s);
@@ -389,7 +389,9 @@ static void tell_list(struct model_list *l, const struct change *change)
     }
     for (size_t i = 0; i < MODEL_SUBS; i++) {
         struct model_sub *page = &model.subs[i];
-        if (!page->conn || waited[i] || page->kind != KIND_LIST || page->id.len || !slice_eq(page->name, l->name))
+        bool follows = page->told != NULL; /* not before it was asked for, by a subscriber that is told nothing first */
+        if (!page->conn || waited[i] || !follows || page->kind != KIND_LIST || page->id.len ||
+            !slice_eq(page->name, l->name))
             continue;
         bool was_there = change->op != CHANGE_ALL && on_page(page->told, entry_id(change->entry));
         apply_to_window(&page->window, change, l->total);
@@ -481,7 +483,12 @@ static void list_clear(struct model_list *l)
         entry_unref(l->items[--l->total]);
 }
 
-static int list_set_all(struct slice name, const struct action_item *items, size_t n)
+/* The elements of an array of items, as `set_all` has it. */
+struct model_item {
+    struct slice id, value;
+};
+
+static int list_set_all(struct slice name, const struct model_item *items, size_t n)
 {
     struct model_list *l = list_of(name);
     list_clear(l);
@@ -508,9 +515,9 @@ static void announce(struct slice name, bool there)
         if (!c->open || !model_allows(c, VERB_CALL, name))
             continue;
         if (there)
-            dialect->subscribe(&c->out, KIND_FUNCTION, name);
+            dialect->offered(&c->out, KIND_FUNCTION, name);
         else
-            dialect->unsubscribe(&c->out, KIND_FUNCTION, name);
+            dialect->withdrawn(&c->out, KIND_FUNCTION, name);
     }
 }
 
@@ -559,7 +566,7 @@ static void call(struct model_conn *c, const struct action *a)
                                           .name = model_keep(a->name),
                                           .caller_id = model_keep(a->id),
                                           .executor_id = model_keep(slice_of(id, (size_t)len))};
-    dialect->call(&model.serves[by].conn->out, a->name, model.calls[at].executor_id, a->value);
+    dialect->call->call(&model.serves[by].conn->out, a->name, model.calls[at].executor_id, a->value);
 }
 
 static void call_returned(struct model_conn *c, const struct action *a)
@@ -569,7 +576,7 @@ static void call_returned(struct model_conn *c, const struct action *a)
         tell_error(c, ERROR_ID, "no such call", a);
         return;
     }
-    dialect->ret(&k->caller->out, k->name, k->caller_id, a->has_value ? a->value : SLICE_NONE);
+    dialect->call->ret(&k->caller->out, k->name, k->caller_id, a->has_value ? a->value : SLICE_NONE);
     k->executor = NULL;
 }
 
@@ -635,7 +642,7 @@ static void item_now(struct model_conn *c, const struct action *a)
     if (at < 0)
         tell_error(c, ERROR_ID, "no such item", a);
     else
-        dialect->item_set(&c->out, a->name, l->items[at]);
+        dialect->list->item_set(&c->out, a->name, l->items[at]);
 }
 
 static void subscribe(struct model_conn *c, const struct action *a)
@@ -666,6 +673,8 @@ static void subscribe(struct model_conn *c, const struct action *a)
             s->id = model_keep(a->id);
     }
     s->waiting = unknown;
+    if (a->silent)
+        return;
     if (unknown)
         dialect->waiting(&c->out, SLICE_LIT("unknown name"), a->kind, a->name, a->has_id ? a->id : SLICE_NONE);
     else if (a->kind == KIND_VAR)
@@ -705,24 +714,60 @@ static void get(struct model_conn *c, const struct action *a)
         show(find_sub(c, KIND_LIST, a->name, SLICE_NONE), a->page, a->page_size);
 }
 
+/* The id that a write means: its own, or that of the item at its index. */
+static struct slice id_meant(const struct action *a)
+{
+    const struct model_list *l = list_of(a->name);
+    if (a->has_id)
+        return a->id;
+    return a->index < l->total ? model_keep(entry_id(l->items[a->index])) : SLICE_LIT("none");
+}
+
+static struct slice fresh_id(void)
+{
+    static unsigned last;
+    char text[32];
+    return model_keep(slice_of(text, (size_t)snprintf(text, sizeof text, "\"fresh-%u\"", ++last)));
+}
+
+static int write_all(const struct action *a)
+{
+    static const struct slice keys[] = {SLICE_LIT("id"), SLICE_LIT("value")};
+    struct model_item parsed[MODEL_ITEMS];
+    struct json_value v[2];
+    struct slice rest = a->items_json;
+    struct buf ids;
+    size_t n = 0;
+    buf_init(&ids, 1 << 20);
+    (void)buf_reserve(&ids, 2 * rest.len + 1);
+    for (; json_next(&rest, keys, 2, v) == JSON_OBJECT; n++) {
+        CU_ASSERT_FATAL(n < MODEL_ITEMS);
+        CU_ASSERT_EQUAL(json_id(&v[0], SOCKSYNC_ITEM_ID_MAX, &ids, &parsed[n].id), JSON_ID_OK);
+        parsed[n].value = v[1].text;
+    }
+    int refusal = list_set_all(a->name, parsed, n);
+    buf_deinit(&ids);
+    return refusal;
+}
+
 static int write_state(const struct action *a)
 {
     switch (a->op) {
     case ACTION_SET:
         if (a->kind == KIND_LIST)
-            return list_set(a->name, a->id, a->value);
+            return list_set(a->name, id_meant(a), a->value);
         change_var(a->name, a->value);
         return 0;
     case ACTION_INSERT:
-        return list_insert(a->name, a->index, a->id, a->value);
+        return list_insert(a->name, a->index, a->has_id ? a->id : fresh_id(), a->value);
     case ACTION_DELETE:
-        return list_delete(a->name, a->id);
+        return list_delete(a->name, id_meant(a));
     default:
-        return list_set_all(a->name, a->items, a->items_len);
+        return write_all(a);
     }
 }
 
-static void model_apply(struct model_conn *c, const struct action *a)
+static void model_apply(struct model_conn *c, const struct actions *as, const struct action *a)
 {
     int refusal;
     switch (a->op) {
@@ -749,8 +794,8 @@ static void model_apply(struct model_conn *c, const struct action *a)
     case ACTION_UNSUBSCRIBE_ALL:
         unsubscribe_all(c);
         return;
-    case ACTION_PING:
-        dialect->pong(&c->out, a->has_id ? a->id : SLICE_NONE);
+    case ACTION_REPLY:
+        buf_put(&c->out, as->bytes->ptr + a->bytes_at, a->bytes_len);
         return;
     case ACTION_GET:
         get(c, a);
@@ -771,14 +816,30 @@ static void model_apply(struct model_conn *c, const struct action *a)
         refusal = write_state(a);
         if (refusal)
             tell_error(c, (enum error_code)refusal, "refused", a);
+        return;
+    case ACTION_OPS:
+        CU_FAIL("no action");
     }
 }
 
+static const struct dialect_limits *model_limits(const struct dialect_peer *peer)
+{
+    (void)peer;
+    return &model.limits;
+}
+
+static const struct dialect_host model_host = {.access = model_access, .limits = model_limits};
+
 static void model_receive(struct model_conn *c, struct slice text, bool binary)
 {
-    struct action a;
-    dialect->receive(&model.limits, &c->peer, text, binary, &a);
-    model_apply(c, &a);
+    struct actions as;
+    struct buf replies;
+    buf_init(&replies, 1 << 16);
+    actions_init(&as, &replies);
+    dialect->receive(&c->peer, text, binary, &as);
+    for (size_t i = 0; i < as.len; i++)
+        model_apply(c, &as, &as.list[i]);
+    buf_deinit(&replies);
 }
 
 static void model_close(struct model_conn *c)
@@ -795,19 +856,19 @@ static struct model_conn *model_conn_of(struct slice name)
             return &model.conns[i];
     CU_ASSERT_FATAL(model.nconns < MODEL_CONNS);
     struct model_conn *c = &model.conns[model.nconns++];
-    *c = (struct model_conn){.peer.access = model_access, .open = true, .name = model_keep(name)};
+    *c = (struct model_conn){.peer.host = &model_host, .open = true, .name = model_keep(name)};
     buf_init(&c->out, 1 << 20);
     const struct model_conn *whose = own_rules(c, VERB_WRITE) ? c : NULL;
     for (size_t i = 0; i < model.nrules; i++) {
         struct slice pattern = model.rules[i].pattern;
         if (!rule_is(&model.rules[i], whose, VERB_WRITE) || pattern.len == 0 || memchr(pattern.ptr, '*', pattern.len))
             continue;
-        dialect->subscribe(&c->out, KIND_VAR, pattern);
-        dialect->subscribe(&c->out, KIND_LIST, pattern);
+        dialect->offered(&c->out, KIND_VAR, pattern);
+        dialect->offered(&c->out, KIND_LIST, pattern);
     }
     for (size_t i = 0; i < MODEL_SUBS; i++)
         if (model.serves[i].conn && model_allows(c, VERB_CALL, model.serves[i].name))
-            dialect->subscribe(&c->out, KIND_FUNCTION, model.serves[i].name);
+            dialect->offered(&c->out, KIND_FUNCTION, model.serves[i].name);
     return c;
 }
 
@@ -828,7 +889,8 @@ static bool model_next(struct model_conn *c, struct slice *message)
 
 static void model_init(void)
 {
-    model = (struct model){.limits = {.max_depth = 64, .max_items = MODEL_ITEMS}, .max_page_size = 100};
+    model =
+        (struct model){.limits = {.max_depth = 64, .value_depth = 60, .max_items = MODEL_ITEMS}, .max_page_size = 100};
 }
 
 static void model_deinit(void)

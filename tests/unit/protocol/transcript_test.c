@@ -1,12 +1,14 @@
-/* Replays the files of tests/vectors/socksync against the protocol code and a model of the gateway. The format is described in
+/* Replays the files of tests/vectors against the protocol code and a model of the gateway. The format is described in
  * tests/vectors/README.md. */
 #include <CUnit/Basic.h>
 #include <dirent.h>
 
-#include "tests/unit/protocol/socksync/model.h"
+#include "protocol/dialects.h"
+#include "protocol/message.h"
+#include "tests/unit/protocol/model.h"
 #include "tests/unit/unit.h"
 
-#define VECTORS SYNCGATE_SOURCE_DIR "/tests/vectors/socksync"
+#define VECTORS SYNCGATE_SOURCE_DIR "/tests/vectors/"
 
 enum { WORDS_MAX = 16, LINE_MAX_BYTES = 100000, BINDINGS = 32 };
 
@@ -101,7 +103,7 @@ static bool matches(struct slice expected, struct slice actual)
         memcmp(actual.ptr + actual.len - tail, word.ptr + word.len, tail) != 0)
         return false;
     struct slice id = slice_of(actual.ptr + head, actual.len - head - tail);
-    if (!json_id_canonical(id, SOCKSYNC_CALL_ID_MAX))
+    if (!json_id_canonical(id, MESSAGE_CALL_ID_MAX))
         return false;
     CU_ASSERT_FATAL(nbindings < BINDINGS);
     bindings[nbindings++] = (struct binding){model_keep(word), model_keep(id)};
@@ -229,7 +231,7 @@ static struct slice id_of(struct slice arg)
 static int change_all(struct slice name, struct slice array)
 {
     static const struct slice keys[] = {SLICE_LIT("id"), SLICE_LIT("value")};
-    struct action_item items[MODEL_ITEMS];
+    struct model_item items[MODEL_ITEMS];
     struct json_value v[2];
     struct buf scratch;
     size_t n = 0;
@@ -355,7 +357,7 @@ static void play_line(struct slice line)
 static struct slice read_file(const char *name)
 {
     char path[1024];
-    CU_ASSERT_FATAL(snprintf(path, sizeof path, "%s/%s", VECTORS, name) < (int)sizeof path);
+    CU_ASSERT_FATAL(snprintf(path, sizeof path, VECTORS "%s/%s", dialect->name, name) < (int)sizeof path);
     FILE *f = fopen(path, "rb");
     CU_ASSERT_PTR_NOT_NULL_FATAL(f);
     char *text = sg_malloc(LINE_MAX_BYTES);
@@ -389,10 +391,13 @@ static int is_vector(const struct dirent *entry)
     return len > 4 && strcmp(entry->d_name + len - 4, ".txt") == 0;
 }
 
-static void test_transcripts(void)
+static void play_folder(const struct dialect *which)
 {
+    char path[1024];
     struct dirent **entries;
-    int count = scandir(VECTORS, &entries, is_vector, alphasort);
+    dialect = which;
+    CU_ASSERT_FATAL(snprintf(path, sizeof path, VECTORS "%s", which->name) < (int)sizeof path);
+    int count = scandir(path, &entries, is_vector, alphasort);
     CU_ASSERT_FATAL(count > 0);
     for (int i = 0; i < count; i++) {
         failures = 0;
@@ -403,4 +408,11 @@ static void test_transcripts(void)
     free((void *)entries);
 }
 
-UNIT_MAIN("protocol/socksync/transcript", UNIT(test_transcripts))
+/* Every dialect has a folder of its name. */
+static void test_transcripts(void)
+{
+    for (const struct dialect *const *d = dialects; *d; d++)
+        play_folder(*d);
+}
+
+UNIT_MAIN("protocol/transcript", UNIT(test_transcripts))
