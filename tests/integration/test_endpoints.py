@@ -185,9 +185,21 @@ async def test_a_message_in_the_same_packet_as_the_upgrade(gateway, peers):
     assert json.loads(await peer.recv_text())["name"] == "open"
 
 
+@pytest.mark.parametrize("path, offered, selected", [
+    ("/ws", "socksync.v2", "socksync.v2"), ("/ws/socksync/", "other, socksync.v2, socksync.v1", "socksync.v2"),
+    ("/ws/socksync/v2", None, None), ("/ws/socksync/v2/", "socksync.v1", None), ("/ws/socksync/v2", "socksync.v2", "socksync.v2"),
+])
+async def test_version_two(gateway, peers, path, offered, selected):
+    headers = {"Sec-WebSocket-Protocol": offered} if offered else {}
+    peer = await peers.bare(gateway.address, path=path, headers=headers)
+    assert peer.headers.get("sec-websocket-protocol") == selected
+    await peer.send(func="get")
+    assert json.loads(await peer.recv_text())["error_code"] == 2  # 5 in v1
+
+
 @pytest.mark.parametrize("offered, selected", [
-    (["socksync.v1"], "socksync.v1"), (["other", "socksync.v1"], "socksync.v1"), (["socksync.v2", "socksync.v1"], "socksync.v1"),
-    (["socksync.v2"], None), (["other"], None), (["a", "b", "c"], None), (None, None), (["socksync"], None), (["SOCKSYNC.V1"], None),
+    (["socksync.v1"], "socksync.v1"), (["other", "socksync.v1"], "socksync.v1"), (["socksync.v9", "socksync.v1"], "socksync.v1"),
+    (["socksync.v9"], None), (["other"], None), (["a", "b", "c"], None), (None, None), (["socksync"], None), (["SOCKSYNC.V1"], None),
 ], ids=str)
 async def test_subprotocols(gateway, peers, offered, selected):
     headers = {"Sec-WebSocket-Protocol": ", ".join(offered)} if offered else {}
