@@ -40,7 +40,7 @@ static void refresh_memory(const struct gateway *g)
 {
     metrics[METRIC_MEMORY_FRAMES] = (int64_t)frame_bytes_live();
     metrics[METRIC_MEMORY_LIST_ITEMS] = (int64_t)entry_bytes_live();
-    metrics[METRIC_MEMORY_CONNECTIONS] = (int64_t)(g->conns->open.count * sizeof(struct conn));
+    metrics[METRIC_MEMORY_CONNECTIONS] = (int64_t)(g->conns->open.count * g->conn_events->size);
     metrics[METRIC_MEMORY_SUBSCRIPTIONS] = metrics[METRIC_SUBSCRIPTIONS] * (int64_t)sizeof(struct sub);
     metrics[METRIC_MEMORY_REDIS_OUTBOX] = (int64_t)link_outbox_bytes(g->link);
     metrics[METRIC_MEMORY_LIBWEBSOCKETS] = (int64_t)ws_heap_bytes();

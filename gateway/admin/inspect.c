@@ -9,6 +9,7 @@
 #include "gateway/admin/tap.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/largest.h"
+#include "gateway/calls/calls.h"
 #include "gateway/lifecycle/ready.h"
 #include "gateway/net/conns.h"
 #include "gateway/net/http_reply.h"
@@ -17,6 +18,7 @@
 #include "gateway/observe/history.h"
 #include "gateway/observe/kernel.h"
 #include "gateway/observe/rejects.h"
+#include "gateway/state/subscriber.h"
 
 enum {
     ANSWER_BYTES_MAX = 1024 * 1024,
@@ -94,7 +96,8 @@ static int64_t congested_ms(const struct conn *c)
 /* Larger is worse; 0 is a connection that nobody has to look at. */
 static int64_t trouble(const struct conn *c)
 {
-    int64_t n = (int64_t)(c->dirty.count * 100 + c->requests.count * 10 + c->out.bytes / 1024);
+    int64_t n =
+        (int64_t)(subscriber_of(c)->dirty.count * 100 + subscriber_of(c)->requests.count * 10 + c->out.bytes / 1024);
     n += c->congested ? 1000000000 + congested_ms(c) : 0;
     n += c->reading_held ? 500000000 : 0;
     n += c->state == CONN_OPEN ? 0 : 100000000;
@@ -125,12 +128,12 @@ static void write_why(struct jsonw *w, const struct conn *c)
     if (c->congested)
         say(w, "congested for %lld.%lld s: it reads too slowly, or not at all", (long long)(congested_ms(c) / 1000),
             (long long)(congested_ms(c) % 1000 / 100));
-    if (c->dirty.count)
-        say(w, "%zu subscription%s will get the newest state when it reads again", c->dirty.count,
-            many(c->dirty.count));
-    if (c->held.count)
-        say(w, "%zu request%s of it wait%s for room", c->held.count, many(c->held.count),
-            c->held.count == 1 ? "s" : "");
+    if (subscriber_of(c)->dirty.count)
+        say(w, "%zu subscription%s will get the newest state when it reads again", subscriber_of(c)->dirty.count,
+            many(subscriber_of(c)->dirty.count));
+    if (subscriber_of(c)->held.count)
+        say(w, "%zu request%s of it wait%s for room", subscriber_of(c)->held.count, many(subscriber_of(c)->held.count),
+            subscriber_of(c)->held.count == 1 ? "s" : "");
     if (c->reading_held & HOLD_ANSWERS)
         say(w, "not read from: it has to take its answers first");
     if (c->reading_held & HOLD_WRITES)
@@ -143,7 +146,7 @@ static void write_why(struct jsonw *w, const struct conn *c)
         say(w, "not read from: it asks for too much in a second that is not known here");
     if (c->reading_held & HOLD_REDIS)
         say(w, "not read from: Redis has too much to do for all clients together");
-    size_t asked = c->requests.count - c->held.count;
+    size_t asked = subscriber_of(c)->requests.count - subscriber_of(c)->held.count;
     if (asked)
         say(w, "%zu request%s wait%s for Redis", asked, many(asked), asked == 1 ? "s" : "");
     if (c->missed_pongs > 1)
@@ -175,11 +178,11 @@ static void write_conn(struct jsonw *w, const struct conn *c)
     jsonw_i64(w, "received_bytes", (int64_t)c->bytes_in);
     jsonw_i64(w, "sent", c->messages_out);
     jsonw_i64(w, "sent_bytes", (int64_t)c->bytes_out);
-    jsonw_i64(w, "subscriptions", (int64_t)c->subs.count);
-    jsonw_i64(w, "calls", (int64_t)c->calls.count);
-    jsonw_i64(w, "waiting", (int64_t)c->requests.count);
+    jsonw_i64(w, "subscriptions", (int64_t)subscriber_of(c)->subs.count);
+    jsonw_i64(w, "calls", (int64_t)caller_of(c)->calls.count);
+    jsonw_i64(w, "waiting", (int64_t)subscriber_of(c)->requests.count);
     jsonw_i64(w, "writes", c->writes_in_flight);
-    jsonw_i64(w, "dirty", (int64_t)c->dirty.count);
+    jsonw_i64(w, "dirty", (int64_t)subscriber_of(c)->dirty.count);
     jsonw_i64(w, "queued_bytes", (int64_t)c->out.bytes);
     jsonw_i64(w, "queued_frames", c->out.len);
     jsonw_bool(w, "congested", c->congested);

@@ -9,6 +9,7 @@
 #include "gateway/net/conn.h"
 #include "gateway/net/http_reply.h"
 #include "gateway/state/fanout.h"
+#include "gateway/state/subscriber.h"
 #include "gateway/state/topic.h"
 #include "gateway/state/view.h"
 #include "gateway/state/watch.h"
@@ -86,7 +87,7 @@ static void write_subs(struct jsonw *w, const struct conn *c, int64_t after, int
 {
     int64_t at = 0;
     jsonw_open(w, "subscriptions", '[');
-    list_each(&c->subs, n)
+    list_each(&subscriber_of(c)->subs, n)
     {
         if (at >= after + limit)
             break;
@@ -94,7 +95,7 @@ static void write_subs(struct jsonw *w, const struct conn *c, int64_t after, int
             write_sub(w, container_of(n, struct sub, in_conn));
     }
     jsonw_close(w, ']');
-    if (at < (int64_t)c->subs.count)
+    if (at < (int64_t)subscriber_of(c)->subs.count)
         jsonw_i64(w, "next", at);
 }
 

@@ -51,7 +51,7 @@ struct calls {
 
 /* A call that a local client made. */
 struct call {
-    struct list_node node; /* conn->calls */
+    struct list_node node; /* struct caller */
     struct map_node by_corr;
     struct conn *conn; /* its close forgets the call before it goes */
     struct event deadline;
@@ -91,7 +91,7 @@ static struct call *call_new(struct conn *c, struct slice name, struct slice id)
     call->corr = decimal_of(call->number);
     call->by_corr.key = decimal_slice(&call->corr);
     map_insert(&k->by_corr, &call->by_corr);
-    list_append(&c->calls, &call->node);
+    list_append(&caller_of(c)->calls, &call->node);
     evtimer_assign(&call->deadline, k->gw->base, on_call_deadline, call);
     timer_start(&call->deadline, k->gw->opt->call_timeout_ms);
     metric_add(METRIC_CALLS_IN_FLIGHT, 1);
@@ -110,7 +110,7 @@ static void call_unlink(struct call *call)
     struct calls *k = call->conn->gw->calls;
     event_del(&call->deadline);
     map_remove(&k->by_corr, &call->by_corr);
-    list_remove(&call->conn->calls, &call->node);
+    list_remove(&caller_of(call->conn)->calls, &call->node);
     metric_add(METRIC_CALLS_IN_FLIGHT, -1);
 }
 
@@ -218,7 +218,7 @@ static void call_send(struct conn *c, struct decimal corr, const struct action *
 /* By walking: there are at most calls-per-connection, and a table would cost every connection memory. */
 static bool id_in_flight(const struct conn *c, struct slice id)
 {
-    list_each(&c->calls, n)
+    list_each(&caller_of(c)->calls, n)
     {
         if (slice_eq(container_of(n, struct call, node)->id, id))
             return true;
@@ -232,7 +232,7 @@ void calls_call(struct conn *c, const struct action *a)
         conn_error(c, ERROR_ID, SLICE_LIT("call id in flight"), KIND_FUNCTION, a->name, a->id);
         return;
     }
-    if (c->calls.count >= (size_t)c->gw->opt->calls_per_connection) {
+    if (caller_of(c)->calls.count >= (size_t)c->gw->opt->calls_per_connection) {
         conn_error(c, ERROR_OTHER, SLICE_LIT("too many calls"), KIND_FUNCTION, a->name, a->id);
         return;
     }
@@ -269,7 +269,7 @@ static void calls_bury(struct calls *k, struct slice gw)
 
 static void calls_forget(struct conn *c)
 {
-    list_each(&c->calls, n)
+    list_each(&caller_of(c)->calls, n)
     {
         struct call *call = container_of(n, struct call, node);
         call_unlink(call);
@@ -535,7 +535,7 @@ void calls_conn_close(struct conn *c)
 
 bool calls_busy(const struct conn *c)
 {
-    return c->calls.count > 0 || executors_busy(c->gw->calls->executors, c);
+    return caller_of(c)->calls.count > 0 || executors_busy(c->gw->calls->executors, c);
 }
 
 bool calls_known(const struct calls *k, struct slice name)
@@ -639,7 +639,7 @@ const struct executors *calls_executors(const struct calls *k)
 void calls_look(const struct conn *c, size_t max, call_look_fn *fn, void *arg)
 {
     int64_t now_us = turn_now_us();
-    list_each(&c->calls, n)
+    list_each(&caller_of(c)->calls, n)
     {
         const struct call *call = container_of(n, struct call, node);
         if (max-- == 0)

@@ -5,6 +5,16 @@
 
 #include "gateway/net/conn.h"
 
+/* What this room keeps of a connection: it lies g->caller_at bytes behind the beginning of that. */
+struct caller {
+    struct list calls; /* that it made */
+};
+
+static inline struct caller *caller_of(const struct conn *c)
+{
+    return (struct caller *)(uintptr_t)((const char *)c + c->gw->caller_at);
+}
+
 struct calls *calls_new(struct gateway *g);
 /* calls_free leaves the fleet (sg_fn_gone is sent when the link is up). Connections must be gone. */
 void calls_free(struct calls *k);

@@ -325,7 +325,7 @@ void executors_serve(struct executors *xs, struct conn *c, struct slice name)
     xs->serving++;
     if (xs->gw->redis_up) /* otherwise executors_register does it */
         service_register(s);
-    pace_asked(c);
+    pace_asked(c, 0, 0);
 }
 
 void executors_unserve(struct executors *xs, const struct conn *c, struct slice name)

@@ -60,6 +60,7 @@ struct gateway {
     struct conns *conns;
     struct pace *pace;
     const struct conn_events *conn_events;   /* what a connection means */
+    size_t caller_at;                        /* where what calls/ keeps of a connection lies in it */
     const struct conn_watcher *conn_watcher; /* NULL: nobody looks at what passes */
     bool holds_back;                         /* something of this turn is not told yet: conn_settle */
     struct buf scratch;                      /* for encoders: reset, encode, make a frame; never kept across a call */

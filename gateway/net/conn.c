@@ -29,15 +29,16 @@ static size_t peer_size(const struct dialect *d)
 
 struct slice conn_room_name(const struct conn *c)
 {
-    return slice_of((const char *)conn_peer(c) + peer_size(c->dialect), c->room_len);
+    return slice_of((const char *)c + c->gw->conn_events->size + peer_size(c->dialect), c->room_len);
 }
 
 struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *dialect, const struct grants *grants,
                       struct slice room)
 {
-    struct conn *c = sg_calloc(1, sizeof(*c) + peer_size(dialect) + room.len);
+    size_t size = g->conn_events->size + peer_size(dialect);
+    struct conn *c = sg_calloc(1, size + room.len);
     if (room.len)
-        memcpy((char *)(c + 1) + peer_size(dialect), room.ptr, room.len);
+        memcpy((char *)c + size, room.ptr, room.len);
     c->room_len = (uint16_t)room.len;
     c->gw = g;
     c->wsi = wsi;
@@ -47,11 +48,6 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     c->piece_max = CONN_PIECE_BYTES;
     c->opened_ms = clock_now_ms();
     c->errors_since_ms = c->opened_ms;
-    list_init(&c->subs);
-    list_init(&c->dirty);
-    list_init(&c->requests);
-    list_init(&c->held);
-    list_init(&c->calls);
     c->by_id.key = slice_of((const char *)&c->id, sizeof(c->id));
     map_insert(&g->conns->by_id, &c->by_id);
     list_append(&g->conns->open, &c->node);

@@ -26,7 +26,7 @@ enum wait {
     WAIT_STATE = 4    /* what it missed, in its newest form */
 };
 
-/* There are very many of them: the order leaves no holes. */
+/* The head of what upper rooms keep of a connection (conn_events, size). There are very many of them: the order leaves no holes. */
 struct conn {
     struct list_node node; /* conns->open */
     struct map_node by_id; /* conns->by_id, key = id */
@@ -48,28 +48,17 @@ struct conn {
     bool deflate;         /* permessage-deflate was agreed on */
     uint32_t messages_out;
     uint32_t piece_max; /* bytes of one write; what the socket does not take of more is copied */
-    uint32_t owed;      /* bytes that requests take which wait for room */
     struct buf *rx;     /* the fragments of a message until it is whole, or what waits there; NULL: nothing */
 
-    /* peer.c and topic.c */
-    struct list subs;       /* struct sub */
-    struct list dirty;      /* struct sub that missed updates while congested */
-    struct list requests;   /* struct request that wait, for Redis or for room */
-    struct list held;       /* struct request, of them, that wait for room, oldest first */
-    uint64_t held_pass;     /* topic_list.c: its answers have to wait in this pass */
     struct list_node paced; /* pace.c: slowed or queued */
     int64_t asks_until_us;  /* pace.c */
     uint32_t writes_in_flight;
     uint32_t write_bytes_in_flight;
-    uint32_t slots;    /* of the windows that its requests keep (struct request) */
-    uint32_t watching; /* watch.c: item subscriptions among subs */
 
     /* errors-per-minute window */
     uint32_t errors;
+    uint32_t owed; /* bytes that requests take which wait for room */
     int64_t errors_since_ms;
-
-    /* calls.c */
-    struct list calls; /* calls this connection made */
 
     /* life */
     struct list_node wheel;      /* a slot of conns->wheel: when to ping */
@@ -86,9 +75,9 @@ struct conn {
     struct remote remote; /* the client, as far as trusted proxies tell */
     bool detached;        /* its subscriptions and calls have ended */
     bool peer_closed;     /* the peer sent its close frame */
-    bool rx_binary;
-    bool rx_deflated;  /* the message that arrives is compressed */
-    bool rx_continued; /* its first frame is over */
+    bool rx_binary : 1;
+    bool rx_deflated : 1;  /* the message that arrives is compressed */
+    bool rx_continued : 1; /* its first frame is over */
     uint8_t wheel_slot;
     uint8_t missed_pongs;
     uint16_t room_len; /* of what lies behind the peer */
@@ -96,6 +85,8 @@ struct conn {
 
 /* What a connection means is told to whoever is handed in here (core.h, conn_events). */
 struct conn_events {
+    size_t
+        size; /* of the struct that begins with struct conn; behind it lie what the dialect keeps, and the name of the room */
     void (*opened)(struct conn *c);
     void (*message)(struct conn *c, struct slice bytes, bool binary);
     /* c->grants are new. */
@@ -176,15 +167,6 @@ bool conn_took_something(struct conn *c);
 
 /* --- called by everybody --- */
 
-/* conn_peer: what its dialect keeps of it (dialect->peer_size); it lies right behind the connection. */
-static inline struct dialect_peer *conn_peer(const struct conn *c)
-{
-    return (struct dialect_peer *)(uintptr_t)(c + 1);
-}
-static inline struct conn *conn_of_peer(const struct dialect_peer *peer)
-{
-    return (struct conn *)(uintptr_t)peer - 1;
-}
 /* conn_room_name: what stood behind the route's path. */
 struct slice conn_room_name(const struct conn *c);
 

@@ -147,18 +147,18 @@ void pace_waits_no_more(struct conn *c, uint32_t slots)
     c->gw->pace->slots -= slots;
 }
 
-void pace_asked(struct conn *c)
+void pace_asked(struct conn *c, size_t requests, size_t slots)
 {
     take_room(c);
-    if (c->state == CONN_OPEN && (c->requests.count >= REQUESTS_MAX || c->slots >= SLOTS_MAX))
+    if (c->state == CONN_OPEN && (requests >= REQUESTS_MAX || slots >= SLOTS_MAX))
         hold_reading(c, HOLD_REQUESTS, true);
     weigh_all(c);
 }
 
-void pace_answered(struct conn *c)
+void pace_answered(struct conn *c, size_t requests, size_t slots)
 {
-    if ((c->reading_held & HOLD_REQUESTS) && c->state == CONN_OPEN && c->requests.count <= REQUESTS_MAX / 2 &&
-        c->slots <= SLOTS_MAX / 2)
+    if ((c->reading_held & HOLD_REQUESTS) && c->state == CONN_OPEN && requests <= REQUESTS_MAX / 2 &&
+        slots <= SLOTS_MAX / 2)
         hold_reading(c, HOLD_REQUESTS, false);
 }
 

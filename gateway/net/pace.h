@@ -14,13 +14,14 @@ void pace_begins(struct conn *c, size_t bytes);
 /* pace_ends: it was answered, or its link is lost. The connection may be gone. */
 void pace_ends(struct gateway *g, uint64_t conn, size_t bytes);
 
-/* pace_asked: this connection gave cause to ask Redis, now or in turn: for a name, a page or an item that is not known here. */
-void pace_asked(struct conn *c);
+/* pace_asked: this connection gave cause to ask Redis, now or in turn: for a name, a page or an item that is not known here.
+ * requests, slots: of it that wait for an answer, and the room of their windows; 0 for what is no request. */
+void pace_asked(struct conn *c, size_t requests, size_t slots);
 /* pace_waits: one of its requests waits for Redis from here on, or no more. slots: of the window that is kept for its answer. */
 void pace_waits(struct conn *c, uint32_t slots);
 void pace_waits_no_more(struct conn *c, uint32_t slots);
 /* pace_answered: fewer of its requests wait. */
-void pace_answered(struct conn *c);
+void pace_answered(struct conn *c, size_t requests, size_t slots);
 
 /* pace_forget: the connection ends; why it was not read from makes no difference any more. */
 void pace_forget(struct conn *c);

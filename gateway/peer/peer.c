@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "gateway/base/clock.h"
@@ -20,6 +21,22 @@
 #include "protocol/base/alloc.h"
 
 enum { REPLIES_BYTES_MAX = 16 * 1024 * 1024 }; /* of one message */
+
+/* A connection, with what each room keeps of it. Behind it lies what its dialect does. */
+struct peer {
+    struct subscriber subscriber;
+    struct caller caller;
+};
+
+static struct dialect_peer *dialect_of(const struct conn *c)
+{
+    return (struct dialect_peer *)(uintptr_t)((const char *)c + sizeof(struct peer));
+}
+
+static struct conn *conn_of(const struct dialect_peer *peer)
+{
+    return (struct conn *)(uintptr_t)((const char *)peer - sizeof(struct peer));
+}
 
 /* --- grants and subscriptions: the dialect's question --- */
 
@@ -80,18 +97,18 @@ static enum access state_access(struct conn *c, enum action_op op, enum kind kin
 static enum access access_of(struct dialect_peer *peer, enum action_op op, enum kind kind, struct slice name,
                              const struct slice *id)
 {
-    struct conn *c = conn_of_peer(peer);
+    struct conn *c = conn_of(peer);
     return kind == KIND_FUNCTION ? function_access(c, op, name) : state_access(c, op, kind, name, id);
 }
 
 static struct slice room_of(const struct dialect_peer *peer)
 {
-    return conn_room_name(conn_of_peer(peer));
+    return conn_room_name(conn_of(peer));
 }
 
 static const struct dialect_limits *limits_of(const struct dialect_peer *peer)
 {
-    return &conn_of_peer(peer)->gw->limits;
+    return &conn_of(peer)->gw->limits;
 }
 
 static const struct dialect_host host = {.access = access_of, .room = room_of, .limits = limits_of};
@@ -184,7 +201,7 @@ static void on_known(void *arg, const struct store_result *r, const struct store
 static void fault_if_known(struct conn *c, const struct action *a)
 {
     struct pending *p = pending_new(c, a);
-    pace_asked(c);
+    pace_asked(c, subscriber_of(c)->requests.count, subscriber_of(c)->slots);
     store_state(c->gw->store, a->name, on_known, p);
 }
 
@@ -452,7 +469,7 @@ static void peer_tell(struct conn *c, const struct answer *a)
 {
     struct actions as;
     actions_init(&as, &c->gw->peers->bytes);
-    c->dialect->answer(conn_peer(c), a, &as);
+    c->dialect->answer(dialect_of(c), a, &as);
     carry_out(c, &as);
 }
 
@@ -465,7 +482,7 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
     struct actions as;
     actions_init(&as, &ps->bytes);
     as.due_ms = 0; /* unless it says so again */
-    c->dialect->tick(conn_peer(c), clock_now_ms(), &as);
+    c->dialect->tick(dialect_of(c), clock_now_ms(), &as);
     carry_out(c, &as);
     tell_late(ps);
 }
@@ -475,7 +492,7 @@ static void peer_message(struct conn *c, struct slice text, bool binary)
     struct peers *ps = c->gw->peers;
     struct actions as;
     actions_init(&as, &ps->bytes);
-    c->dialect->receive(conn_peer(c), text, binary, &as);
+    c->dialect->receive(dialect_of(c), text, binary, &as);
     carry_out(c, &as);
     if (ps->late.count)
         tell_late(ps);
@@ -515,11 +532,13 @@ static void announce_writable(struct conn *c, const struct grants *old)
 static void peer_open(struct conn *c)
 {
     struct peers *ps = c->gw->peers;
-    conn_peer(c)->host = &host;
+    subscriber_init(subscriber_of(c));
+    list_init(&caller_of(c)->calls);
+    dialect_of(c)->host = &host;
     if (c->dialect->open) {
         struct actions as;
         actions_init(&as, &ps->bytes);
-        c->dialect->open(conn_peer(c), &as);
+        c->dialect->open(dialect_of(c), &as);
         carry_out(c, &as);
         tell_late(ps);
     }
@@ -558,7 +577,7 @@ static void peer_close(struct conn *c)
 {
     timer_forget(c);
     if (c->dialect->close)
-        c->dialect->close(conn_peer(c));
+        c->dialect->close(dialect_of(c));
     topics_unsubscribe_all(c);
     calls_conn_close(c);
 }
@@ -577,6 +596,7 @@ struct peers *peers_new(struct gateway *g)
 {
     struct peers *ps = sg_calloc(1, sizeof(*ps));
     ps->g = g;
+    g->caller_at = offsetof(struct peer, caller);
     buf_init(&ps->bytes, REPLIES_BYTES_MAX);
     list_init(&ps->late);
     map_init(&ps->timers);
@@ -596,6 +616,7 @@ void peers_free(struct peers *ps)
 }
 
 const struct conn_events peer_events = {
+    .size = sizeof(struct peer),
     .opened = peer_open,
     .message = peer_message,
     .regranted = peer_regrant,

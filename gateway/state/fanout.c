@@ -9,6 +9,7 @@
 #include "gateway/base/timer.h"
 #include "gateway/net/socket.h"
 #include "gateway/observe/metrics.h"
+#include "gateway/state/subscriber.h"
 #include "gateway/state/topic.h"
 #include "protocol/base/alloc.h"
 
@@ -23,7 +24,7 @@ void fanout_wait(struct sub *s)
 {
     if (list_linked(&s->in_dirty))
         return;
-    list_append(&s->key.conn->dirty, &s->in_dirty);
+    list_append(&subscriber_of(s->key.conn)->dirty, &s->in_dirty);
     conn_waits(s->key.conn, WAIT_STATE, true);
     metric_add(METRIC_DIRTY, 1);
 }
@@ -42,8 +43,8 @@ void fanout_forget(struct sub *s)
         event_del(&s->rate->timer);
     if (!list_linked(&s->in_dirty))
         return;
-    list_remove(&s->key.conn->dirty, &s->in_dirty);
-    conn_waits(s->key.conn, WAIT_STATE, s->key.conn->dirty.count > 0);
+    list_remove(&subscriber_of(s->key.conn)->dirty, &s->in_dirty);
+    conn_waits(s->key.conn, WAIT_STATE, subscriber_of(s->key.conn)->dirty.count > 0);
     metric_add(METRIC_DIRTY, -1);
 }
 
@@ -112,8 +113,9 @@ bool fanout_ready_unusual(struct sub *s, uint32_t changes)
 
 void fanout_flush(struct conn *c, size_t limit)
 {
-    for (size_t left = c->dirty.count; left > 0 && c->dirty.count > 0 && c->out.bytes < limit; left--) {
-        struct sub *s = container_of(list_first(&c->dirty), struct sub, in_dirty);
+    for (size_t left = subscriber_of(c)->dirty.count;
+         left > 0 && subscriber_of(c)->dirty.count > 0 && c->out.bytes < limit; left--) {
+        struct sub *s = container_of(list_first(&subscriber_of(c)->dirty), struct sub, in_dirty);
         fanout_forget(s);
         if (s->rate)
             s->rate->next_ms = clock_exact_ms() + s->rate->interval_ms;
@@ -130,7 +132,7 @@ void fanout_shed(struct conn *c)
         return;
     metric_add(METRIC_CONFLATED, (int64_t)dropped);
     metric_add(METRIC_QUEUED_BYTES, (int64_t)c->out.bytes - (int64_t)bytes);
-    list_each(&c->subs, n)
+    list_each(&subscriber_of(c)->subs, n)
     {
         struct sub *s = container_of(n, struct sub, in_conn);
         if (s->pending)

@@ -4,6 +4,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/net/pace.h"
 #include "gateway/state/registry.h"
+#include "gateway/state/subscriber.h"
 #include "protocol/base/alloc.h"
 
 struct request *request_new(struct topic *t, struct conn *c, bool subscribe, struct view *view, uint32_t slots,
@@ -17,11 +18,11 @@ struct request *request_new(struct topic *t, struct conn *c, bool subscribe, str
     q->view = view;
     q->watch = watch;
     q->slots = slots;
-    c->slots += q->slots;
+    subscriber_of(c)->slots += q->slots;
     pace_waits(c, q->slots);
     q->deadline_ms = clock_now_ms() + t->gw->opt->subscribe_timeout_ms;
     list_append(&t->requests, &q->in_item);
-    list_append(&c->requests, &q->in_conn);
+    list_append(&subscriber_of(c)->requests, &q->in_conn);
     list_append(&t->gw->topics->deadlines, &q->in_deadlines);
     topic_use(t);
     return q;
@@ -32,7 +33,7 @@ static void request_park(struct request *q)
 {
     struct conn *c = q->conn;
     q->held = true;
-    list_append(&c->held, &q->in_item);
+    list_append(&subscriber_of(c)->held, &q->in_item);
     c->owed += (uint32_t)(sizeof(*q) + q->wire.len);
     conn_waits(c, WAIT_ANSWERS, true);
     conn_wait_for_room(c);
@@ -42,15 +43,15 @@ static void request_unpark(struct request *q)
 {
     struct conn *c = q->conn;
     q->held = false;
-    list_remove(&c->held, &q->in_item);
+    list_remove(&subscriber_of(c)->held, &q->in_item);
     c->owed -= (uint32_t)(sizeof(*q) + q->wire.len);
-    conn_waits(c, WAIT_ANSWERS, c->held.count > 0);
+    conn_waits(c, WAIT_ANSWERS, subscriber_of(c)->held.count > 0);
 }
 
 bool request_hold(struct request *q)
 {
     struct conn *c = q->conn;
-    if (c->state != CONN_OPEN || (!c->held.count && conn_room(c)))
+    if (c->state != CONN_OPEN || (!subscriber_of(c)->held.count && conn_room(c)))
         return false;
     list_remove(&q->topic->requests, &q->in_item);
     list_remove(&q->topic->gw->topics->deadlines, &q->in_deadlines);
@@ -72,14 +73,14 @@ void request_release(struct request *q)
 
 bool request_hold_reply(struct conn *c, struct slice wire, uint32_t messages)
 {
-    if (!c->held.count)
+    if (!subscriber_of(c)->held.count)
         return false;
     struct request *q = sg_calloc(1, sizeof(*q) + wire.len);
     q->conn = c;
     q->messages = messages;
     memcpy(q->wire_bytes, wire.ptr, wire.len);
     q->wire = slice_of(q->wire_bytes, wire.len);
-    list_append(&c->requests, &q->in_conn);
+    list_append(&subscriber_of(c)->requests, &q->in_conn);
     request_park(q);
     return true;
 }
@@ -104,13 +105,13 @@ static void leave_topic(struct request *q)
 
 void request_free(struct request *q)
 {
-    list_remove(&q->conn->requests, &q->in_conn);
-    q->conn->slots -= q->slots;
+    list_remove(&subscriber_of(q->conn)->requests, &q->in_conn);
+    subscriber_of(q->conn)->slots -= q->slots;
     if (q->topic)
         leave_topic(q);
     if (q->held)
         request_unpark(q);
-    pace_answered(q->conn);
+    pace_answered(q->conn, subscriber_of(q->conn)->requests.count, subscriber_of(q->conn)->slots);
     free(q);
 }
 
@@ -135,7 +136,7 @@ static void fail_all(const struct list *requests, const struct sub *s, enum erro
 static void fail_pending(struct sub *s, enum error_code code, const char *text)
 {
     fail_all(&s->topic->requests, s, code, text);
-    fail_all(&s->key.conn->held, s, code, text);
+    fail_all(&subscriber_of(s->key.conn)->held, s, code, text);
     sub_free(s);
 }
 

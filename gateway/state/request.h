@@ -6,7 +6,8 @@
 
 /* Something a connection asked for that takes an answer from Redis first, or room for the answer. */
 struct request {
-    struct list_node in_item; /* or in conn->held: it waits for room, and is looked at when there is some */
+    struct list_node
+        in_item; /* or in subscriber_of(conn)->held: it waits for room, and is looked at when there is some */
     struct list_node in_conn;
     struct list_node in_deadlines; /* registry, oldest first; not while held */
     struct topic

@@ -4,6 +4,7 @@
 #include "gateway/observe/metrics.h"
 #include "gateway/state/fanout.h"
 #include "gateway/state/registry.h"
+#include "gateway/state/subscriber.h"
 #include "protocol/base/alloc.h"
 
 struct sub *sub_find(const struct conn *c, const struct topic *t, const void *target)
@@ -26,7 +27,7 @@ struct sub *sub_new(struct conn *c, struct topic *t, struct watch *w)
     s->pending = true;
     s->by_key.key = slice_of((const char *)&s->key, sizeof(s->key));
     map_insert(&t->gw->topics->subs, &s->by_key);
-    list_append(&c->subs, &s->in_conn);
+    list_append(&subscriber_of(c)->subs, &s->in_conn);
     topic_use(t);
     metric_add(METRIC_SUBSCRIPTIONS, 1);
     return s;
@@ -39,7 +40,7 @@ void sub_free(struct sub *s)
     fanout_limit(s, 0);
     sub_wait_no_more(s);
     map_remove(&t->gw->topics->subs, &s->by_key);
-    list_remove(&s->key.conn->subs, &s->in_conn);
+    list_remove(&subscriber_of(s->key.conn)->subs, &s->in_conn);
     t->ops->sub_gone(s);
     free(s);
     metric_add(METRIC_SUBSCRIPTIONS, -1);

@@ -32,7 +32,7 @@ struct sub {
     } key;
     struct list_node in_conn;
     struct list_node in_target; /* var.subs, view.subs or watch.subs; while pending: topic->waiting, or not linked */
-    struct list_node in_dirty;  /* conn->dirty: missed updates */
+    struct list_node in_dirty;  /* subscriber_of(conn)->dirty: missed updates */
     struct topic *topic;
     struct watch *watch; /* NULL: of the whole variable or list */
     struct view *view;   /* list: the window that is followed */

@@ -8,7 +8,7 @@
 #ifndef SYNCGATE_GATEWAY_STATE_TOPIC_H
 #define SYNCGATE_GATEWAY_STATE_TOPIC_H
 
-#include "gateway/net/conn.h"
+#include "gateway/state/subscriber.h"
 #include "gateway/state/reads.h"
 #include "redis/change.h"
 

@@ -7,6 +7,7 @@
 
 #include "gateway/observe/metrics.h"
 #include "gateway/state/request.h"
+#include "gateway/state/subscriber.h"
 #include "gateway/state/topic_read.h"
 #include "protocol/base/alloc.h"
 #include "protocol/json.h"
@@ -54,14 +55,14 @@ static void paged_serve(struct topic *t)
         list_each(&t->requests, n)
         {
             struct request *q = container_of(n, struct request, in_item);
-            if (q->conn->held_pass == pass)
+            if (subscriber_of(q->conn)->held_pass == pass)
                 continue; /* answers of one connection stay in order */
             if (request_hold(q))
                 continue;
             served = paged_serve_request(q);
             if (served)
                 break;
-            q->conn->held_pass = pass;
+            subscriber_of(q->conn)->held_pass = pass;
         }
         if (!served)
             return;

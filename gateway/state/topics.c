@@ -11,6 +11,7 @@
 #include "gateway/state/fanout.h"
 #include "gateway/state/registry.h"
 #include "gateway/state/request.h"
+#include "gateway/state/subscriber.h"
 #include "gateway/state/topic_list.h"
 #include "gateway/state/topic_read.h"
 #include "gateway/state/topic_var.h"
@@ -178,7 +179,7 @@ const struct topic *topics_find_used(struct topics *r, enum kind kind, struct sl
 /* Those behind one that has to wait for Redis wait with it: answers about one list stay in order. */
 static void release_behind(struct conn *c, uint64_t pass)
 {
-    list_each(&c->held, n)
+    list_each(&subscriber_of(c)->held, n)
     {
         struct request *q = container_of(n, struct request, in_item);
         if (q->topic && q->topic->held_pass == pass)
@@ -192,7 +193,7 @@ void topics_answer_held(struct conn *c, size_t limit)
     struct list_node *n;
     bool unknown = false;
     pass++;
-    while (c->out.bytes < limit && (n = list_first(&c->held))) {
+    while (c->out.bytes < limit && (n = list_first(&subscriber_of(c)->held))) {
         struct request *q = container_of(n, struct request, in_item);
         struct topic *t = q->topic;
         if (!t) {
@@ -219,7 +220,7 @@ struct sub *topics_find_sub(struct conn *c, enum kind kind, struct slice name, c
 
 static size_t asked_of_redis(const struct conn *c)
 {
-    return c->requests.count - c->held.count;
+    return subscriber_of(c)->requests.count - subscriber_of(c)->held.count;
 }
 
 void topics_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id,
@@ -227,7 +228,7 @@ void topics_subscribe(struct conn *c, enum kind kind, struct slice name, const s
 {
     const struct slice *item_id = kind == KIND_LIST ? id : NULL;
     size_t asked = asked_of_redis(c);
-    if (c->subs.count >= SUBS_PER_CONN_MAX && !topics_find_sub(c, kind, name, item_id)) {
+    if (subscriber_of(c)->subs.count >= SUBS_PER_CONN_MAX && !topics_find_sub(c, kind, name, item_id)) {
         struct slice told = item_id ? *item_id : SLICE_NONE;
         conn_error(c, ERROR_OTHER, SLICE_LIT("too many subscriptions"), kind, name, told);
         return;
@@ -241,7 +242,7 @@ void topics_subscribe(struct conn *c, enum kind kind, struct slice name, const s
     if (s) /* else it was refused at once */
         fanout_limit(s, wish->interval_ms);
     if (asked_of_redis(c) > asked)
-        pace_asked(c);
+        pace_asked(c, subscriber_of(c)->requests.count, subscriber_of(c)->slots);
 }
 
 void topics_get(struct conn *c, enum kind kind, struct slice name, const struct slice *id, int64_t page,
@@ -252,7 +253,7 @@ void topics_get(struct conn *c, enum kind kind, struct slice name, const struct 
     assert(t); /* the peer is subscribed */
     t->ops->get(c, t, id, page, page_size);
     if (asked_of_redis(c) > asked)
-        pace_asked(c);
+        pace_asked(c, subscriber_of(c)->requests.count, subscriber_of(c)->slots);
 }
 
 /* What was asked for by `get` with an id is answered all the same: the list's subscription allowed it. */
@@ -275,15 +276,15 @@ void topics_unsubscribe(struct sub *s)
 {
     struct topic *t = s->topic;
     end_all(&t->requests, s);
-    end_all(&s->key.conn->held, s);
+    end_all(&subscriber_of(s->key.conn)->held, s);
     sub_free(s);
     t->ops->serve(t); /* what waited for this page to be told need not wait any more */
 }
 
 void topics_unsubscribe_all(struct conn *c)
 {
-    list_each(&c->requests, n) request_free(container_of(n, struct request, in_conn));
-    list_each(&c->subs, n) sub_free(container_of(n, struct sub, in_conn));
+    list_each(&subscriber_of(c)->requests, n) request_free(container_of(n, struct request, in_conn));
+    list_each(&subscriber_of(c)->subs, n) sub_free(container_of(n, struct sub, in_conn));
 }
 
 static bool granted(const struct conn *c, const struct topic *t)
@@ -297,13 +298,13 @@ void topics_revoke(struct conn *c)
     uint32_t messages = 0;
     conn_settle(c->gw);
     buf_reset(out);
-    list_each(&c->requests, n)
+    list_each(&subscriber_of(c)->requests, n)
     {
         struct request *q = container_of(n, struct request, in_conn);
         if (q->topic && !granted(c, q->topic))
             request_free(q);
     }
-    list_each(&c->subs, m)
+    list_each(&subscriber_of(c)->subs, m)
     {
         struct sub *s = container_of(m, struct sub, in_conn);
         if (granted(c, s->topic))

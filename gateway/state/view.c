@@ -10,6 +10,7 @@
 #include "gateway/state/fanout.h"
 #include "gateway/state/frames.h"
 #include "gateway/state/request.h"
+#include "gateway/state/subscriber.h"
 #include "gateway/state/topic_list.h"
 #include "gateway/state/topic_read.h"
 #include "protocol/base/alloc.h"
@@ -291,9 +292,9 @@ static void view_tell(struct view *v, struct sub *s, int64_t from_rev, struct pa
 {
     struct paged *p = v->list;
     struct conn *c = s->key.conn;
-    if (watches_any(&p->watches) && c->watching) {
+    if (watches_any(&p->watches) && subscriber_of(c)->watching) {
         tell_watcher(v, s, from_rev, to);
-        if (c->dirty.count)
+        if (subscriber_of(c)->dirty.count)
             socket_want_write(c); /* item subscriptions that waited for this */
         return;
     }

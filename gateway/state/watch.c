@@ -7,6 +7,7 @@
 #include "gateway/state/fanout.h"
 #include "gateway/state/frames.h"
 #include "gateway/state/request.h"
+#include "gateway/state/subscriber.h"
 #include "gateway/state/topic_list.h"
 #include "gateway/state/topic_read.h"
 #include "protocol/base/alloc.h"
@@ -301,7 +302,7 @@ static void watch_told(struct paged *p, struct conn *c, struct slice id, bool go
 /* What the page just told this connection need not be told again by its item subscriptions. */
 void watches_told(struct paged *p, struct conn *c, bool whole, const struct page *to)
 {
-    if (!c->watching)
+    if (!subscriber_of(c)->watching)
         return;
     if (whole) {
         for (uint32_t i = 0; i < to->count; i++)
@@ -382,7 +383,7 @@ struct sub *watch_subscribe(struct conn *c, struct watch *w)
 {
     struct sub *s = sub_new(c, &w->list->base, w);
     watch_hold(w);
-    c->watching++;
+    subscriber_of(c)->watching++;
     return s;
 }
 
@@ -398,6 +399,6 @@ void watch_sub_gone(struct sub *s)
 {
     if (list_linked(&s->in_target))
         list_remove(&s->watch->subs, &s->in_target);
-    s->key.conn->watching--;
+    subscriber_of(s->key.conn)->watching--;
     watch_release(s->watch);
 }

@@ -32,7 +32,10 @@ static struct {
     struct asked pending[ASKED_MAX];
     size_t pending_len;
     bool away; /* everything is answered from inside the question */
-    struct conn conns[CONNS_MAX];
+    struct party {
+        struct conn conn;
+        struct caller caller;
+    } conns[CONNS_MAX];
     struct buf told[CONNS_MAX];
     size_t conns_len;
 } w;
@@ -273,7 +276,7 @@ static void mailbox_event(const char *payload)
 
 static struct buf *told_of(const struct conn *c)
 {
-    return &w.told[c - w.conns];
+    return &w.told[container_of((struct conn *)(uintptr_t)c, struct party, conn) - w.conns];
 }
 
 void conn_answer(struct conn *c, struct slice wire, uint32_t messages)
@@ -308,9 +311,11 @@ void conn_weigh(struct conn *c)
     (void)c;
 }
 
-void pace_asked(struct conn *c)
+void pace_asked(struct conn *c, size_t requests, size_t slots)
 {
     (void)c;
+    (void)requests;
+    (void)slots;
 }
 
 void pace_begins(struct conn *c, size_t bytes)
@@ -381,9 +386,9 @@ static const struct grants only_a = {.name = "only a", .verbs = {[GRANT_CALL] = 
 /* client is told the functions it may call, as the first thing in told(). */
 static struct conn *client(const struct grants *grants)
 {
-    struct conn *c = &w.conns[w.conns_len++];
+    struct conn *c = &w.conns[w.conns_len++].conn;
     *c = (struct conn){.gw = &w.g, .id = w.conns_len, .dialect = &wordy, .grants = grants};
-    list_init(&c->calls);
+    list_init(&caller_of(c)->calls);
     buf_init(told_of(c), 1 << 20);
     list_append(&w.g.conns->open, &c->node);
     calls_conn_open(c);
@@ -502,6 +507,7 @@ static void open_unread(void)
     w.g.redis_up = true;
     memcpy(w.g.id, "here", sizeof "here");
     w.g.conns = conns_new();
+    w.g.caller_at = offsetof(struct party, caller);
     buf_init(&w.g.scratch, 1 << 20);
     buf_init(&w.asks, 1 << 20);
     w.g.calls = calls_new(&w.g);
