@@ -6,8 +6,6 @@
 
 #include "redis/reply.h"
 
-/* The version of redis/functions.lua that this program needs: raise both together. */
-#define SG_FUNCTIONS_VERSION 4
 
 struct event_base;
 struct link;

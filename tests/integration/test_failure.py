@@ -420,7 +420,7 @@ async def test_the_links_are_cut_under_load(world):
 
 async def lossy(world):
     """The silent_… functions change without telling anybody."""
-    await load_silent_library(world.db, pathlib.Path(LIBRARY).read_text())
+    await load_silent_library(world.db, LIBRARY)
 
 
 async def test_a_lost_variable_message_heals_at_the_next_one(world, peers):
@@ -627,7 +627,7 @@ async def test_the_library_is_replaced_under_load(world, peers):
     await world.db.fcall("sg_var_set", "v", "0")
     peer = await peers(gateway)
     await peer.subscribed("var", "v")
-    source = pathlib.Path(LIBRARY).read_text()
+    source = LIBRARY
     for number in range(1, 21):
         await world.db.cmd("FUNCTION", "LOAD", "REPLACE", source)
         await world.db.fcall("sg_var_set", "v", number)

@@ -285,7 +285,7 @@ async def test_reads_by_reason(gateways, peers, durable):
     db = Database(durable.socket_path)
     gateway = gateways.start("--sweep-interval", "1h", redis=durable.socket_path)
     swept = gateways.start("--sweep-interval", "100ms", redis=durable.socket_path)
-    await load_silent_library(db, pathlib.Path(LIBRARY).read_text())
+    await load_silent_library(db, LIBRARY)
     await db.fcall("sg_var_set", "v", "1")
     await db.fcall("sg_list_insert", "l", 0, "a", "1")
     before, before_swept = await scrape(gateway), await scrape(swept)
