@@ -6,7 +6,7 @@ import pytest
 from conftest import Gateways
 from gateway import until
 from redis_proxy import RedisProxy
-from test_functions_calls import Held, answer, begin, echo, received
+from test_functions import Held, answer, begin, echo, received
 
 
 @pytest.fixture

@@ -744,7 +744,7 @@ async def test_row_31_set_all_replaces_the_whole_list_or_is_refused(granted, pag
     await unchanged(peer)
 
 
-# --- rows 32 and 33: ids of calls (34 and 35 are in test_functions_calls.py) ---
+# --- rows 32 and 33: ids of calls (34 and 35 are in test_functions.py) ---
 
 
 @pytest.mark.parametrize("call_id", ["never", 7, "7"], ids=repr)

@@ -9,7 +9,7 @@ from jsontext import Frame
 from peer import dumps
 from redis_server import RedisServer
 from resp import fcall
-from test_functions import Channel, Library
+from test_library import Channel, Library
 
 V, M, L, H = "sg:{n}:v", "sg:{n}:m", "sg:{n}:l", "sg:{n}:h"
 REVISIONS = ["", "x", "-1", "0", "1.5", "1e3", "0x10", "inf", "nan", "9007199254740991", "9" * 40, "7 ", "+7"]

@@ -6,7 +6,7 @@ import pytest
 from conftest import Database, Gateways
 from gateway import until
 from redis_server import RedisServer
-from test_functions import Channel, Library
+from test_library import Channel, Library
 from test_inspect import see
 
 CALLS = "sg:@{calls}"

@@ -8,7 +8,7 @@ import pytest
 from gateway import until
 from redis_proxy import RedisProxy
 from test_admin import ask
-from test_functions_calls import Held, answer, begin, received
+from test_functions import Held, answer, begin, received
 
 
 async def reason_of(peer):

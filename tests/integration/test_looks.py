@@ -10,7 +10,7 @@ import pytest
 from gateway import until
 from peer import Closed, RawPeer, dumps
 from test_admin import ask
-from test_functions_calls import Held, answer, begin, echo, received
+from test_functions import Held, answer, begin, echo, received
 from test_inspect import congest, gateway, look, see  # noqa: F401 (the fixture is this file's too)
 
 REPOSITORY = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from gateway import until
 from peer import Peer
 from test_admin import ask
 from test_endpoints import refused
-from test_functions_calls import Held, answer, begin, received
+from test_functions import Held, answer, begin, received
 
 TOKENS = """
 tokens:
