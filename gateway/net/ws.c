@@ -38,6 +38,7 @@ enum {
 enum { HEADER_SLOTS = 2 * PORCH_INSIDE_MAX, HEADER_SLOT_BYTES = 2 * HEAD_BYTES_MAX };
 
 enum { TLS_RECORD_BYTES = 16 * 1024 }; /* OpenSSL takes one record at a time */
+enum { CLOSE_SEND_S = 5 };             /* as libwebsockets has it */
 enum { RSV1 = 0x40 };                  /* as it stands in the first byte of a frame */
 
 struct ws {
@@ -124,8 +125,12 @@ static bool write_what_waits(struct lws *wsi)
     if (lws_get_close_length(wsi) <= 0)
         return conn_write(c);
     c->mute = true;
+    uint64_t taken = c->bytes_out;
     bool alive = !c->out.sent || conn_write(c);
     c->congested = true;
+    if (alive &&
+        c->bytes_out != taken) /* its time to send the frame has not begun: the peer takes what comes before it */
+        lws_set_timeout(wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_SEND_S);
     return alive;
 }
 
