@@ -1,0 +1,110 @@
+/* The engine of one gateway in a world of memory: topics, subscriptions, fan-out, connections and the peers above them are the gateway's
+ * own objects; Redis, the sockets, the clock and the clients are played here, behind the headers of redis/ and of net/socket.h, whose
+ * functions this program defines itself. Nothing happens by itself: a test moves commands to Redis, what Redis says to the gateway,
+ * bytes out of the sockets, and the clock.
+ *
+ * There is one world at a time. Names are few, values and ids of items are small numbers. */
+#ifndef SYNCGATE_TESTS_UNIT_ENGINE_WORLD_H
+#define SYNCGATE_TESTS_UNIT_ENGINE_WORLD_H
+
+#include "gateway/net/conn.h"
+
+enum { WORLD_NAMES = 3, WORLD_CLIENTS = 6, WORLD_ITEMS = 12, WORLD_IDS = 24, WORLD_PAGE = 4 };
+
+/* --- what Redis holds; as of its last change, which clients may not know yet --- */
+
+struct world_var {
+    int64_t rev; /* 0: never existed */
+    bool exists;
+    int value;
+};
+
+struct world_list {
+    int64_t rev;
+    bool exists;
+    int total;
+    int ids[WORLD_ITEMS], values[WORLD_ITEMS];
+};
+
+/* --- what a client holds, by the book; a frame that does not apply is noted in `wrong` --- */
+
+struct world_held {
+    bool subscribed; /* as far as it knows */
+    bool told;       /* it got a state */
+    int value;
+    int page, size, total, count; /* size: last one asked for */
+    int ids[WORLD_PAGE], values[WORLD_PAGE];
+};
+
+struct world_client {
+    struct conn *conn; /* NULL: not connected */
+    int closed;        /* the code of the close frame that came, 0 for none */
+    struct world_held vars[WORLD_NAMES], lists[WORLD_NAMES];
+    size_t room;         /* bytes that its socket takes before it is full; SIZE_MAX: never */
+    size_t most;         /* bytes that waited for it, at most */
+    int calls, answered; /* calls it made, and those that ended */
+};
+
+extern struct world_var world_vars[WORLD_NAMES];
+extern struct world_list world_lists[WORLD_NAMES];
+extern struct world_client world_clients[WORLD_CLIENTS];
+extern const struct dialect *world_dialect; /* of those who connect next; SockSync v1 at first */
+extern const char *world_wrong;             /* what a client was told that does not apply; NULL: nothing */
+
+/* --- beginning and end --- */
+
+void world_begin(void);
+void world_end(void);
+
+/* --- what happens --- */
+
+void world_connect(int client);
+/* world_connect_to likewise, with a room behind the path. world_heard: the texts that came since this was asked last, a line each. */
+void world_connect_to(int client, struct slice room);
+const char *world_heard(int client);
+/* world_leave: its socket is gone. */
+void world_leave(int client);
+/* world_say: the client sends this message, as if in one frame. */
+void world_say_bytes(int client, struct slice bytes, bool binary);
+void world_say(int client, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What a client says, and notes for itself. size: 0 for none. */
+void world_subscribe(int client, bool list, int name);
+void world_unsubscribe(int client, bool list, int name);
+void world_page(int client, int name, int page, int size);
+
+/* Changes by somebody else, which Redis carries out at once and publishes. */
+void world_var_set(int name, int value);
+void world_var_delete(int name);
+void world_insert(int name, int index, int id, int value);
+void world_set(int name, int id, int value);
+void world_delete(int name, int id);
+void world_replace(int name, int count);
+void world_drop(int name);
+/* world_flush: FLUSHALL, of which nobody is told. */
+void world_flush(void);
+
+/* world_redis: Redis takes so many of the commands that were sent. world_hear: the gateway hears so many of the things that Redis said,
+ * answers and changes in their order. Both return how many there were. */
+size_t world_redis(size_t most);
+size_t world_hear(size_t most);
+/* world_lose_event: the next change that Redis said is lost on the way, without a trace. */
+void world_lose_event(void);
+/* world_cut: the link is lost, with everything that was under way; world_mend: it is up again. */
+void world_cut(void);
+void world_mend(void);
+bool world_is_cut(void);
+
+/* world_stop: the client's socket takes no more than so many bytes; world_read: it takes so many more. */
+void world_stop(int client, size_t bytes);
+void world_read(int client, size_t bytes);
+
+/* world_turn: the end of a turn of the loop. world_pass: time passes, with everything that is done by it. */
+void world_turn(void);
+void world_pass(int64_t ms);
+
+/* world_settle: everybody reads, Redis and the link are well, and everything arrives; time passes until the sweep has been everywhere. */
+void world_settle(void);
+/* world_difference: what some client holds wrongly now; NULL: nothing. */
+const char *world_difference(void);
+
+#endif
