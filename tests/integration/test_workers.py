@@ -66,7 +66,7 @@ async def test_workers_share_a_port(gateways, peers, db, name):
         for number in range(1, 11):
             await peer.expect(var(name, number))
     seen = await workers_seen(gateway, 2)
-    connections = [value for metrics in seen.values() for key, value in metrics.items() if 'state="open"' in key]
+    connections = [value for metrics in seen.values() for key, value in metrics.items() if 'protocol="socksync",state="open"' in key]
     assert sum(connections) == 40 and all(connections), f"connections of the workers: {connections}"
 
 
