@@ -6,7 +6,6 @@
 
 #include "redis/reply.h"
 
-
 struct event_base;
 struct link;
 
