@@ -39,11 +39,6 @@ static bool wait_for(const struct wire *w, short events, int64_t until_ms)
     }
 }
 
-bool dial_wait(struct wire *w, int64_t until_ms)
-{
-    return wait_for(w, POLLIN, until_ms);
-}
-
 /* --- connecting ------------------------------------------------------------------------------------------- */
 
 static bool connect_to(struct wire *w, const struct sockaddr *address, socklen_t len, int64_t until_ms)

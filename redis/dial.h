@@ -26,7 +26,5 @@ bool dial_open(struct wire *w, const struct dial *to, int64_t until_ms);
  * failure. */
 bool dial_write(struct wire *w, const void *bytes, size_t len, int64_t until_ms);
 ssize_t dial_read(struct wire *w, void *room, size_t size, int64_t until_ms);
-/* dial_wait waits until there may be something to read. False when the time is over, which is no failure. */
-bool dial_wait(struct wire *w, int64_t until_ms);
 
 #endif

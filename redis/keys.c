@@ -4,14 +4,15 @@
 
 #include <stdio.h>
 
-bool keys_prefix_valid(const char *prefix)
+const char *keys_prefix_fault(const char *prefix)
 {
     size_t len = strlen(prefix);
-    for (size_t i = 0; i < len; i++) {
-        if (prefix[i] <= ' ' || prefix[i] > '~' || prefix[i] == '{' || prefix[i] == '}')
-            return false;
-    }
-    return len <= KEYS_PREFIX_MAX;
+    if (len == 0 || len > KEYS_PREFIX_MAX)
+        return "a prefix has 1 to 64 bytes";
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)prefix[i] <= ' ' || prefix[i] == 0x7f || strchr("{}@", prefix[i]))
+            return "a prefix holds no braces, @, spaces or control characters";
+    return NULL;
 }
 
 bool keys_name_fits(struct slice name)

@@ -7,13 +7,14 @@
 #include "protocol/base/slice.h"
 
 enum {
-    KEYS_NAME_MAX = 512,   /* bytes of a name */
-    KEYS_PREFIX_MAX = 128, /* bytes of a prefix */
-    KEYS_DB_MAX = 12       /* bytes that a channel may be longer than the root */
+    KEYS_NAME_MAX = 512,  /* bytes of a name */
+    KEYS_PREFIX_MAX = 64, /* bytes of a prefix */
+    KEYS_DB_MAX = 12      /* bytes that a channel may be longer than the root */
 };
 
-/* keys_prefix_valid: at most KEYS_PREFIX_MAX printable ASCII characters without space and braces. May be empty. */
-bool keys_prefix_valid(const char *prefix);
+/* keys_prefix_fault: why this cannot be a prefix, a static sentence; NULL when it can: 1 to KEYS_PREFIX_MAX bytes without braces, which
+ * set the name off, without @, which sets the database off, and without spaces and control characters. */
+const char *keys_prefix_fault(const char *prefix);
 /* keys_name_fits: 1 to KEYS_NAME_MAX bytes without braces and NUL; that it is UTF-8 is the dialect's to check. */
 bool keys_name_fits(struct slice name);
 /* keys_root writes `<prefix>{<name>}` and returns its length; 0 when the name does not fit or `size` is too small. */

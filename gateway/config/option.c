@@ -5,6 +5,7 @@
 #include "gateway/base/nearest.h"
 #include "gateway/base/text.h"
 #include "protocol/base/alloc.h"
+#include "redis/keys.h"
 #include "redis/link.h"
 
 #include <arpa/inet.h>
@@ -277,10 +278,11 @@ static const char *take_redis(const char *text, char **kept)
 /* `@` is ours: `<prefix>@{calls}` must not be a name under another prefix. */
 static const char *take_prefix(const char *text, char **kept)
 {
-    if (text[0] == '\0' || strlen(text) > 64)
-        return "a prefix has 1 to 64 bytes";
-    if (strpbrk(text, "{}@ ") || !text_is_printable(slice_str(text)))
-        return "a prefix holds no braces, @, spaces or control characters";
+    const char *why = keys_prefix_fault(text);
+    if (why)
+        return why;
+    if (!text_is_printable(slice_str(text)))
+        return "a prefix is printable text";
     *kept = copy_of(text);
     return NULL;
 }

@@ -74,7 +74,7 @@ bool activation_is_unix(int fd)
     return address_of(fd).ss_family == AF_UNIX;
 }
 
-bool activation_beyond_loopback(int fd)
+static bool beyond_loopback(int fd)
 {
     struct sockaddr_storage a = address_of(fd);
     const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&a)->sin6_addr;
@@ -88,7 +88,7 @@ bool activation_beyond_loopback(int fd)
 bool activation_listens_beyond_loopback(const struct options *o)
 {
     for (size_t i = 0; i < o->sockets_len; i++) {
-        if (activation_beyond_loopback(o->sockets[i]))
+        if (beyond_loopback(o->sockets[i]))
             return true;
     }
     return o->sockets_len == 0 && options_listens_beyond_loopback(o);

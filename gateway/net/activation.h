@@ -11,10 +11,9 @@ enum { ACTIVATION_MAX = 32 };
  * nobody can connect to. The descriptors are not inherited any further by programs, and the variables are gone. Call it once. */
 int activation_take(int fds[ACTIVATION_MAX]);
 
-/* activation_is_unix, activation_beyond_loopback: what kind of address the socket has; activation_name writes it as --listen
+/* activation_is_unix: what kind of address the socket has; activation_name writes it as --listen
  * would have it. */
 bool activation_is_unix(int fd);
-bool activation_beyond_loopback(int fd);
 void activation_name(int fd, char *out, size_t size);
 /* activation_listens_beyond_loopback: is any address that this program listens at, passed or not, reachable from beyond this
  * machine? */

@@ -115,7 +115,7 @@ const struct grants *http_grants(struct lws *wsi, const struct options *opt)
     static const char bearer[] = "bearer";
     const size_t bearer_len = sizeof(bearer) - 1;
     enum http_argument argument = http_argument(wsi, "token", text, sizeof(text));
-    if (argument == HTTP_ARGUMENT_TOO_LONG || http_argument_again(wsi, "token"))
+    if (argument == HTTP_ARGUMENT_TOO_LONG || argument_again(wsi, "token"))
         return NULL;
     if (argument == HTTP_ARGUMENT_THERE && text[0])
         return grants_of(opt, text);
@@ -128,7 +128,7 @@ const struct grants *http_grants(struct lws *wsi, const struct options *opt)
     return grants_of(opt, text[bearer_len] ? text + bearer_len + 1 : "");
 }
 
-struct remote http_remote(struct lws *wsi)
+static struct remote remote_of(struct lws *wsi)
 {
     return remote_of_socket(lws_get_socket_fd(wsi));
 }
@@ -136,7 +136,7 @@ struct remote http_remote(struct lws *wsi)
 struct remote http_client(struct lws *wsi, const struct options *opt)
 {
     char text[HEADER_BYTES_MAX];
-    struct remote peer = http_remote(wsi);
+    struct remote peer = remote_of(wsi);
     if (opt->trusted_proxy_len == 0 || !http_header(wsi, HTTP_X_FORWARDED_FOR, text, sizeof(text)))
         return peer;
     return forwarded_client((const char *const *)opt->trusted_proxy, opt->trusted_proxy_len, peer, slice_str(text));
@@ -162,7 +162,7 @@ static bool is_forwarded(struct lws *wsi)
     return false;
 }
 
-bool http_is_post(struct lws *wsi)
+static bool is_post(struct lws *wsi)
 {
     return lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
 }
@@ -176,11 +176,11 @@ static const char *origin_of(struct lws *wsi, char *out, size_t size)
 enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi)
 {
     char host[256], origin[256], site[32];
-    struct remote remote = http_remote(wsi);
+    struct remote remote = remote_of(wsi);
     struct admin_request r = {.grants = http_grants(wsi, g->opt),
                               .local = is_local(&remote),
                               .forwarded = is_forwarded(wsi),
-                              .action = http_is_post(wsi),
+                              .action = is_post(wsi),
                               .host = host};
     http_host(wsi, host, sizeof(host));
     r.origin = origin_of(wsi, origin, sizeof(origin));
@@ -237,7 +237,7 @@ enum http_argument http_argument(struct lws *wsi, const char *name, char *out, s
     return HTTP_ARGUMENT_THERE;
 }
 
-bool http_argument_again(struct lws *wsi, const char *name)
+static bool argument_again(struct lws *wsi, const char *name)
 {
     char argument[HEADER_BYTES_MAX];
     int len, at = find_argument(wsi, 0, name, argument, &len);
@@ -267,11 +267,11 @@ const char *http_size_fault(struct lws *wsi, unsigned *status)
     *status = head_bytes(wsi) > HEAD_BYTES_MAX ? 431 : 413;
     if (*status == 431)
         return "the request and its header fields are larger than 16 KiB";
-    return !http_is_post(wsi) && announces_body(wsi) ? "this request takes no body" : NULL;
+    return !is_post(wsi) && announces_body(wsi) ? "this request takes no body" : NULL;
 }
 
 bool http_method(struct lws *wsi, enum http_method *out)
 {
-    *out = http_is_post(wsi) ? HTTP_POST : HTTP_GET;
+    *out = is_post(wsi) ? HTTP_POST : HTTP_GET;
     return *out == HTTP_POST || http_is_head(wsi) || lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
 }

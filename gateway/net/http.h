@@ -12,7 +12,6 @@ enum http_method { HTTP_GET /* HEAD too */, HTTP_POST };
 
 /* http_method: the request's method, false when it is none that is served at all. */
 bool http_method(struct lws *wsi, enum http_method *out);
-bool http_is_post(struct lws *wsi);
 /* http_gateway: whose socket this is. */
 struct gateway *http_gateway(struct lws *wsi);
 
@@ -51,15 +50,12 @@ void http_host(struct lws *wsi, char *out, size_t size);
 /* http_grants: the grants of whoever asks, by ?token=... or Authorization: Bearer ...; nobody's without one of them. NULL when
  * the token is unknown, or not one: too long, with a NUL, or two. */
 const struct grants *http_grants(struct lws *wsi, const struct options *opt);
-/* http_remote: where the request comes from, as the socket says. http_client: the same as far as trusted proxies tell. */
-struct remote http_remote(struct lws *wsi);
+/* http_client: where the request comes from, as far as trusted proxies tell. */
 struct remote http_client(struct lws *wsi, const struct options *opt);
 bool http_is_head(struct lws *wsi);
 enum http_argument { HTTP_ARGUMENT_ABSENT, HTTP_ARGUMENT_THERE, HTTP_ARGUMENT_TOO_LONG /* or with a NUL in it */ };
 /* http_argument copies the argument `name` of the query, decoded, as a string; "" unless it is there. */
 enum http_argument http_argument(struct lws *wsi, const char *name, char *out, size_t size);
-/* http_argument_again: is it there more than once? */
-bool http_argument_again(struct lws *wsi, const char *name);
 /* http_page_allowed: whether the web page behind this request, if there is one, may use the gateway. */
 bool http_page_allowed(const struct gateway *g, struct lws *wsi);
 /* http_admin: whether whoever asks may use /admin/. endpoints_request asks it for every path of that area, before the endpoint is
