@@ -103,6 +103,44 @@ void http_host(struct lws *wsi, char *out, size_t size)
         out[0] = '\0';
 }
 
+/* The length of argument i (name=value, decoded; may hold NULs), -1 behind the last one. */
+static int argument_at(struct lws *wsi, int i, char out[HEADER_BYTES_MAX])
+{
+    return lws_hdr_copy_fragment(wsi, out, HEADER_BYTES_MAX, WSI_TOKEN_HTTP_URI_ARGS, i);
+}
+
+/* libwebsockets looks for arguments by what they begin with. Returns the number of the first one from `i` on whose name it is. */
+static int find_argument(struct lws *wsi, int i, const char *name, char out[HEADER_BYTES_MAX], int *len)
+{
+    size_t name_len = strlen(name);
+    for (; (*len = argument_at(wsi, i, out)) >= 0; i++) {
+        if (strncmp(out, name, name_len) == 0 && out[name_len] == '=')
+            return i;
+    }
+    return -1;
+}
+
+enum http_argument http_argument(struct lws *wsi, const char *name, char *out, size_t size)
+{
+    char argument[HEADER_BYTES_MAX];
+    int len, at = find_argument(wsi, 0, name, argument, &len);
+    out[0] = '\0';
+    if (at < 0)
+        return HTTP_ARGUMENT_ABSENT;
+    size_t name_len = strlen(name), value_len = (size_t)len - name_len - 1;
+    if (value_len >= size || memchr(argument, '\0', (size_t)len))
+        return HTTP_ARGUMENT_TOO_LONG;
+    memcpy(out, argument + name_len + 1, value_len + 1);
+    return HTTP_ARGUMENT_THERE;
+}
+
+static bool argument_again(struct lws *wsi, const char *name)
+{
+    char argument[HEADER_BYTES_MAX];
+    int len, at = find_argument(wsi, 0, name, argument, &len);
+    return at >= 0 && find_argument(wsi, at + 1, name, argument, &len) >= 0;
+}
+
 /* One that is there and cannot be read is unknown, not missing: it must not make anybody anonymous. */
 static const struct grants *grants_of(const struct options *opt, const char *token)
 {
@@ -204,44 +242,6 @@ bool http_page_allowed(const struct gateway *g, struct lws *wsi)
 bool http_is_head(struct lws *wsi)
 {
     return lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
-}
-
-/* The length of argument i (name=value, decoded; may hold NULs), -1 behind the last one. */
-static int argument_at(struct lws *wsi, int i, char out[HEADER_BYTES_MAX])
-{
-    return lws_hdr_copy_fragment(wsi, out, HEADER_BYTES_MAX, WSI_TOKEN_HTTP_URI_ARGS, i);
-}
-
-/* libwebsockets looks for arguments by what they begin with. Returns the number of the first one from `i` on whose name it is. */
-static int find_argument(struct lws *wsi, int i, const char *name, char out[HEADER_BYTES_MAX], int *len)
-{
-    size_t name_len = strlen(name);
-    for (; (*len = argument_at(wsi, i, out)) >= 0; i++) {
-        if (strncmp(out, name, name_len) == 0 && out[name_len] == '=')
-            return i;
-    }
-    return -1;
-}
-
-enum http_argument http_argument(struct lws *wsi, const char *name, char *out, size_t size)
-{
-    char argument[HEADER_BYTES_MAX];
-    int len, at = find_argument(wsi, 0, name, argument, &len);
-    out[0] = '\0';
-    if (at < 0)
-        return HTTP_ARGUMENT_ABSENT;
-    size_t name_len = strlen(name), value_len = (size_t)len - name_len - 1;
-    if (value_len >= size || memchr(argument, '\0', (size_t)len))
-        return HTTP_ARGUMENT_TOO_LONG;
-    memcpy(out, argument + name_len + 1, value_len + 1);
-    return HTTP_ARGUMENT_THERE;
-}
-
-static bool argument_again(struct lws *wsi, const char *name)
-{
-    char argument[HEADER_BYTES_MAX];
-    int len, at = find_argument(wsi, 0, name, argument, &len);
-    return at >= 0 && find_argument(wsi, at + 1, name, argument, &len) >= 0;
 }
 
 static bool announces_body(struct lws *wsi)
