@@ -318,7 +318,7 @@ static struct store_result result_of(const struct errand *e, bool away)
 
 /* --- what it says of changes --- */
 
-static void publish(bool list, int name, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void publish(bool list, int name, const char *format, ...)
 {
     struct errand *e = sg_calloc(1, sizeof(*e));
     va_list args;

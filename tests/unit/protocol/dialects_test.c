@@ -40,7 +40,8 @@ static void test_matches(void)
 
 static void test_nowhere_else(void)
 {
-    static const char *const paths[] = {"", "/", "/w", "/wss", "/ws//", "/ws/socks", "/ws/socksync/v3", "/ws/socksync/v2/x", "ws"};
+    static const char *const paths[] = {
+        "", "/", "/w", "/wss", "/ws//", "/ws/socks", "/ws/socksync/v3", "/ws/socksync/v2/x", "ws"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         CU_ASSERT_PTR_NULL(at(paths[i], "socksync.v1", NULL));
         CU_ASSERT_FALSE(dialects_serve(slice_str(paths[i])));
