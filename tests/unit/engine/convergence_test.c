@@ -129,9 +129,9 @@ static void step(void)
     else if (kind < 12)
         say(client);
     else if (kind < 14)
-        world_redis((size_t)(1 + below(4)));
+        world_redis(1 + (size_t)below(4));
     else if (kind < 17)
-        world_hear((size_t)(1 + below(4)));
+        world_hear(1 + (size_t)below(4));
     else if (kind < 18)
         world_read(client, (size_t)below(300));
     else if (kind < 19)
@@ -176,7 +176,7 @@ static void check(const char *property)
 {
     const char *one = getenv("SYNCGATE_SEED"), *total = getenv("SYNCGATE_ENGINE_STEPS");
     uint64_t first = one ? strtoull(one, NULL, 10) : 1;
-    long scripts = one ? 1 : (total ? atol(total) : 60000) / SCRIPT_STEPS;
+    long scripts = one ? 1 : (total ? strtol(total, NULL, 10) : 60000) / SCRIPT_STEPS;
     for (long i = 0; i < scripts; i++) {
         uint64_t seed = first + (uint64_t)i;
         const char *wrong = run(seed, SCRIPT_STEPS);

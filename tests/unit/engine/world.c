@@ -129,10 +129,10 @@ int event_assign(struct event *ev, struct event_base *base, evutil_socket_t fd, 
     return 0;
 }
 
-int event_add(struct event *ev, const struct timeval *tv)
+int event_add(struct event *ev, const struct timeval *timeout)
 {
     struct timer *t = timer_of(ev);
-    int64_t ms = (int64_t)tv->tv_sec * 1000 + tv->tv_usec / 1000;
+    int64_t ms = (int64_t)timeout->tv_sec * 1000 + timeout->tv_usec / 1000;
     t->due_ms = w.now_ms + ms;
     t->every_ms = t->every_ms ? ms : 0;
     t->pending = true;
