@@ -258,7 +258,7 @@ static void job_send(struct job *j, struct slice args)
         job_free(j);
         return;
     }
-    conn_ask(c, buf_slice(&c->gw->scratch), messages);
+    conn_tell(c, buf_slice(&c->gw->scratch), messages);
 }
 
 void executors_accept(struct executors *xs, const struct call_event *e)

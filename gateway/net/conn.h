@@ -202,8 +202,8 @@ size_t conn_waiting_max(const struct conn *c);
  * A congested connection for which more than conn_waiting_max waits is closed with 1013. */
 void conn_answer(struct conn *c, struct slice wire, uint32_t messages);
 void conn_answer_frame(struct conn *c, struct frame *f);
-/* conn_ask likewise queues what somebody else wants of the peer: a call. Only when there is room. */
-void conn_ask(struct conn *c, struct slice wire, uint32_t messages);
+/* conn_tell likewise queues what comes of others and no newer state says again: a call, the end of an item. Only when there is room. */
+void conn_tell(struct conn *c, struct slice wire, uint32_t messages);
 /* conn_answer_scratch answers with what gateway->scratch holds, if that is a message and the connection still open. */
 static inline void conn_answer_scratch(struct conn *c, uint32_t messages)
 {

@@ -37,7 +37,7 @@ void conn_push(struct conn *c, struct frame *f)
     conn_queue(c, conn_wire_form(c, f), OUTQ_STATE);
 }
 
-void conn_ask(struct conn *c, struct slice wire, uint32_t messages)
+void conn_tell(struct conn *c, struct slice wire, uint32_t messages)
 {
     if (c->state != CONN_OPEN)
         return;

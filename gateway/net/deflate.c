@@ -262,6 +262,7 @@ static struct frame *make_twin(struct deflate *d, struct frame *f)
         return f;
     struct frame *twin = frame_new(buf_slice(&d->frame), f->messages);
     twin->twin = twin;
+    twin->of = f->of;
     metric_add(METRIC_DEFLATED, 1);
     metric_add(METRIC_DEFLATED_FROM, (int64_t)f->len);
     metric_add(METRIC_DEFLATED_TO, (int64_t)twin->len);

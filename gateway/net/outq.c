@@ -109,31 +109,40 @@ void outq_wrote(struct outq *q, size_t bytes)
     q->bytes -= bytes;
 }
 
-/* Drops what is below `kept`, in the order of the kinds, but never the rest of a frame that was begun. */
-static size_t drop(struct outq *q, enum outq_kind kept)
+static bool is_dropped(const struct outq *q, uint32_t i, const struct outq_slot *slot, enum outq_kind kept)
+{
+    return slot->kind < kept && !(i == 0 && q->sent);
+}
+
+/* Drops what is below `kept`, in the order of the kinds, but never the rest of a frame that was begun. of: may be NULL. */
+static size_t drop(struct outq *q, enum outq_kind kept, struct buf *of)
 {
     uint32_t len = 0;
     size_t dropped = 0;
+    const void *last = NULL;
     for (uint32_t i = 0; i < q->len; i++) {
         struct outq_slot slot = *at(q, i);
-        if (slot.kind >= kept || (i == 0 && q->sent)) {
+        if (!is_dropped(q, i, &slot, kept)) {
             *at(q, len++) = slot;
-        } else {
-            forget(q, &slot, 0);
-            dropped += slot.frame->messages;
-            frame_unref(slot.frame);
+            continue;
         }
+        if (of && slot.frame->of != last)
+            buf_put(of, &slot.frame->of, sizeof(slot.frame->of));
+        last = slot.frame->of;
+        forget(q, &slot, 0);
+        dropped += slot.frame->messages;
+        frame_unref(slot.frame);
     }
     q->len = len;
     return dropped;
 }
 
-size_t outq_shed(struct outq *q)
+size_t outq_shed(struct outq *q, struct buf *of)
 {
-    return drop(q, OUTQ_ANSWER);
+    return drop(q, OUTQ_ANSWER, of);
 }
 
 void outq_clear(struct outq *q)
 {
-    drop(q, OUTQ_NONE);
+    drop(q, OUTQ_NONE, NULL);
 }

@@ -9,7 +9,7 @@
 enum outq_kind {
     OUTQ_STATE,  /* may be thrown away: the newest state does as well */
     OUTQ_ANSWER, /* the peer asked for it */
-    OUTQ_OTHER,  /* what others want of the peer: kept, and no debt of its own */
+    OUTQ_OTHER,  /* what comes of others and is not state: kept, and no debt of its own */
     OUTQ_NONE    /* none of them */
 };
 
@@ -51,8 +51,9 @@ static inline void outq_pop_only(struct outq *q)
 }
 /* outq_wrote: so many more bytes of the oldest frame were written; the last one drops it. */
 void outq_wrote(struct outq *q, size_t bytes);
-/* outq_shed drops all state but a frame whose beginning was written; returns how many messages that were. */
-size_t outq_shed(struct outq *q);
+/* outq_shed drops all state but a frame whose beginning was written; returns how many messages that were. Appends to `of` whose
+ * state it was (frame.h), a pointer for each frame but for one that is of the same as the one before. */
+size_t outq_shed(struct outq *q, struct buf *of);
 /* outq_clear drops all but a frame whose beginning was written. */
 void outq_clear(struct outq *q);
 

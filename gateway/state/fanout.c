@@ -2,6 +2,8 @@
  * One with a max_rate that has to wait is not dirty until its timer says so. */
 #include "gateway/state/fanout.h"
 
+#include <stdlib.h>
+
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
@@ -124,18 +126,37 @@ void fanout_flush(struct conn *c, size_t limit)
     }
 }
 
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t) * (const void *const *)a, y = (uintptr_t) * (const void *const *)b;
+    return (x > y) - (x < y);
+}
+
+/* of: pointers to topics, of which some may not be there any more; sorted. A failure of the buffer: of anybody. */
+static bool is_among(const struct topic *t, const struct buf *of)
+{
+    const void *key = t;
+    return of->failed || bsearch(&key, of->ptr, of->len / sizeof(key), sizeof(key), by_address);
+}
+
+/* What was written already is not told again: only who lost something needs the newest state. A page tells of items that are followed one
+ * by one, too, so a frame stands for all that the connection follows of its topic. */
 void fanout_shed(struct conn *c)
 {
+    struct buf *of = &c->gw->scratch;
     size_t bytes = c->out.bytes;
-    size_t dropped = outq_shed(&c->out);
+    buf_reset(of);
+    size_t dropped = outq_shed(&c->out, of);
     if (!dropped)
         return;
     metric_add(METRIC_CONFLATED, (int64_t)dropped);
     metric_add(METRIC_QUEUED_BYTES, (int64_t)c->out.bytes - (int64_t)bytes);
+    if (of->len)
+        qsort(of->ptr, of->len / sizeof(void *), sizeof(void *), by_address);
     list_each(&subscriber_of(c)->subs, n)
     {
         struct sub *s = container_of(n, struct sub, in_conn);
-        if (s->pending)
+        if (s->pending || !is_among(s->topic, of))
             continue;
         s->topic->ops->lose_sub(s);
         fanout_wait(s);

@@ -9,6 +9,13 @@
 #include "gateway/state/registry.h"
 #include "protocol/base/alloc.h"
 
+struct frame *topic_frame(const struct topic *t, uint32_t messages)
+{
+    struct frame *f = frame_new(buf_slice(&t->gw->scratch), messages);
+    f->of = t;
+    return f;
+}
+
 void topic_init(struct topic *t, struct gateway *g, const struct topic_kind *ops, struct slice name)
 {
     char *key = sg_malloc(1 + name.len);

@@ -84,6 +84,9 @@ void topic_use(struct topic *t);
 void topic_release(struct topic *t);
 void topic_set_state(struct topic *t, enum topic_state state);
 
+/* topic_frame: a frame of the messages in the gateway's scratch, which tell something of this topic's state. */
+struct frame *topic_frame(const struct topic *t, uint32_t messages);
+
 /* topic_declared: the configuration declares the name, so it is known even when Redis does not have it. */
 bool topic_declared(const struct topic *t);
 /* topic_unknown: not in Redis and not declared, as far as is known here. */

@@ -54,7 +54,7 @@ __attribute__((noinline)) static struct frame *make_frame(struct var *v, const s
     buf_reset(out);
     struct slice value = v->value ? slice_of(v->value, v->value_len) : SLICE_LIT("null");
     uint32_t messages = d->var->set(out, v->base.name, value);
-    return frames_put(&v->frames, d, frame_new(buf_slice(out), messages));
+    return frames_put(&v->frames, d, topic_frame(&v->base, messages));
 }
 
 static struct frame *frame_of(struct var *v, const struct dialect *d)
@@ -127,7 +127,7 @@ static struct frame *make_burst_frame(struct var *v, struct frames *all, const s
     struct slice rest = buf_slice(&v->base.gw->topics->burst);
     for (struct slice value; burst_next(&rest, &value);)
         messages += d->var->set(out, v->base.name, value);
-    return frames_put(all, d, frame_new(buf_slice(out), messages));
+    return frames_put(all, d, topic_frame(&v->base, messages));
 }
 
 static struct frame *burst_frame(struct var *v, struct frames *all, const struct dialect *d)

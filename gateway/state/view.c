@@ -236,7 +236,7 @@ static struct frame *change_frame(struct paged *p, const struct dialect *d, cons
             steps->steps[i].gone = gone_has(&p->gone, entry_id(steps->steps[i].entry));
         messages = d->list->steps(&g->scratch, p->base.name, &g->limits, to, steps);
     }
-    return frame_new(buf_slice(&g->scratch), messages);
+    return topic_frame(&p->base, messages);
 }
 
 static void sub_told(struct sub *s, struct page *to, int64_t rev)
@@ -494,7 +494,7 @@ static struct frame *page_frame_of(struct view *v, const struct dialect *d)
     struct gateway *g = v->list->base.gw;
     buf_reset(&g->scratch);
     uint32_t messages = d->list->page(&g->scratch, v->list->base.name, v->told);
-    return frames_put(&v->page_frames, d, frame_new(buf_slice(&g->scratch), messages));
+    return frames_put(&v->page_frames, d, topic_frame(&v->list->base, messages));
 }
 
 static void view_follow(struct sub *s, struct view *v)

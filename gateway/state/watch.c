@@ -228,7 +228,7 @@ static struct frame *frame_of(struct watch *w, const struct dialect *d)
     struct buf *out = &w->list->base.gw->scratch;
     buf_reset(out);
     uint32_t messages = d->list->item_set(out, w->list->base.name, w->entry);
-    return frames_put(&w->frames, d, frame_new(buf_slice(out), messages));
+    return frames_put(&w->frames, d, topic_frame(&w->list->base, messages));
 }
 
 /* counted: the page's own steps will say the total; otherwise it is said here, right behind the delete. */
@@ -244,9 +244,7 @@ static void tell_gone(const struct watch *w, struct sub *s, bool counted)
         struct page_steps count_only = {.set_count = true};
         messages += c->dialect->list->steps(out, t->name, &c->gw->limits, page->told, &count_only);
     }
-    struct frame *f = frame_new(buf_slice(out), messages);
-    conn_push(c, f);
-    frame_unref(f);
+    conn_tell(c, buf_slice(out), messages);
     sub_free(s);
 }
 

@@ -83,6 +83,7 @@ struct frame *frame_new(struct slice wire, uint32_t messages)
     f->messages = messages;
     f->begun = 0;
     f->len = wire.len;
+    f->of = NULL;
     f->twin = NULL;
     if (wire.len)
         memcpy(f->bytes, wire.ptr, wire.len);

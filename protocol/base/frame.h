@@ -13,6 +13,7 @@ struct frame {
     uint32_t messages; /* WebSocket messages inside */
     uint32_t begun;    /* of refs: queues that wrote a part of it (outq.c) */
     size_t len;
+    const void *of;     /* whose state it tells: to be compared, never looked into; NULL: nobody's */
     struct frame *twin; /* its compressed form, which it owns; itself when there is none, NULL until somebody asks */
     char bytes[];       /* wire bytes: header, payload, header, payload … */
 };

@@ -26,6 +26,8 @@
 #include "redis/hub.h"
 #include "redis/store.h"
 
+enum { HEARD_MAX = 1 << 20 }; /* bytes of what a client heard that are kept */
+
 struct world_var world_vars[WORLD_NAMES];
 struct world_list world_lists[WORLD_NAMES];
 struct world_client world_clients[WORLD_CLIENTS];
@@ -1007,7 +1009,7 @@ static void client_takes(int client, struct slice bytes)
 
 const char *world_heard(int client)
 {
-    static char text[4096];
+    static char text[HEARD_MAX + 1];
     struct buf *b = &w.heard[client];
     snprintf(text, sizeof(text), "%.*s", (int)b->len, b->len ? b->ptr : "");
     buf_reset(b);
@@ -1231,7 +1233,7 @@ void world_begin(void)
     for (int i = 0; i < WORLD_CLIENTS; i++) {
         buf_init(&w.pending[i], 64 * 1024 * 1024);
         buf_init(&w.inbox[i], 64 * 1024 * 1024);
-        buf_init(&w.heard[i], 4000);
+        buf_init(&w.heard[i], HEARD_MAX);
     }
     w.now_ms = 1000000;
     w.options = (struct options){.max_message = 1 << 20,

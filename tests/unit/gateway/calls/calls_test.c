@@ -290,7 +290,7 @@ void conn_answer_frame(struct conn *c, struct frame *f)
     conn_answer(c, slice_of(f->bytes, f->len), f->messages);
 }
 
-void conn_ask(struct conn *c, struct slice wire, uint32_t messages)
+void conn_tell(struct conn *c, struct slice wire, uint32_t messages)
 {
     conn_answer(c, wire, messages);
 }

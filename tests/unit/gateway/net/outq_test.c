@@ -3,9 +3,13 @@
 
 #include "tests/unit/unit.h"
 
+static const char states[2]; /* whose state a frame tells: of capitals none's, of others one of the two in turn */
+
 static struct frame *frame(char c)
 {
-    return frame_new(slice_of(&c, 1), 1);
+    struct frame *f = frame_new(slice_of(&c, 1), 1);
+    f->of = c >= 'a' ? &states[c % 2] : NULL;
+    return f;
 }
 
 static void push(struct outq *q, char c, bool answer)
@@ -67,17 +71,25 @@ static void test_order_over_growing_and_wrapping(void)
 static void test_shed_keeps_answers_in_order(void)
 {
     struct outq q = {0};
+    struct buf of;
+    buf_init(&of, 1024);
     push(&q, 'x', false);
     outq_pop(&q);
     for (const char *c = "aBcDEfgHiJ"; *c; c++)
         push(&q, *c, *c < 'a');
-    CU_ASSERT_EQUAL(outq_shed(&q), 5);
+    CU_ASSERT_EQUAL(outq_shed(&q, &of), 5);
     CU_ASSERT_EQUAL(q.bytes, 5);
     drains_as(&q, "BDEHJ");
+    const void *whose[] = {&states['a' % 2], &states['f' % 2], &states['g' % 2]}; /* a and c, f, g and i */
+    CU_ASSERT_EQUAL_FATAL(of.len, sizeof(whose));
+    CU_ASSERT_EQUAL(memcmp(of.ptr, whose, sizeof(whose)), 0);
+    buf_reset(&of);
     push(&q, 'k', false);
-    CU_ASSERT_EQUAL(outq_shed(&q), 1);
-    CU_ASSERT_EQUAL(outq_shed(&q), 0);
+    CU_ASSERT_EQUAL(outq_shed(&q, &of), 1);
+    CU_ASSERT_EQUAL(outq_shed(&q, &of), 0);
+    CU_ASSERT_EQUAL(of.len, sizeof(void *));
     drains_as(&q, "");
+    buf_deinit(&of);
     outq_deinit(&q);
 }
 
@@ -115,7 +127,10 @@ static void test_what_was_begun_is_never_dropped(void)
     push_text(&q, "answer", OUTQ_ANSWER);
     push_text(&q, "other", OUTQ_OTHER);
     outq_wrote(&q, 1);
-    CU_ASSERT_EQUAL(outq_shed(&q), 1);
+    struct buf of;
+    buf_init(&of, 1024);
+    CU_ASSERT_EQUAL(outq_shed(&q, &of), 1);
+    buf_deinit(&of);
     CU_ASSERT_EQUAL(q.len, 3);
     CU_ASSERT_EQUAL(q.bytes, 5 + 6 + 5);
     outq_clear(&q);
