@@ -6,17 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/dialect.h"
 #include "bench/inflater.h"
 #include "bench/payload.h"
 
 enum { READ_BYTES = 256 * 1024, SLOW_RECEIVE_BYTES = 4096, MESSAGE_BYTES_MAX = 64 * 1024 * 1024 };
 
-void clients_init(struct clients *all, struct loop *loop, const struct options *opt, const struct client_events *events,
-                  void *user)
+void clients_init(struct clients *all, struct loop *loop, const struct options *opt, const struct dialect *dialect,
+                  const struct client_events *events, void *user)
 {
     *all =
-        (struct clients){.loop = loop, .opt = opt, .dialect = dialect_of(opt->kind), .events = *events, .user = user};
+        (struct clients){.loop = loop, .opt = opt, .dialect = dialect, .events = *events, .user = user};
     if (opt->deflate)
         all->inflater = inflater_new();
 }

@@ -40,6 +40,18 @@ struct client {
     struct bytes in, out;    /* a frame that is not whole yet; what waits to be sent */
 };
 
+/* What a client speaks. */
+struct dialect {
+    const char *subprotocol; /* NULL: none */
+    enum ws_opcode opcode;   /* of what is sent */
+    const char *path;        /* in place of "/" */
+    /* After the upgrade: appends the first message to `out`; client_is_ready when nothing is waited for. */
+    void (*open)(struct client *c, const char *name, struct bytes *out);
+    void (*message)(struct client *c, const char *p, size_t len, int64_t now_ns);
+    /* Appends the message that publishes; NULL: clients do not publish. */
+    void (*publish)(struct bytes *out, const char *name, const char *payload, size_t len);
+};
+
 /* What the clients tell. None may free a client. */
 struct client_events {
     void (*ready)(struct client *c);
@@ -65,8 +77,8 @@ struct clients {
     struct inflater *inflater;
 };
 
-void clients_init(struct clients *all, struct loop *loop, const struct options *opt, const struct client_events *events,
-                  void *user);
+void clients_init(struct clients *all, struct loop *loop, const struct options *opt, const struct dialect *dialect,
+                  const struct client_events *events, void *user);
 void clients_deinit(struct clients *all);
 
 /* client_start connects to the server whose turn this number is. `slow` and `publisher` are set already. */

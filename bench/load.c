@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "bench/client.h"
+#include "bench/dialect.h"
 #include "bench/publisher.h"
 
 #define SECOND_NS 1000000000
@@ -554,7 +555,7 @@ static void begin(struct load *l)
     }
     stream_verify(!o->insecure);
     loop_init(&l->loop);
-    clients_init(&l->all, &l->loop, o, &events, l);
+    clients_init(&l->all, &l->loop, o, dialect_of(o->kind), &events, l);
     l->names = options_name_count(o);
     l->subscribers = bench_alloc((size_t)l->names, sizeof(*l->subscribers));
     l->clients = bench_alloc((size_t)o->clients, sizeof(*l->clients));

@@ -53,6 +53,18 @@ static bool passes(const struct tap *t, const struct shown *s)
     return !t->glob[0] || (s->name.ptr && glob_match(t->glob, s->name));
 }
 
+/* Bytes as pairs of digits; valid until the next call. */
+static struct slice hex(struct slice bytes)
+{
+    static char digits[TAP_TEXT_BYTES];
+    size_t len = bytes.len < sizeof(digits) / 2 ? bytes.len : sizeof(digits) / 2;
+    for (size_t i = 0; i < len; i++) {
+        digits[2 * i] = "0123456789abcdef"[(unsigned char)bytes.ptr[i] >> 4];
+        digits[2 * i + 1] = "0123456789abcdef"[bytes.ptr[i] & 15];
+    }
+    return slice_of(digits, 2 * len);
+}
+
 static void show(struct tap *t, const struct shown *s)
 {
     struct buf *out = &t->stream.out;
@@ -61,16 +73,18 @@ static void show(struct tap *t, const struct shown *s)
         return;
     }
     struct jsonw w = {.out = out};
-    struct slice text = text_cut(s->text, TAP_TEXT_BYTES);
+    struct slice text = s->binary ? hex(s->text) : text_cut(s->text, TAP_TEXT_BYTES);
     buf_put_lit(out, "data: ");
     jsonw_open(&w, NULL, '{');
     jsonw_i64(&w, "time_ms", clock_wall_ms());
     jsonw_str(&w, "direction", s->direction);
     jsonw_i64(&w, "conn", (int64_t)s->conn->id);
+    jsonw_str(&w, "dialect", s->conn->dialect->name);
     if (s->name.ptr)
         jsonw_text(&w, "name", s->name);
     jsonw_i64(&w, "bytes", (int64_t)s->text.len);
-    jsonw_bool(&w, "cut", text.len < s->text.len);
+    jsonw_bool(&w, "binary", s->binary);
+    jsonw_bool(&w, "cut", text.len < (s->binary ? 2 : 1) * s->text.len);
     jsonw_text(&w, "text", text);
     jsonw_close(&w, '}');
     buf_put_lit(out, "\n\n");
@@ -94,14 +108,14 @@ static void show_all(struct shown *s, bool ours)
     }
 }
 
-static void on_received(const struct conn *c, struct slice text)
+static void on_received(const struct conn *c, struct slice bytes, bool binary)
 {
-    struct shown s = {.conn = c, .direction = "in", .text = text};
+    struct shown s = {.conn = c, .direction = "in", .text = bytes, .binary = binary};
     show_all(&s, false);
 }
 
 /* One WebSocket message off the front of a frame of ours: not masked, whole. */
-static bool next_message(struct slice *rest, struct slice *payload, bool *text)
+static bool next_message(struct slice *rest, struct slice *payload, int *opcode)
 {
     const unsigned char *p = (const unsigned char *)rest->ptr;
     if (rest->len < 2)
@@ -117,7 +131,7 @@ static bool next_message(struct slice *rest, struct slice *payload, bool *text)
     }
     if (len > rest->len - head)
         return false;
-    *text = (p[0] & 0x0F) == 1;
+    *opcode = p[0] & 0x0F;
     *payload = slice_of(rest->ptr + head, len);
     *rest = slice_of(rest->ptr + head + len, rest->len - head - len);
     return true;
@@ -126,10 +140,10 @@ static bool next_message(struct slice *rest, struct slice *payload, bool *text)
 static void on_sent(const struct conn *c, const struct frame *f)
 {
     struct slice rest = slice_of(f->bytes, f->len), payload;
-    for (bool text; next_message(&rest, &payload, &text);) {
-        if (!text)
+    for (int opcode; next_message(&rest, &payload, &opcode);) {
+        if (opcode != 1 && opcode != 2) /* text, binary */
             continue;
-        struct shown s = {.conn = c, .direction = "out", .text = payload};
+        struct shown s = {.conn = c, .direction = "out", .text = payload, .binary = opcode == 2};
         show_all(&s, true);
     }
 }

@@ -103,7 +103,7 @@ struct conn_events {
 
 /* Somebody who looks at the messages that pass, as they are without compression (core.h, conn_watcher). */
 struct conn_watcher {
-    void (*in)(const struct conn *c, struct slice text);
+    void (*in)(const struct conn *c, struct slice bytes, bool binary);
     void (*out)(const struct conn *c, const struct frame *f);
 };
 

@@ -27,7 +27,7 @@ static void message(struct conn *c, struct slice text)
     metric_add(METRIC_MESSAGES_IN, 1);
     c->messages_in++;
     if (c->gw->conn_watcher)
-        c->gw->conn_watcher->in(c, text);
+        c->gw->conn_watcher->in(c, text, c->rx_binary);
     c->gw->conn_events->message(c, text, c->rx_binary);
 }
 

@@ -143,7 +143,7 @@ static void fail_pending(struct sub *s, enum error_code code, const char *text)
 void request_fail(struct request *q, enum error_code code, const char *text)
 {
     struct sub *s = sub_find(q->conn, q->topic, request_target(q));
-    if (s && s->pending && !s->waiting) {
+    if (s && s->pending && !s->waiting && !s->quiet) {
         fail_pending(s, code, text);
         return;
     }

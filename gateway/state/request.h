@@ -32,7 +32,7 @@ struct request *request_new(struct topic *t, struct conn *c, bool subscribe, str
 void request_free(struct request *q);
 /* request_target: what it asks about, as of a subscription. */
 const void *request_target(const struct request *q);
-/* request_fail answers an error and frees; a pending subscription that waited for it ends, unless it waits for the name. */
+/* request_fail answers an error and frees; a pending subscription that waited for it ends, unless it waits for the name, or was answered. */
 void request_fail(struct request *q, enum error_code code, const char *text);
 /* request_fail_unknown answers error 3 (and keeps a subscription that wants to wait for the name), but only on the strength of a read
  * that began after the request: somebody may have created the name just before asking, and that change may be on its way still.

@@ -3,7 +3,7 @@
  * Words of this room:
  *   target    what a subscription follows: a topic, or a watch of one list item
  *   told      what the peer holds as far as we wrote it; a subscription's `told_rev` is the revision that is of
- *   pending   not answered yet: the name may turn out to be unknown
+ *   pending   not answered yet: the name may turn out to be unknown; or answered without a word (quiet), and follows nothing
  *   waiting   the name is unknown, and the peer wants to be told when it is not any more
  *   dirty     missed something, and gets the newest state when there is room, or when its max_rate says so
  *   held      a request that waits for room in its connection's queue; or what a gateway knows of a name
@@ -42,6 +42,7 @@ struct sub {
     bool pending;        /* not answered yet: the name may turn out to be unknown */
     bool wait;           /* then it is kept, pending */
     bool waiting;        /* that has happened */
+    bool quiet;          /* answered without a word: pending until a page is asked for */
 };
 
 /* How somebody wants to be subscribed. */

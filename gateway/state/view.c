@@ -531,6 +531,7 @@ bool view_serve(struct request *q)
     if (s->pending && topic_unknown(q->topic))
         return request_fail_unknown(q);
     if (q->silent) { /* the subscription stays pending: there is no page yet that it follows */
+        sub_find(q->conn, q->topic, q->topic)->quiet = true;
         request_free(q);
         return true;
     }

@@ -9,6 +9,7 @@
 
 enum {
     FIN_TEXT = 0x81,
+    FIN_BINARY = 0x82,
     LEN_16 = 126, /* the length follows in 2 bytes */
     LEN_64 = 127, /* the length follows in 8 bytes */
     HEADER_7 = 2,
@@ -66,6 +67,13 @@ void frame_end(struct buf *out, size_t mark)
         memmove(start + header, start + HEADER_ROOM, payload);
     write_header((unsigned char *)start, header, payload);
     out->len = mark + header + payload;
+}
+
+void frame_end_binary(struct buf *out, size_t mark)
+{
+    frame_end(out, mark);
+    if (!out->failed)
+        out->ptr[mark] = (char)FIN_BINARY;
 }
 
 static size_t bytes_live;

@@ -1,4 +1,4 @@
-/* A frame is an immutable, refcounted run of bytes ready for the wire: one or more whole WebSocket text messages, each
+/* A frame is an immutable, refcounted run of bytes ready for the wire: one or more whole WebSocket messages, each
  * with its own (unmasked, server to client) header in front, so that one frame serves every subscriber of the same view
  * and several frames leave in one write. It never leaves its loop: the count is not atomic. */
 #ifndef SYNCGATE_PROTOCOL_BASE_FRAME_H
@@ -18,10 +18,12 @@ struct frame {
     char bytes[];       /* wire bytes: header, payload, header, payload … */
 };
 
-/* frame_begin opens a text message at the end of `out` and returns its mark; frame_end closes it, writing the header
+/* frame_begin opens a message at the end of `out` and returns its mark; frame_end closes it, writing the header
  * (RFC 6455 section 5.2: FIN, text, 7/16/64-bit length). Any number of messages may follow one another in one buffer. */
 size_t frame_begin(struct buf *out);
 void frame_end(struct buf *out, size_t mark);
+/* frame_end_binary closes a binary message. */
+void frame_end_binary(struct buf *out, size_t mark);
 
 /* frame_new copies wire bytes made by frame_begin/frame_end into a new frame with one reference, the caller's. */
 struct frame *frame_new(struct slice wire, uint32_t messages);

@@ -376,6 +376,7 @@ async def test_a_tap_shows_both_directions(gateway, peers, db, name):
     await peer.subscribed("var", name)
     asked, told = await tap.frame(), await tap.frame()
     assert asked["direction"] == "in" and json.loads(asked["text"]) == {"func": "subscribe", "type": "var", "name": name}
+    assert asked["dialect"] == told["dialect"] == "socksync" and not asked["binary"]
     assert told["direction"] == "out" and json.loads(told["text"])["value"] == 1
     assert asked["conn"] == told["conn"] and told["name"] == name and told["bytes"] == len(told["text"]) and not told["cut"]
     await tap.close()

@@ -99,6 +99,23 @@ static void test_no_room_for_the_long_header(void)
     buf_deinit(&b);
 }
 
+static void test_binary(void)
+{
+    struct buf b;
+    buf_init(&b, 8);
+    size_t mark = frame_begin(&b);
+    buf_put(&b, "\0\1", 2);
+    frame_end_binary(&b, mark);
+    CU_ASSERT_EQUAL(b.len, 4);
+    CU_ASSERT_EQUAL(memcmp(b.ptr, "\x82\x02\0\1", 4), 0);
+    mark = frame_begin(&b);
+    buf_put(&b, "12345", 5);
+    frame_end_binary(&b, mark);
+    CU_ASSERT_TRUE(b.failed);
+    CU_ASSERT_EQUAL(b.len, 4);
+    buf_deinit(&b);
+}
+
 static void test_references(void)
 {
     struct frame *f = frame_new(SLICE_LIT("\x81\x01x\x81\x00"), 2);
@@ -116,4 +133,4 @@ static void test_references(void)
 
 UNIT_MAIN("protocol/base/frame", UNIT(test_headers), UNIT(test_messages_follow_one_another),
           UNIT(test_a_message_that_does_not_fit_leaves_nothing), UNIT(test_no_room_for_the_long_header),
-          UNIT(test_references))
+          UNIT(test_binary), UNIT(test_references))
