@@ -14,8 +14,7 @@ enum { READ_BYTES = 256 * 1024, SLOW_RECEIVE_BYTES = 4096, MESSAGE_BYTES_MAX = 6
 void clients_init(struct clients *all, struct loop *loop, const struct options *opt, const struct dialect *dialect,
                   const struct client_events *events, void *user)
 {
-    *all =
-        (struct clients){.loop = loop, .opt = opt, .dialect = dialect, .events = *events, .user = user};
+    *all = (struct clients){.loop = loop, .opt = opt, .dialect = dialect, .events = *events, .user = user};
     if (opt->deflate)
         all->inflater = inflater_new();
 }
