@@ -26,7 +26,7 @@ build_packages=(
 test_packages=(
     git gnupg libcunit1-dev clang clang-tidy clang-format llvm valgrind
     python3 python3-pytest python3-pytest-timeout python3-websockets python3-redis python3-hiredis python3-requests
-    python3-django python3-yaml
+    python3-django python3-yaml mkdocs
     haproxy nginx openssl
     prometheus # for promtool
     mandoc systemd # to check manual pages and units

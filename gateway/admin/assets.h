@@ -18,5 +18,8 @@ struct asset {
 
 extern const struct asset sg_assets[];
 extern const size_t sg_assets_len; /* 0 when the page was left out */
+/* Likewise the documents, made by mkdocs; the paths begin with "/docs/". */
+extern const struct asset sg_docs[];
+extern const size_t sg_docs_len; /* 0 unless built with SYNCGATE_DOCS */
 
 #endif

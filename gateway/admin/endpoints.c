@@ -70,6 +70,19 @@ static int get_asset(struct lws *wsi, const struct asset *a)
                                                        .len = a->len});
 }
 
+static const struct asset *asset_at(const char *path)
+{
+    static const struct {
+        const struct asset *rows;
+        const size_t *len;
+    } tables[] = {{sg_assets, &sg_assets_len}, {sg_docs, &sg_docs_len}};
+    for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
+        for (size_t i = 0; i < *tables[t].len; i++)
+            if (strcmp(path, tables[t].rows[i].path) == 0)
+                return &tables[t].rows[i];
+    return NULL;
+}
+
 static const struct endpoint *endpoint_at(const char *path, enum http_method method, bool *other_method)
 {
     *other_method = false;
@@ -115,13 +128,10 @@ int endpoints_request(struct gateway *g, struct lws *wsi, const char *path)
     if (e)
         return method == HTTP_POST ? http_take_body(wsi, e->path, e->answer)
                                    : e->answer(&(struct http_request){.g = g, .wsi = wsi, .path = e->path});
-    for (size_t i = 0; i < sg_assets_len; i++) {
-        if (strcmp(path, sg_assets[i].path) != 0)
-            continue;
-        if (method == HTTP_GET)
-            return get_asset(wsi, &sg_assets[i]);
-        other_method = true;
-    }
+    const struct asset *a = asset_at(path);
+    if (a && method == HTTP_GET)
+        return get_asset(wsi, a);
+    other_method = other_method || a;
     if (other_method)
         return http_refuse(wsi, 405, method == HTTP_POST ? "GET and HEAD only" : "POST only");
     if (method == HTTP_POST)

@@ -1,4 +1,5 @@
-/* Makes the pictures of docs/images: three gateways, a crowd, a few slow readers, changes. Not a test.
+/* Makes the pictures of docs/images: *Try it* as a newcomer sees it, and *Operate* with three gateways, a crowd, a few slow readers,
+ * changes. Not a test; `tests/browser/run --pictures` runs it after the tests.
  *
  *   SYNCGATE_BIN=… SYNCGATE_CHROMIUM=… node screenshot.js [folder] */
 import path from 'node:path';
@@ -10,7 +11,24 @@ const folder = process.argv[2] ?? path.resolve(import.meta.dirname, '../../docs/
 const seconds = Number(process.env.SECONDS_BEFORE ?? 150);
 const stage = new Stage();
 const clients = [];
+const phone = { viewport: { width: 390, height: 844 }, isMobile: true };
 const names = Array.from({ length: 12 }, (_, i) => `${['order', 'price', 'room'][i % 3]}:${41 + i * 7}`);
+
+async function tryIt() {
+  const gateway = await stage.gateway(['--dev', '--prefix', 'try:']);
+  for (const [name, options] of [['try-it', {}], ['try-it-dark', { colorScheme: 'dark' }], ['try-it-phone', phone]]) {
+    const page = await stage.page(gateway, options);
+    await page.locator('.row').nth(3).waitFor();
+    await page.waitForFunction(() => [...document.querySelectorAll('.row')].every((row) => !row.getAnimations({ subtree: true }).length));
+    await stage.call('sg_var_set', 'try:{demo:text}', '"changed from a shell"');
+    await eventually(async () => {
+      if (!(await page.locator('.demo').textContent()).includes('changed from a shell')) throw new Error('not told yet');
+    });
+    await page.screenshot({ path: path.join(folder, `${name}.png`) });
+    console.log(`${name}.png`);
+    await page.context().close();
+  }
+}
 
 async function crowd(gateway, count, token) {
   for (let i = 0; i < count; i++) {
@@ -43,6 +61,7 @@ async function changes(until) {
 
 try {
   await stage.open();
+  await tryIt();
   const config = await stage.file('syncgate.yaml', `
 tokens:
   - { token: "s3cret-dashboard", name: dashboard, subscribe: ["*"] }
@@ -65,7 +84,7 @@ anonymous: { subscribe: ["*"], call: ["*"], write: ["*"], serve: ["*"] }
   const loud = await Client.open(one, 's3cret-shop');
   loud.say({ func: 'set', type: 'var', name: 'order:41', value: 'y'.repeat(9000) });
   await pause(seconds * 600);
-  for (const [name, options] of [['operate', {}], ['operate-dark', { colorScheme: 'dark' }], ['operate-phone', { viewport: { width: 390, height: 844 }, isMobile: true }]]) {
+  for (const [name, options] of [['operate', {}], ['operate-dark', { colorScheme: 'dark' }], ['operate-phone', phone]]) {
     const page = await stage.page(one, { query: '#operate', viewport: { width: 1280, height: 1240 }, ...options });
     await page.locator('#fleet-rows tr').nth(2).waitFor();
     await page.locator('#connections-rows tr[data-state=slow]').nth(1).waitFor();

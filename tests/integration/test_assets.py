@@ -1,6 +1,8 @@
 """The files of the page, and the client that pages of others import from here."""
 import base64
 import hashlib
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,16 @@ def test_nothing_else_may(gateway, path):
     for origin in None, "http://localhost":
         response = ask(gateway.address, path, Origin=origin)
         assert "access-control-allow-origin" not in response.headers
+
+
+def test_the_documents_are_there_with_their_search(gateway):
+    home = ask(gateway.address, "/docs/")
+    assert home.status == 200 and home.body == ask(gateway.address, "/docs/index.html").body
+    texts = json.loads(ask(gateway.address, "/docs/search/search_index.json").body)["docs"]
+    assert any("sg_list_put" in each["text"] for each in texts)
+    files = set(re.findall(r'(?:src|href)="([^":#?]+)"', home.body.decode())) - {"."}
+    assert files and all(ask(gateway.address, f"/docs/{each}").status == 200 for each in files)
+    assert b'id="docs">' in ask(gateway.address, "/").body
 
 
 def test_the_hash_for_integrity_is_told(gateway):
