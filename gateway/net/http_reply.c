@@ -62,9 +62,10 @@ static int add_header(struct lws *wsi, const char *name, const char *value, unsi
 }
 
 /* The page takes everything from here. Only WebSockets may go elsewhere: it can show a second gateway beside its own. */
-static const char page_policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-                                  "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; "
-                                  "frame-ancestors 'none'";
+static const char page_policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+    "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'";
 
 static bool is_page(const struct http_answer *page)
 {
