@@ -44,7 +44,7 @@ static bool paged_serve_request(struct request *q)
     return q->watch ? watch_serve(q) : view_serve(q);
 }
 
-static void paged_serve(struct topic *t)
+static void serve_all(struct topic *t)
 {
     static uint64_t pass;
     if (t->state == TOPIC_LOADING)
@@ -77,6 +77,13 @@ static void paged_want(struct paged *p)
         topic_want_read(t);
 }
 
+/* What was not in the way of a request before may be now: the page that it asked for vanished, and the last one is not known. */
+static void paged_serve(struct topic *t)
+{
+    serve_all(t);
+    paged_want(paged_of(t));
+}
+
 /* After anything changed. */
 static void paged_settle(struct paged *p)
 {
@@ -85,7 +92,6 @@ static void paged_settle(struct paged *p)
     if (p->base.waiting.count)
         subs_wake(&p->base);
     paged_serve(&p->base);
-    paged_want(p);
 }
 
 /* --- changes --- */
@@ -330,7 +336,6 @@ static struct request *paged_request(struct conn *c, struct topic *t, bool subsc
 static void paged_asked(struct topic *t)
 {
     paged_serve(t);
-    paged_want(paged_of(t));
     views_trim_crowd(&paged_of(t)->views);
 }
 

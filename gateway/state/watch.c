@@ -116,16 +116,21 @@ void watches_deinit(struct watches *ws)
 
 /* --- changes of the list --- */
 
+/* Its subscribers, or some of them, have to be told. */
+static void watch_unsettled(struct watch *w)
+{
+    if (!list_linked(&w->in_changed))
+        list_append(&w->list->watches._changed, &w->in_changed);
+}
+
 static void watch_change(struct watch *w, struct entry *e)
 {
-    struct watches *ws = &w->list->watches;
     entry_unref(w->entry);
     w->entry = e ? entry_ref(e) : NULL;
     frames_clear(&w->frames);
     w->changed_rev = w->list->base.rev;
     watch_known(w, w->known);
-    if (!list_linked(&w->in_changed))
-        list_append(&ws->_changed, &w->in_changed);
+    watch_unsettled(w);
 }
 
 void watch_changed(struct paged *p, struct slice id, struct entry *e)
@@ -178,8 +183,7 @@ void watches_renew(struct watches *ws)
     {
         struct watch *w = in_all(n);
         list_each(&w->subs, m) container_of(m, struct sub, in_target)->told_rev = w->changed_rev - 1;
-        if (!list_linked(&w->in_changed))
-            list_append(&ws->_changed, &w->in_changed);
+        watch_unsettled(w);
     }
 }
 
@@ -387,10 +391,13 @@ struct sub *watch_subscribe(struct conn *c, struct watch *w)
 
 void watch_flush_sub(struct sub *s)
 {
-    if (!view_current(s->key.conn, s->topic))
+    struct watch *w = s->watch;
+    if (!w->known) /* a read is to bring it, and then it is told to all who were not told */
+        watch_unsettled(w);
+    else if (!view_current(s->key.conn, s->topic))
         fanout_wait(s);
-    else if (s->told_rev < s->watch->changed_rev)
-        watch_tell(s->watch, s);
+    else if (s->told_rev < w->changed_rev)
+        watch_tell(w, s);
 }
 
 void watch_sub_gone(struct sub *s)

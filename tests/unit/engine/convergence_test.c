@@ -1,20 +1,8 @@
-/* Promises as properties over random scripts, with a fault at any point: all copies meet (1), every frame applies (2, 3), and who stops
- * reading costs a bounded amount of memory (5). SYNCGATE_SEED repeats one script, SYNCGATE_ENGINE_STEPS is the length of all together. What
- * fails is printed with its seed, and with the shortest beginning of the script that fails. */
-#include <inttypes.h>
-
+/* Promises over variables and lists: all copies meet (1), every frame applies (2, 3), and who stops reading costs a bounded amount of
+ * memory (5). */
+#include "tests/unit/engine/script.h"
 #include "tests/unit/engine/world.h"
 #include "tests/unit/unit.h"
-
-enum { SCRIPT_STEPS = 150 };
-
-static uint64_t state;
-
-static int below(int n)
-{
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (int)((state >> 33) % (uint64_t)n);
-}
 
 /* --- steps --- */
 
@@ -26,8 +14,8 @@ static void connect_one(int client)
 
 static void change(void)
 {
-    int name = below(WORLD_NAMES), id = below(WORLD_IDS), value = below(1000);
-    switch (below(12)) {
+    int name = script_below(WORLD_NAMES), id = script_below(WORLD_IDS), value = script_below(1000);
+    switch (script_below(12)) {
     case 0:
     case 1:
     case 2:
@@ -39,7 +27,7 @@ static void change(void)
     case 4:
     case 5:
     case 6:
-        world_insert(name, below(WORLD_ITEMS), id, value);
+        world_insert(name, script_below(WORLD_ITEMS), id, value);
         break;
     case 7:
     case 8:
@@ -49,7 +37,7 @@ static void change(void)
         world_delete(name, id);
         break;
     case 10:
-        world_replace(name, below(WORLD_ITEMS + 1));
+        world_replace(name, script_below(WORLD_ITEMS + 1));
         break;
     default:
         world_drop(name);
@@ -58,12 +46,12 @@ static void change(void)
 
 static void say(int client)
 {
-    int name = below(WORLD_NAMES), id = below(WORLD_IDS), value = below(1000);
-    switch (below(10)) {
+    int name = script_below(WORLD_NAMES), id = script_below(WORLD_IDS), value = script_below(1000);
+    switch (script_below(10)) {
     case 0:
     case 1:
     case 2:
-        world_subscribe(client, below(2), name);
+        world_subscribe(client, script_below(2), name);
         break;
     case 3:
         if (world_clients[client].lists[name].subscribed)
@@ -76,7 +64,7 @@ static void say(int client)
     case 5:
     case 6:
         if (world_clients[client].lists[name].subscribed)
-            world_page(client, name, below(4), 1 + below(WORLD_PAGE));
+            world_page(client, name, script_below(4), 1 + script_below(WORLD_PAGE));
         break;
     case 7:
         world_say(client, "{\"func\":\"set\",\"type\":\"var\",\"name\":\"v%d\",\"value\":%d}", name, value);
@@ -84,7 +72,7 @@ static void say(int client)
     case 8:
         world_say(client,
                   "{\"func\":\"insert\",\"type\":\"list\",\"name\":\"l%d\",\"index\":%d,\"id\":%d,\"value\":%d}", name,
-                  below(WORLD_ITEMS), id, value);
+                  script_below(WORLD_ITEMS), id, value);
         break;
     default:
         world_say(client, "{\"func\":\"ping\"}");
@@ -94,11 +82,11 @@ static void say(int client)
 static bool faults;
 static bool forgets; /* in this script Redis goes back now and then; in the others changes get lost without a trace */
 
-static void fault(int client)
+static void fault(int client, int gateway)
 {
-    switch (below(8)) {
+    switch (script_below(8)) {
     case 0:
-        world_cut();
+        world_cut(gateway);
         break;
     case 1:
     case 2:
@@ -107,96 +95,70 @@ static void fault(int client)
         if (forgets)
             world_flush();
         else
-            world_lose_event();
+            world_lose_event(gateway);
         break;
     case 3:
         world_leave(client);
         break;
     case 4:
-        world_stop(client, (size_t)below(100));
+        world_stop(client, (size_t)script_below(100));
         break;
     default:
-        world_mend();
+        world_mend(gateway);
     }
 }
 
 static void step(void)
 {
-    int client = below(WORLD_CLIENTS), kind = below(20);
+    int client = script_below(WORLD_CLIENTS), gateway = script_below(WORLD_GATEWAYS), kind = script_below(20);
     connect_one(client);
     if (kind < 6)
         change();
     else if (kind < 12)
         say(client);
     else if (kind < 14)
-        world_redis(1 + (size_t)below(4));
+        world_redis(gateway, 1 + (size_t)script_below(4));
     else if (kind < 17)
-        world_hear(1 + (size_t)below(4));
+        world_hear(gateway, 1 + (size_t)script_below(4));
     else if (kind < 18)
-        world_read(client, (size_t)below(300));
+        world_read(client, (size_t)script_below(300));
     else if (kind < 19)
-        world_pass(100 * (1 + below(10)));
+        world_pass(100 * (1 + script_below(10)));
     else if (faults)
-        fault(client);
-    if (below(3) == 0)
+        fault(client, gateway);
+    if (script_below(3) == 0)
         world_turn();
 }
 
-/* --- one script --- */
-
-static const char *run(uint64_t seed, int steps)
+static void begin(uint64_t seed)
 {
-    const char *wrong;
-    state = seed;
     forgets = seed % 2;
-    world_begin();
-    for (int i = 0; i < steps && !world_wrong; i++)
-        step();
+}
+
+static const char *end(void)
+{
+    const char *found;
     world_settle();
-    wrong = world_wrong ? world_wrong : world_difference();
-    for (int i = 0; i < WORLD_CLIENTS && !wrong; i++) {
+    found = world_difference();
+    for (int i = 0; i < WORLD_CLIENTS && !found; i++) {
         if (world_clients[i].closed)
-            wrong = "a client that reads was closed";
+            found = "a client that reads was closed";
         if (world_clients[i].most > 1024 * 1024)
-            wrong = "too much waits for a client";
+            found = "too much waits for a client";
     }
-    world_end();
-    return wrong;
-}
-
-static int shortest(uint64_t seed)
-{
-    int steps = 1;
-    while (steps < SCRIPT_STEPS && !run(seed, steps))
-        steps++;
-    return steps;
-}
-
-static void check(const char *property)
-{
-    const char *one = getenv("SYNCGATE_SEED"), *total = getenv("SYNCGATE_ENGINE_STEPS");
-    uint64_t first = one ? strtoull(one, NULL, 10) : 1;
-    long scripts = one ? 1 : (total ? strtol(total, NULL, 10) : 60000) / SCRIPT_STEPS;
-    for (long i = 0; i < scripts; i++) {
-        uint64_t seed = first + (uint64_t)i;
-        const char *wrong = run(seed, SCRIPT_STEPS);
-        if (!wrong)
-            continue;
-        printf("\n    %s: %s: SYNCGATE_SEED=%" PRIu64 ", after %d steps\n", property, wrong, seed, shortest(seed));
-        CU_FAIL_FATAL("a property does not hold");
-    }
+    return found;
 }
 
 static void test_all_copies_meet(void)
 {
     faults = false;
-    check("without faults");
+    script_check(&(struct script){"without faults", begin, step, end});
 }
 
 static void test_all_copies_meet_after_faults(void)
 {
     faults = true;
-    check("with faults");
+    script_check(&(struct script){"with faults", begin, step, end});
 }
 
 UNIT_MAIN("engine/convergence", UNIT(test_all_copies_meet), UNIT(test_all_copies_meet_after_faults))

@@ -150,12 +150,6 @@ static void say(const char *letter, bool binary)
     world_turn();
 }
 
-static void everything_arrives(void)
-{
-    while (world_redis(SIZE_MAX) | world_hear(SIZE_MAX))
-        world_turn();
-}
-
 static void begin(struct slice room)
 {
     closed = 0;
@@ -176,11 +170,11 @@ static void test_many_actions_of_one_message(void)
 {
     begin(SLICE_NONE);
     world_var_set(0, 1);
-    everything_arrives();
+    world_exchange();
     (void)world_heard(0);
     say("m", true);
     CU_ASSERT_STRING_EQUAL(world_heard(0), "{\"first\":1}\n{\"last\":1}\n");
-    everything_arrives();
+    world_exchange();
     CU_ASSERT_STRING_EQUAL(world_heard(0), "{\"func\":\"set\",\"type\":\"var\",\"name\":\"v0\",\"value\":1}\n"
                                            "{\"func\":\"set\",\"type\":\"var\",\"name\":\"v0\",\"value\":5}\n"
                                            "{\"written\":7}\n");
@@ -192,14 +186,14 @@ static void test_outcomes_come_back(void)
     begin(SLICE_NONE);
     (void)world_heard(0);
     say("i", false);
-    everything_arrives();
+    world_exchange();
     CU_ASSERT_STRING_EQUAL(world_heard(0), "{\"refused\":8}\n");
-    world_cut();
+    world_cut(0);
     say("i", false); /* answered from inside the question */
     CU_ASSERT_STRING_EQUAL(world_heard(0), "{\"away\":8}\n");
-    world_mend();
+    world_mend(0);
     say("i", false);
-    world_cut();
+    world_cut(0);
     world_turn();
     CU_ASSERT_STRING_EQUAL(world_heard(0), "{\"away\":8}\n");
     say("i", false);
@@ -211,7 +205,7 @@ static void test_too_many_actions_are_refused_whole(void)
 {
     begin(SLICE_NONE);
     say("f", false);
-    CU_ASSERT_EQUAL(world_redis(SIZE_MAX) > 0 && world_vars[1].exists, false);
+    CU_ASSERT_EQUAL(world_redis(0, SIZE_MAX) > 0 && world_vars[1].exists, false);
     world_end();
 }
 

@@ -23,12 +23,12 @@ static void test_a_get_that_fails_ends_nothing_else(void)
     world_settle();
     CU_ASSERT_STRING_EQUAL(world_heard(0), "");
 
-    world_cut();
+    world_cut(0);
     world_say(0, "{\"func\":\"get\",\"type\":\"list\",\"name\":\"l0\"}");
     world_pass(60000);
     CU_ASSERT_PTR_NOT_NULL(strstr(world_heard(0), "\"error_code\":8"));
 
-    world_mend();
+    world_mend(0);
     world_settle();
     world_say(0, "{\"func\":\"get\",\"type\":\"list\",\"name\":\"l0\"}");
     world_settle();

@@ -1,15 +1,16 @@
-/* The engine of one gateway in a world of memory: topics, subscriptions, fan-out, connections and the peers above them are the gateway's
- * own objects; Redis, the sockets, the clock and the clients are played here, behind the headers of redis/ and of net/socket.h, whose
- * functions this program defines itself. Nothing happens by itself: a test moves commands to Redis, what Redis says to the gateway,
- * bytes out of the sockets, and the clock.
+/* The engines of two gateways in a world of memory: topics, subscriptions, fan-out, calls, connections and the peers above them are the
+ * gateway's own objects; Redis, the sockets, the clock and the clients are played here, behind the headers of redis/ and of
+ * net/socket.h, whose functions this program defines itself. Nothing happens by itself: a test moves commands to Redis, what Redis says
+ * to the gateways, bytes out of the sockets, and the clock.
  *
- * There is one world at a time. Names are few, values and ids of items are small numbers. */
+ * There is one world at a time. Names are few, values and ids of items are small numbers. A client is connected to the gateway that its
+ * number says: the even ones to the first, the odd ones to the second. */
 #ifndef SYNCGATE_TESTS_UNIT_ENGINE_WORLD_H
 #define SYNCGATE_TESTS_UNIT_ENGINE_WORLD_H
 
 #include "gateway/net/conn.h"
 
-enum { WORLD_NAMES = 3, WORLD_CLIENTS = 6, WORLD_ITEMS = 12, WORLD_IDS = 24, WORLD_PAGE = 4 };
+enum { WORLD_GATEWAYS = 2, WORLD_NAMES = 3, WORLD_CLIENTS = 6, WORLD_ITEMS = 12, WORLD_IDS = 24, WORLD_PAGE = 4 };
 
 /* --- what Redis holds; as of its last change, which clients may not know yet --- */
 
@@ -40,9 +41,8 @@ struct world_client {
     struct conn *conn; /* NULL: not connected */
     int closed;        /* the code of the close frame that came, 0 for none */
     struct world_held vars[WORLD_NAMES], lists[WORLD_NAMES];
-    size_t room;         /* bytes that its socket takes before it is full; SIZE_MAX: never */
-    size_t most;         /* bytes that waited for it, at most */
-    int calls, answered; /* calls it made, and those that ended */
+    size_t room; /* bytes that its socket takes before it is full; SIZE_MAX: never */
+    size_t most; /* bytes that waited for it, at most */
 };
 
 extern struct world_var world_vars[WORLD_NAMES];
@@ -56,7 +56,7 @@ extern const char *world_wrong;             /* what a client was told that does 
 void world_begin(void);
 void world_end(void);
 
-/* --- what happens --- */
+/* --- what clients do --- */
 
 void world_connect(int client);
 /* world_connect_to likewise, with a room behind the path. world_heard: the texts that came since this was asked last, a line each. */
@@ -72,7 +72,12 @@ void world_subscribe(int client, bool list, int name);
 void world_unsubscribe(int client, bool list, int name);
 void world_page(int client, int name, int page, int size);
 
-/* Changes by somebody else, which Redis carries out at once and publishes. */
+/* world_stop: the client's socket takes no more than so many bytes; world_read: it takes so many more. */
+void world_stop(int client, size_t bytes);
+void world_read(int client, size_t bytes);
+
+/* --- what others do: changes that Redis carries out at once and publishes --- */
+
 void world_var_set(int name, int value);
 void world_var_delete(int name);
 void world_insert(int name, int index, int id, int value);
@@ -83,26 +88,27 @@ void world_drop(int name);
 /* world_flush: FLUSHALL, of which nobody is told. */
 void world_flush(void);
 
-/* world_redis: Redis takes so many of the commands that were sent. world_hear: the gateway hears so many of the things that Redis said,
- * answers and changes in their order. Both return how many there were. */
-size_t world_redis(size_t most);
-size_t world_hear(size_t most);
+/* --- what links do --- */
+
+/* world_redis: Redis takes so many of the commands that a gateway sent. world_hear: the gateway hears so many of the things that Redis
+ * said, answers and changes in their order. Both return how many there were. */
+size_t world_redis(int gateway, size_t most);
+size_t world_hear(int gateway, size_t most);
+/* world_exchange: everything arrives, everywhere. */
+void world_exchange(void);
 /* world_lose_event: the next change that Redis said is lost on the way, without a trace. */
-void world_lose_event(void);
+void world_lose_event(int gateway);
 /* world_cut: the link is lost, with everything that was under way; world_mend: it is up again. */
-void world_cut(void);
-void world_mend(void);
-bool world_is_cut(void);
+void world_cut(int gateway);
+void world_mend(int gateway);
 
-/* world_stop: the client's socket takes no more than so many bytes; world_read: it takes so many more. */
-void world_stop(int client, size_t bytes);
-void world_read(int client, size_t bytes);
+/* --- time --- */
 
-/* world_turn: the end of a turn of the loop. world_pass: time passes, with everything that is done by it. */
+/* world_turn: the end of a turn of the loops. world_pass: time passes, with everything that is done by it. */
 void world_turn(void);
 void world_pass(int64_t ms);
 
-/* world_settle: everybody reads, Redis and the link are well, and everything arrives; time passes until the sweep has been everywhere. */
+/* world_settle: everybody reads, Redis and the links are well, and everything arrives; time passes until the sweep has been everywhere. */
 void world_settle(void);
 /* world_difference: what some client holds wrongly now; NULL: nothing. */
 const char *world_difference(void);

@@ -1,0 +1,303 @@
+/* The clients' sockets, and what clients say. */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/net/pace.h"
+#include "gateway/net/socket.h"
+#include "gateway/observe/kernel.h"
+#include "protocol/dialects.h"
+#include "tests/unit/engine/world_parts.h"
+
+enum { HEARD_MAX = 1 << 20 }; /* bytes of what a client heard that are kept */
+
+struct world_client world_clients[WORLD_CLIENTS];
+const struct dialect *world_dialect;
+
+static struct {
+    struct conn *writing[WORLD_CLIENTS]; /* want a write in this turn */
+    struct buf pending[WORLD_CLIENTS];   /* written, and not taken by the socket */
+    struct buf inbox[WORLD_CLIENTS];     /* taken, and not a whole message yet */
+    struct buf heard[WORLD_CLIENTS];     /* texts, a line each, as far as there is room */
+    bool wants_room[WORLD_CLIENTS], kill[WORLD_CLIENTS];
+    struct grants grants;
+} w;
+
+/* --- sockets --- */
+
+static int client_of(const struct conn *c)
+{
+    for (int i = 0; i < WORLD_CLIENTS; i++)
+        if (world_clients[i].conn == c)
+            return i;
+    abort();
+}
+
+void socket_want_write(struct conn *c)
+{
+    w.writing[client_of(c)] = c;
+}
+
+void socket_want_room(struct conn *c, bool on)
+{
+    w.wants_room[client_of(c)] = on;
+}
+
+void socket_kill(struct conn *c)
+{
+    w.kill[client_of(c)] = true;
+}
+
+/* Its clients here say what they want all the same: what one read of a socket brought is dealt with still. */
+void socket_pause_reading(struct conn *c, bool pause)
+{
+    (void)c;
+    (void)pause;
+}
+
+/* One WebSocket frame off the front; false: it is not whole. */
+static bool take_frame(struct world_client *c, struct buf *in)
+{
+    const unsigned char *p = (const unsigned char *)in->ptr;
+    if (in->len < 2)
+        return false;
+    size_t head = p[1] == 126 ? 4 : p[1] == 127 ? 10 : 2, len = p[1];
+    if (in->len < head)
+        return false;
+    if (head > 2)
+        len = 0;
+    for (size_t i = 2; i < head; i++)
+        len = len << 8 | p[i];
+    if (in->len < head + len)
+        return false;
+    if ((p[0] & 0x0F) == 1) {
+        struct buf *heard = &w.heard[c - world_clients];
+        buf_put(heard, in->ptr + head, len);
+        buf_put_char(heard, '\n');
+        client_hears(c, slice_of(in->ptr + head, len));
+    }
+    if ((p[0] & 0x0F) == 8)
+        c->closed = in->ptr[head] << 8 | (unsigned char)in->ptr[head + 1];
+    memmove(in->ptr, in->ptr + head + len, in->len - head - len);
+    in->len -= head + len;
+    return true;
+}
+
+static void client_takes(int client, struct slice bytes)
+{
+    struct buf *in = &w.inbox[client];
+    buf_put_slice(in, bytes);
+    while (take_frame(&world_clients[client], in))
+        ;
+}
+
+/* What the socket takes of what waits. */
+static void drain(int client)
+{
+    struct world_client *c = &world_clients[client];
+    struct buf *pending = &w.pending[client];
+    size_t n = pending->len < c->room ? pending->len : c->room;
+    if (!n)
+        return;
+    if (c->room != SIZE_MAX)
+        c->room -= n;
+    client_takes(client, slice_of(pending->ptr, n));
+    memmove(pending->ptr, pending->ptr + n, pending->len - n);
+    pending->len -= n;
+}
+
+enum socket_result socket_write(struct conn *c, const char *bytes, size_t len)
+{
+    int client = client_of(c);
+    assert(w.pending[client].len == 0);
+    buf_put(&w.pending[client], bytes, len);
+    drain(client);
+    return w.pending[client].len ? SOCKET_PARTIAL : SOCKET_ALL;
+}
+
+bool socket_buffered(const struct conn *c)
+{
+    return w.pending[client_of(c)].len > 0;
+}
+
+int socket_descriptor(const struct conn *c)
+{
+    return client_of(c);
+}
+
+bool kernel_has_room(int fd)
+{
+    return world_clients[fd].room > 0;
+}
+
+uint64_t kernel_unsent(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+static void gone(int client)
+{
+    struct world_client *c = &world_clients[client];
+    conn_dead(c->conn, 0);
+    c->conn = NULL;
+    w.writing[client] = NULL;
+    w.wants_room[client] = w.kill[client] = false;
+    buf_reset(&w.pending[client]);
+    buf_reset(&w.inbox[client]);
+}
+
+static void write_to(int client)
+{
+    struct world_client *c = &world_clients[client];
+    w.writing[client] = NULL;
+    if (c->conn && !w.pending[client].len && !conn_write(c->conn))
+        gone(client);
+}
+
+void world_turn(void)
+{
+    bool again = true;
+    for (int i = 0; i < WORLD_GATEWAYS; i++)
+        conn_settle(&world_hosts[i].g);
+    while (again) {
+        again = false;
+        for (int i = 0; i < WORLD_CLIENTS; i++)
+            if (w.writing[i]) {
+                write_to(i);
+                again = true;
+            }
+    }
+    for (int i = 0; i < WORLD_GATEWAYS; i++) {
+        conn_end_turn(&world_hosts[i].g);
+        pace_end_turn(&world_hosts[i].g);
+    }
+    for (int i = 0; i < WORLD_CLIENTS; i++) {
+        struct world_client *c = &world_clients[i];
+        if (c->conn && w.kill[i])
+            gone(i);
+        if (c->conn && c->conn->out.bytes > c->most)
+            c->most = c->conn->out.bytes;
+    }
+}
+
+void world_stop(int client, size_t bytes)
+{
+    world_clients[client].room = bytes;
+}
+
+void world_read(int client, size_t bytes)
+{
+    struct world_client *c = &world_clients[client];
+    c->room = bytes == SIZE_MAX || c->room == SIZE_MAX ? SIZE_MAX : c->room + bytes;
+    if (!c->conn)
+        return;
+    bool waited = w.pending[client].len > 0;
+    drain(client);
+    if (!w.pending[client].len && (waited || w.wants_room[client]))
+        write_to(client);
+}
+
+/* --- what they say --- */
+
+const char *world_heard(int client)
+{
+    static char text[HEARD_MAX + 1];
+    struct buf *b = &w.heard[client];
+    snprintf(text, sizeof(text), "%.*s", (int)b->len, b->len ? b->ptr : "");
+    buf_reset(b);
+    return text;
+}
+
+void world_connect(int client)
+{
+    world_connect_to(client, SLICE_NONE);
+}
+
+void world_connect_to(int client, struct slice room)
+{
+    struct world_client *c = &world_clients[client];
+    *c = (struct world_client){.room = SIZE_MAX};
+    buf_reset(&w.pending[client]);
+    buf_reset(&w.inbox[client]);
+    c->conn = conn_new(&world_hosts[client % WORLD_GATEWAYS].g, NULL, world_dialect, &w.grants, room);
+    conn_open(c->conn);
+}
+
+void world_leave(int client)
+{
+    if (world_clients[client].conn)
+        gone(client);
+    world_clients[client] = (struct world_client){.conn = NULL};
+}
+
+void world_say(int client, const char *format, ...)
+{
+    static char text[1024];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    world_say_bytes(client, slice_of(text, (size_t)len), false);
+}
+
+void world_say_bytes(int client, struct slice bytes, bool binary)
+{
+    if (world_clients[client].conn)
+        conn_receive(world_clients[client].conn, bytes,
+                     (struct conn_fragment){.first = true, .final = true, .binary = binary});
+}
+
+void world_subscribe(int client, bool list, int name)
+{
+    struct world_client *c = &world_clients[client];
+    struct world_held *h = list ? &c->lists[name] : &c->vars[name];
+    h->subscribed = true;
+    h->size = WORLD_PAGE;
+    world_say(client, "{\"func\":\"subscribe\",\"type\":\"%s\",\"name\":\"%c%d\"}", list ? "list" : "var",
+              list ? 'l' : 'v', name);
+}
+
+void world_unsubscribe(int client, bool list, int name)
+{
+    struct world_client *c = &world_clients[client];
+    struct world_held *h = list ? &c->lists[name] : &c->vars[name];
+    h->subscribed = false;
+    world_say(client, "{\"func\":\"unsubscribe\",\"type\":\"%s\",\"name\":\"%c%d\"}", list ? "list" : "var",
+              list ? 'l' : 'v', name);
+}
+
+void world_page(int client, int name, int page, int size)
+{
+    world_clients[client].lists[name].size = size;
+    world_say(client, "{\"func\":\"get\",\"type\":\"list\",\"name\":\"l%d\",\"page\":%d,\"page_size\":%d}", name, page,
+              size);
+}
+
+/* --- beginning and end --- */
+
+void clients_begin(void)
+{
+    static char *everything[] = {"*"};
+    memset(&w, 0, sizeof(w));
+    memset(world_clients, 0, sizeof(world_clients));
+    world_dialect = dialects[0];
+    for (int verb = 0; verb < GRANT_COUNT; verb++)
+        w.grants.verbs[verb] = (struct patterns){everything, 1};
+    w.grants.name = "anybody";
+    for (int i = 0; i < WORLD_CLIENTS; i++) {
+        buf_init(&w.pending[i], 64 * 1024 * 1024);
+        buf_init(&w.inbox[i], 64 * 1024 * 1024);
+        buf_init(&w.heard[i], HEARD_MAX);
+    }
+}
+
+void clients_end(void)
+{
+    for (int i = 0; i < WORLD_CLIENTS; i++) {
+        buf_deinit(&w.pending[i]);
+        buf_deinit(&w.inbox[i]);
+        buf_deinit(&w.heard[i]);
+    }
+}

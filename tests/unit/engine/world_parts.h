@@ -1,0 +1,95 @@
+/* The world, for the files that make it up: world.c is above all others. */
+#ifndef SYNCGATE_TESTS_UNIT_ENGINE_WORLD_PARTS_H
+#define SYNCGATE_TESTS_UNIT_ENGINE_WORLD_PARTS_H
+
+#include "protocol/json.h"
+#include "tests/unit/engine/world.h"
+
+struct host;
+
+/* What a gateway holds of redis/: each knows its host, and nothing else. */
+struct link {
+    struct host *host;
+};
+struct hub {
+    struct host *host;
+};
+struct store {
+    struct host *host;
+};
+
+/* One gateway, and the ends of its link. */
+struct host {
+    struct gateway g;
+    struct link link;
+    struct hub hub;
+    struct store store;
+    struct list to_redis, to_gateway; /* struct errand */
+    struct list members;              /* struct hub_member, joined */
+    bool cut;
+};
+
+extern struct host world_hosts[WORLD_GATEWAYS];
+
+/* --- world_clock.c --- */
+
+/* clock_set: now. clock_advance: so much later; what is due runs. clock_forget: whatever waits for a time. */
+void clock_set(int64_t now_ms);
+void clock_advance(int64_t ms);
+void clock_forget(void);
+
+/* --- world_link.c --- */
+
+/* Something asked of Redis, and then its answer; or, without `answer`, what Redis published. */
+struct errand {
+    struct list_node node;
+    void (*run)(struct errand *e);               /* Redis takes it: fills in the answer */
+    void (*answer)(struct errand *e, bool away); /* and the gateway hears that; away: the link was lost */
+    struct host *host;
+    void *cb, *arg;
+    int name;
+    bool is_list;
+    int64_t index;
+    int id, value;
+    enum store_refusal refusal;
+    int64_t rev;          /* of a write; any number that is the answer */
+    struct world_var var; /* snapshots */
+    struct world_list list;
+    struct store_range ranges[64];
+    size_t nranges;
+    int ids[64];
+    size_t nids;
+    char channel[32], event[128]; /* published */
+};
+
+void host_begin(struct host *h);
+/* host_end: what is under way is lost, as with a link that is freed. */
+void host_end(struct host *h);
+struct errand *errand_new(struct store *s, void (*run)(struct errand *), void (*answer)(struct errand *, bool),
+                          struct slice name, void *cb, void *arg);
+/* errand_send: may be answered from inside. */
+void errand_send(struct errand *e);
+struct store_result errand_result(const struct errand *e, bool away);
+/* errand_wrote answers a store_write_fn. */
+void errand_wrote(struct errand *e, bool away);
+/* publish returns how many gateways are listening. */
+int publish(const char *channel, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- world_redis.c --- */
+
+/* number_of: "v1" and "l1" are numbers 1 of their kinds. as_number: -1 when it is none. */
+int number_of(struct slice name);
+int as_number(struct slice text);
+
+/* --- world_clients.c --- */
+
+void clients_begin(void);
+void clients_end(void);
+
+/* --- world_books.c --- */
+
+/* client_hears: a text that came, which it notes for itself. */
+void client_hears(struct world_client *c, struct slice text);
+void wrong(const char *what);
+
+#endif
