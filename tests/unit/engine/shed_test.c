@@ -15,7 +15,7 @@ static size_t count(const char *in, const char *what)
 
 static void arrive(void)
 {
-    while (world_redis(SIZE_MAX) + world_hear(SIZE_MAX))
+    while (world_redis(0, SIZE_MAX) + world_hear(0, SIZE_MAX))
         ;
 }
 
