@@ -14,8 +14,8 @@ static void connect_one(int client)
 
 static void change(void)
 {
-    int name = script_below(WORLD_NAMES), id = script_below(WORLD_IDS), value = script_below(1000);
-    switch (script_below(12)) {
+    int name = script_below(WORLD_NAMES), id = script_below(WORLD_IDS), value = world_fresh();
+    switch (script_below(13)) {
     case 0:
     case 1:
     case 2:
@@ -39,48 +39,72 @@ static void change(void)
     case 10:
         world_replace(name, script_below(WORLD_ITEMS + 1));
         break;
+    case 11:
+        world_move(name, id, script_below(WORLD_ITEMS));
+        break;
     default:
         world_drop(name);
     }
 }
 
-static void say(int client)
+static bool faults, items, rates;
+static bool forgets; /* in this script Redis goes back now and then; in the others changes get lost without a trace */
+
+static int interval(void)
 {
-    int name = script_below(WORLD_NAMES), id = script_below(WORLD_IDS), value = script_below(1000);
-    switch (script_below(10)) {
+    static const int intervals[] = {0, 200, 500};
+    return rates ? intervals[script_below(3)] : 0;
+}
+
+static void say_of_item(int client, int name)
+{
+    /* Mostly of one that is there, or was a moment ago. */
+    const struct world_list *l = &world_lists[name];
+    int id = l->total && script_below(4) ? l->ids[script_below(l->total)] : script_below(WORLD_IDS);
+    switch (script_below(6)) {
     case 0:
+        world_unsubscribe_item(client, name, id);
+        break;
     case 1:
-    case 2:
-        world_subscribe(client, script_below(2), name);
-        break;
-    case 3:
-        if (world_clients[client].lists[name].subscribed)
-            world_unsubscribe(client, true, name);
-        break;
-    case 4:
-        if (world_clients[client].vars[name].subscribed)
-            world_unsubscribe(client, false, name);
-        break;
-    case 5:
-    case 6:
-        if (world_clients[client].lists[name].subscribed)
-            world_page(client, name, script_below(4), 1 + script_below(WORLD_PAGE));
-        break;
-    case 7:
-        world_say(client, "{\"func\":\"set\",\"type\":\"var\",\"name\":\"v%d\",\"value\":%d}", name, value);
-        break;
-    case 8:
-        world_say(client,
-                  "{\"func\":\"insert\",\"type\":\"list\",\"name\":\"l%d\",\"index\":%d,\"id\":%d,\"value\":%d}", name,
-                  script_below(WORLD_ITEMS), id, value);
+        world_get_item(client, name, id);
         break;
     default:
-        world_say(client, "{\"func\":\"ping\"}");
+        world_subscribe_item(client, name, id, interval());
     }
 }
 
-static bool faults;
-static bool forgets; /* in this script Redis goes back now and then; in the others changes get lost without a trace */
+static void say(int client)
+{
+    int name = script_below(WORLD_NAMES), id = script_below(WORLD_IDS);
+    switch (script_below(items ? 16 : 10)) {
+    case 0:
+    case 1:
+    case 2:
+        world_subscribe(client, script_below(2), name, interval());
+        break;
+    case 3:
+        world_unsubscribe(client, true, name);
+        break;
+    case 4:
+        world_unsubscribe(client, false, name);
+        break;
+    case 5:
+    case 6:
+        world_page(client, name, script_below(4), 1 + script_below(WORLD_PAGE));
+        break;
+    case 7:
+        world_write_var(client, name);
+        break;
+    case 8:
+        world_write_item(client, name, script_below(WORLD_ITEMS), id);
+        break;
+    case 9:
+        world_say(client, "{\"func\":\"ping\"}");
+        break;
+    default:
+        say_of_item(client, name);
+    }
+}
 
 static void fault(int client, int gateway)
 {
@@ -149,16 +173,51 @@ static const char *end(void)
     return found;
 }
 
+static void check(const char *property)
+{
+    script_check(&(struct script){property, begin, step, end});
+}
+
 static void test_all_copies_meet(void)
 {
-    faults = false;
-    script_check(&(struct script){"without faults", begin, step, end});
+    faults = items = rates = false;
+    check("without faults");
 }
 
 static void test_all_copies_meet_after_faults(void)
 {
+    items = rates = false;
     faults = true;
-    script_check(&(struct script){"with faults", begin, step, end});
+    check("with faults");
 }
 
-UNIT_MAIN("engine/convergence", UNIT(test_all_copies_meet), UNIT(test_all_copies_meet_after_faults))
+static void test_single_items(void)
+{
+    faults = rates = false;
+    items = true;
+    check("single items");
+}
+
+static void test_single_items_after_faults(void)
+{
+    rates = false;
+    faults = items = true;
+    check("single items, with faults");
+}
+
+static void test_no_more_than_the_max_rate(void)
+{
+    faults = items = false;
+    rates = true;
+    check("max_rate");
+}
+
+static void test_no_more_than_the_max_rate_after_faults(void)
+{
+    faults = items = rates = true;
+    check("max_rate, with items and faults");
+}
+
+UNIT_MAIN("engine/convergence", UNIT(test_all_copies_meet), UNIT(test_all_copies_meet_after_faults),
+          UNIT(test_single_items), UNIT(test_single_items_after_faults), UNIT(test_no_more_than_the_max_rate),
+          UNIT(test_no_more_than_the_max_rate_after_faults))

@@ -20,6 +20,7 @@ static const char *run(const struct script *s, uint64_t seed, int steps)
 {
     const char *found = NULL;
     state = seed;
+    world_trace("seed %" PRIu64 ", %d steps", seed, steps);
     world_begin();
     if (s->begin)
         s->begin(seed);

@@ -1,5 +1,6 @@
 /* Promises as properties over random scripts, with a fault at any point. SYNCGATE_SEED repeats one script, SYNCGATE_ENGINE_STEPS is the
- * length of all together. What fails is printed with its seed, and with the shortest beginning of the script that fails. */
+ * length of all together. What fails is printed with its seed, and with the shortest beginning of the script that fails;
+ * SYNCGATE_ENGINE_TRACE prints what happens in it. */
 #ifndef SYNCGATE_TESTS_UNIT_ENGINE_SCRIPT_H
 #define SYNCGATE_TESTS_UNIT_ENGINE_SCRIPT_H
 

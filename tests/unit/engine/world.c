@@ -1,6 +1,9 @@
 /* Gateways, and time. */
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "gateway/base/clock.h"
 #include "gateway/calls/calls.h"
 #include "gateway/net/pace.h"
 #include "gateway/observe/log.h"
@@ -11,6 +14,21 @@
 #include "tests/unit/engine/world_parts.h"
 
 static struct options options;
+
+void world_trace(const char *format, ...)
+{
+    static int traces = -1;
+    va_list args;
+    if (traces < 0)
+        traces = getenv("SYNCGATE_ENGINE_TRACE") ? 1 : 0;
+    if (!traces)
+        return;
+    fprintf(stderr, "%lld ", (long long)clock_now_ms());
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
 
 /* --- time --- */
 
@@ -23,6 +41,7 @@ static void tick(struct gateway *g)
 
 void world_pass(int64_t ms)
 {
+    world_turn();
     for (; ms > 0; ms -= TOPICS_TICK_MS) {
         clock_advance(TOPICS_TICK_MS);
         for (int i = 0; i < WORLD_GATEWAYS; i++)
@@ -96,7 +115,7 @@ void world_begin(void)
                                .errors_per_minute = 1000 * 1000,
                                .linger_ms = 1000};
     world_wrong = NULL;
-    world_flush();
+    redis_begin();
     clients_begin();
     clock_set(1000000);
     metrics_begin(-1);

@@ -27,14 +27,35 @@ struct world_list {
     int ids[WORLD_ITEMS], values[WORLD_ITEMS];
 };
 
-/* --- what a client holds, by the book; a frame that does not apply is noted in `wrong` --- */
+/* --- what a client holds, by the book; a frame that does not apply is noted in world_wrong --- */
+
+/* A subscription, as its client sees it. What is marked with * holds until nothing is owed to the client any more. */
+struct world_follow {
+    bool subscribed;     /* as far as it knows */
+    bool told;           /* it got a state */
+    int asked;           /* * so many answers may come */
+    bool fresh;          /* * it was not subscribed before it asked */
+    bool ended;          /* * by the client: what was on its way may come still */
+    bool failed;         /* * by an error: nothing comes, and it does not ask again */
+    bool lost;           /* its grant went, and that has to be told */
+    int64_t interval_ms; /* the least time between two updates; 0: none */
+    int64_t updated_ms;  /* when it got the last one; -1: cannot be told */
+    uint64_t updated_turn;
+    int updated_rank; /* and how far that one went: deletes, inserts, sets, count */
+};
+
+struct world_item {
+    struct world_follow follow;
+    int value;
+    int newest; /* state of this id that it was told, be it by the page, in the order of Redis */
+};
 
 struct world_held {
-    bool subscribed; /* as far as it knows */
-    bool told;       /* it got a state */
-    int value;
+    struct world_follow follow;
+    int value, newest;
     int page, size, total, count; /* size: last one asked for */
     int ids[WORLD_PAGE], values[WORLD_PAGE];
+    struct world_item items[WORLD_IDS]; /* single ones */
 };
 
 struct world_client {
@@ -43,6 +64,7 @@ struct world_client {
     struct world_held vars[WORLD_NAMES], lists[WORLD_NAMES];
     size_t room; /* bytes that its socket takes before it is full; SIZE_MAX: never */
     size_t most; /* bytes that waited for it, at most */
+    bool behind; /* it reads what was told a while ago */
 };
 
 extern struct world_var world_vars[WORLD_NAMES];
@@ -67,10 +89,15 @@ void world_leave(int client);
 /* world_say: the client sends this message, as if in one frame. */
 void world_say_bytes(int client, struct slice bytes, bool binary);
 void world_say(int client, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* What a client says, and notes for itself. size: 0 for none. */
-void world_subscribe(int client, bool list, int name);
+/* What a client says, and notes for itself; it does not say what it must not, as a good client. interval_ms: 0 for every change. */
+void world_subscribe(int client, bool list, int name, int interval_ms);
 void world_unsubscribe(int client, bool list, int name);
 void world_page(int client, int name, int page, int size);
+void world_subscribe_item(int client, int name, int id, int interval_ms);
+void world_unsubscribe_item(int client, int name, int id);
+void world_get_item(int client, int name, int id);
+void world_write_var(int client, int name);
+void world_write_item(int client, int name, int index, int id);
 
 /* world_stop: the client's socket takes no more than so many bytes; world_read: it takes so many more. */
 void world_stop(int client, size_t bytes);
@@ -78,11 +105,14 @@ void world_read(int client, size_t bytes);
 
 /* --- what others do: changes that Redis carries out at once and publishes --- */
 
+/* world_fresh: a value that nobody used yet, so that what is older can be told from what is newer. */
+int world_fresh(void);
 void world_var_set(int name, int value);
 void world_var_delete(int name);
 void world_insert(int name, int index, int id, int value);
 void world_set(int name, int id, int value);
 void world_delete(int name, int id);
+void world_move(int name, int id, int index);
 void world_replace(int name, int count);
 void world_drop(int name);
 /* world_flush: FLUSHALL, of which nobody is told. */
@@ -110,6 +140,9 @@ void world_pass(int64_t ms);
 
 /* world_settle: everybody reads, Redis and the links are well, and everything arrives; time passes until the sweep has been everywhere. */
 void world_settle(void);
+/* world_trace prints what happens, when somebody wants to see it (script.h). */
+void world_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* world_difference: what some client holds wrongly now; NULL: nothing. */
 const char *world_difference(void);
 

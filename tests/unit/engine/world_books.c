@@ -1,13 +1,115 @@
 /* What clients were told, by the book. */
+#include "gateway/base/clock.h"
 #include "tests/unit/engine/world_parts.h"
 
 const char *world_wrong;
 
 void wrong(const char *what)
 {
-    if (!world_wrong)
-        world_wrong = what;
+    if (world_wrong)
+        return;
+    world_wrong = what;
+    world_trace("wrong: %s", what);
 }
+
+/* --- subscriptions --- */
+
+/* It may be told something of this now. */
+static bool is_open(const struct world_follow *f)
+{
+    return f->subscribed || f->asked || f->ended;
+}
+
+static void follow_settled(struct world_follow *f)
+{
+    if (f->lost)
+        wrong("a grant went, and its subscription ended without a word");
+    if (f->asked)
+        f->updated_ms = -1;
+    if (f->asked && !f->told)
+        f->subscribed = false; /* one error may have ended several questions */
+    f->asked = 0;
+    f->fresh = f->ended = f->failed = false;
+}
+
+/* A question behind one that failed may have been asked after that, and gets an answer of its own. That an item is not there ends no
+ * subscription that was there before. */
+static void follow_failed(struct world_follow *f, int code)
+{
+    if (f->ended || !f->subscribed || (code == ERROR_ID && !f->fresh))
+        return;
+    if (code == ERROR_NAME && !f->told && --f->asked > 0)
+        return;
+    *f = (struct world_follow){.failed = true};
+}
+
+enum rank { RANK_ONLY, RANK_DELETE, RANK_INSERT, RANK_SET, RANK_COUNT };
+
+/* An update. One of a page that is told as several messages is told in one turn, and in their order. */
+static void follow_updated(const struct world_client *c, struct world_follow *f, enum rank rank)
+{
+    int64_t now = clock_now_ms();
+    bool another = f->updated_turn != world_turns || rank == RANK_ONLY || (int)rank < f->updated_rank;
+    if (f->interval_ms && another && !f->asked && !c->behind && f->updated_ms >= 0 &&
+        now - f->updated_ms < f->interval_ms)
+        wrong("more updates than its max_rate");
+    f->updated_rank = (int)rank;
+    f->updated_turn = world_turns;
+    f->updated_ms = now;
+}
+
+static void each_follow(struct world_client *c, void (*fn)(struct world_follow *f))
+{
+    for (int k = 0; k < WORLD_NAMES; k++) {
+        fn(&c->vars[k].follow);
+        fn(&c->lists[k].follow);
+        for (int id = 0; id < WORLD_IDS; id++)
+            fn(&c->lists[k].items[id].follow);
+    }
+}
+
+void client_settled(struct world_client *c)
+{
+    each_follow(c, follow_settled);
+}
+
+static void fall_behind(struct world_follow *f)
+{
+    f->updated_ms = -1;
+}
+
+void client_fell_behind(struct world_client *c)
+{
+    each_follow(c, fall_behind);
+}
+
+/* In the order of Redis, unless that went back. */
+static void note_newest(int *newest, int value)
+{
+    if (value < 0)
+        return;
+    if (order_of(value) < *newest && !world_flushed)
+        wrong("something older after something newer");
+    *newest = order_of(value);
+}
+
+/* --- variables --- */
+
+static void on_var(const struct world_client *c, struct world_held *h, int value)
+{
+    if (!is_open(&h->follow))
+        wrong("a variable that it does not follow");
+    if (!h->follow.subscribed)
+        return;
+    note_newest(&h->newest, value);
+    h->follow.told = true;
+    h->value = value;
+    follow_updated(c, &h->follow, RANK_ONLY);
+}
+
+/* --- lists --- */
+
+enum { F_FUNC, F_TYPE, F_NAME, F_ID, F_VALUE, F_INDEX, F_PAGE, F_TOTAL, F_ITEMS, F_CODE, F_GONE, FIELDS };
 
 static int held_at(const struct world_held *h, int id)
 {
@@ -17,14 +119,34 @@ static int held_at(const struct world_held *h, int id)
     return -1;
 }
 
-enum { F_FUNC, F_TYPE, F_NAME, F_ID, F_VALUE, F_INDEX, F_PAGE, F_TOTAL, F_ITEMS, F_CODE, FIELDS };
+/* By the page or on its own; but the first time is an answer of its own. */
+static void item_told(struct world_held *h, int id, int value)
+{
+    struct world_item *it = &h->items[id];
+    note_newest(&it->newest, value);
+    it->value = value;
+}
 
-static void on_page(struct world_held *h, const struct json_value *f)
+/* Who follows single items cannot tell what is told of the page and what of them. */
+static void page_updated(const struct world_client *c, struct world_held *h, enum rank rank)
+{
+    bool alone = true;
+    for (int id = 0; id < WORLD_IDS; id++)
+        alone = alone && !is_open(&h->items[id].follow);
+    if (alone)
+        follow_updated(c, &h->follow, rank);
+    else
+        h->follow.updated_ms = -1;
+}
+
+static void on_page(const struct world_client *c, struct world_held *h, const struct json_value *f)
 {
     static const struct slice keys[] = {SLICE_LIT("id"), SLICE_LIT("value")};
     struct json_value item[2];
     struct slice rest = f[F_ITEMS].text;
-    h->told = true;
+    page_updated(c, h, RANK_DELETE);
+    h->follow.updated_rank = RANK_COUNT;
+    h->follow.told = true;
     h->page = as_number(f[F_PAGE].text);
     h->total = as_number(f[F_TOTAL].text);
     h->count = 0;
@@ -34,13 +156,15 @@ static void on_page(struct world_held *h, const struct json_value *f)
             return;
         }
         h->ids[h->count] = as_number(item[0].text);
-        h->values[h->count++] = as_number(item[1].text);
+        h->values[h->count] = as_number(item[1].text);
+        item_told(h, h->ids[h->count], h->values[h->count]);
+        h->count++;
     }
 }
 
-static void on_insert(struct world_held *h, int index, int id, int value)
+static void on_insert(const struct world_client *c, struct world_held *h, int index, int id, int value)
 {
-    if (!h->told || index < 0 || index > h->count || h->count == WORLD_PAGE || held_at(h, id) >= 0) {
+    if (!h->follow.told || index < 0 || index > h->count || h->count == WORLD_PAGE || held_at(h, id) >= 0) {
         wrong("an insert that does not apply");
         return;
     }
@@ -51,46 +175,103 @@ static void on_insert(struct world_held *h, int index, int id, int value)
     h->values[index] = value;
     h->count++;
     h->total++;
+    item_told(h, id, value);
+    page_updated(c, h, RANK_INSERT);
 }
 
-static void on_delete(struct world_held *h, int id)
+static void page_drop(const struct world_client *c, struct world_held *h, int at)
 {
-    int at = held_at(h, id);
-    if (at < 0) {
-        wrong("a delete that does not apply");
-        return;
-    }
     size_t behind = (size_t)(h->count - at - 1) * sizeof(int);
     memmove(h->ids + at, h->ids + at + 1, behind);
     memmove(h->values + at, h->values + at + 1, behind);
     h->count--;
     h->total--;
+    page_updated(c, h, RANK_DELETE);
 }
 
-static void on_list(struct world_held *h, struct slice func, const struct json_value *f)
+/* gone: from the list, which ends the item's own subscription, unless it was asked for anew. */
+static void on_delete(const struct world_client *c, struct world_held *h, int id, bool gone)
 {
-    int at = held_at(h, as_number(f[F_ID].text));
-    if (slice_eq(func, SLICE_LIT("\"set_all\"")))
-        on_page(h, f);
-    else if (slice_eq(func, SLICE_LIT("\"insert\"")))
-        on_insert(h, as_number(f[F_INDEX].text), as_number(f[F_ID].text), as_number(f[F_VALUE].text));
-    else if (slice_eq(func, SLICE_LIT("\"delete\"")))
-        on_delete(h, as_number(f[F_ID].text));
-    else if (slice_eq(func, SLICE_LIT("\"set_count\"")))
-        h->total = as_number(f[F_TOTAL].text);
-    else if (!slice_eq(func, SLICE_LIT("\"set\"")) || at < 0)
-        wrong("a set that does not apply");
-    else
-        h->values[at] = as_number(f[F_VALUE].text);
+    struct world_follow *item = &h->items[id].follow;
+    int at = held_at(h, id);
+    if (at >= 0)
+        page_drop(c, h, at);
+    else if (!gone || !is_open(item))
+        wrong("a delete that does not apply");
+    else if (item->subscribed && !h->follow.subscribed)
+        follow_updated(c, item, RANK_ONLY);
+    if (gone && item->subscribed && item->asked)
+        item->told = item->lost = false;
+    else if (gone)
+        *item = (struct world_follow){.ended = item->ended, .asked = item->asked};
 }
+
+static void on_item(const struct world_client *c, struct world_held *h, int id, int value)
+{
+    struct world_follow *item = &h->items[id].follow;
+    int at = held_at(h, id);
+    if (at < 0 && !is_open(item)) {
+        wrong("a set that does not apply");
+        return;
+    }
+    item_told(h, id, value);
+    item->told = item->subscribed;
+    if (item->subscribed && !h->follow.subscribed)
+        follow_updated(c, item, RANK_ONLY);
+    else
+        item->updated_ms = -1;
+    if (at < 0)
+        return;
+    h->values[at] = value;
+    page_updated(c, h, RANK_SET);
+}
+
+static void on_count(const struct world_client *c, struct world_held *h, int total)
+{
+    h->total = total;
+    page_updated(c, h, RANK_COUNT);
+}
+
+static void on_list(const struct world_client *c, struct world_held *h, struct slice func, const struct json_value *f)
+{
+    int id = as_number(f[F_ID].text), value = as_number(f[F_VALUE].text);
+    bool of_page = !slice_eq(func, SLICE_LIT("\"set\"")) && !slice_eq(func, SLICE_LIT("\"delete\""));
+    if (of_page && !is_open(&h->follow))
+        wrong("a page that it does not follow");
+    if (of_page && !h->follow.subscribed)
+        return;
+    if (slice_eq(func, SLICE_LIT("\"set_all\"")))
+        on_page(c, h, f);
+    else if (slice_eq(func, SLICE_LIT("\"insert\"")))
+        on_insert(c, h, as_number(f[F_INDEX].text), id, value);
+    else if (slice_eq(func, SLICE_LIT("\"set_count\"")))
+        on_count(c, h, as_number(f[F_TOTAL].text));
+    else if (id < 0 || id >= WORLD_IDS)
+        wrong("an item without an id");
+    else if (h->follow.ended && !h->follow.subscribed && !is_open(&h->items[id].follow))
+        return; /* of the page that it left */
+    else if (slice_eq(func, SLICE_LIT("\"delete\"")))
+        on_delete(c, h, id, f[F_GONE].type == JSON_BOOL);
+    else
+        on_item(c, h, id, value);
+}
+
+/* --- all --- */
 
 static void on_error(struct world_client *c, const struct json_value *f)
 {
     struct slice name = f[F_NAME].text;
-    if (name.len != 4 || as_number(f[F_CODE].text) != ERROR_NAME)
+    int code = as_number(f[F_CODE].text), id = as_number(f[F_ID].text);
+    if (name.len != 4 ||
+        (code != ERROR_NAME && code != ERROR_ID)) /* others are about writes: nobody here waits so long */
         return;
     struct world_held *h = name.ptr[1] == 'l' ? &c->lists[name.ptr[2] - '0'] : &c->vars[name.ptr[2] - '0'];
-    h->subscribed = h->told = false;
+    if (id >= 0)
+        follow_failed(&h->items[id].follow, code);
+    else
+        follow_failed(&h->follow, code);
+    if (!h->follow.subscribed)
+        h->count = 0;
 }
 
 void client_hears(struct world_client *c, struct slice text)
@@ -98,7 +279,7 @@ void client_hears(struct world_client *c, struct slice text)
     static const struct slice keys[FIELDS] = {
         SLICE_LIT("func"),  SLICE_LIT("type"),       SLICE_LIT("name"), SLICE_LIT("id"),
         SLICE_LIT("value"), SLICE_LIT("index"),      SLICE_LIT("page"), SLICE_LIT("total_item_count"),
-        SLICE_LIT("items"), SLICE_LIT("error_code"),
+        SLICE_LIT("items"), SLICE_LIT("error_code"), SLICE_LIT("gone"),
     };
     struct json_value f[FIELDS];
     enum json_kind top;
@@ -114,31 +295,28 @@ void client_hears(struct world_client *c, struct slice text)
     if (f[F_NAME].text.len != 4)
         return;
     int name = f[F_NAME].text.ptr[2] - '0';
-    if (slice_eq(f[F_TYPE].text, SLICE_LIT("\"list\""))) {
-        on_list(&c->lists[name], func, f);
-    } else if (slice_eq(func, SLICE_LIT("\"set\""))) {
-        bool none = f[F_VALUE].type == JSON_NULL;
-        c->vars[name].told = true;
-        c->vars[name].value = none ? -1 : as_number(f[F_VALUE].text);
-    }
+    if (slice_eq(f[F_TYPE].text, SLICE_LIT("\"list\"")))
+        on_list(c, &c->lists[name], func, f);
+    else if (slice_eq(func, SLICE_LIT("\"set\"")))
+        on_var(c, &c->vars[name], f[F_VALUE].type == JSON_NULL ? -1 : as_number(f[F_VALUE].text));
 }
 
 /* --- in the end --- */
 
 static const char *var_difference(const struct world_held *h, const struct world_var *v)
 {
-    if (!h->subscribed)
+    if (!h->follow.subscribed)
         return NULL;
-    if (!h->told)
+    if (!h->follow.told)
         return "a variable that was not told";
     return h->value == (v->exists ? v->value : -1) ? NULL : "a variable is another one in Redis";
 }
 
-static const char *list_difference(const struct world_held *h, const struct world_list *l)
+static const char *page_difference(const struct world_held *h, const struct world_list *l)
 {
-    if (!h->subscribed)
+    if (!h->follow.subscribed)
         return NULL;
-    if (!h->told)
+    if (!h->follow.told)
         return "a list that was not told";
     if (h->total != l->total)
         return "another total in Redis";
@@ -149,6 +327,27 @@ static const char *list_difference(const struct world_held *h, const struct worl
         if (h->ids[i] != l->ids[start + i] || h->values[i] != l->values[start + i])
             return "another item in Redis";
     return NULL;
+}
+
+static const char *item_difference(const struct world_held *h, int id, const struct world_list *l)
+{
+    const struct world_item *it = &h->items[id];
+    if (!it->follow.subscribed)
+        return NULL;
+    if (!it->follow.told)
+        return "an item that was not told";
+    for (int i = 0; i < l->total; i++)
+        if (l->ids[i] == id)
+            return it->value == l->values[i] ? NULL : "a single item is another one in Redis";
+    return "an item went, and its subscription did not end";
+}
+
+static const char *list_difference(const struct world_held *h, const struct world_list *l)
+{
+    const char *found = page_difference(h, l);
+    for (int id = 0; id < WORLD_IDS && !found; id++)
+        found = item_difference(h, id, l);
+    return found;
 }
 
 const char *world_difference(void)

@@ -7,6 +7,7 @@
 #include "gateway/net/pace.h"
 #include "gateway/net/socket.h"
 #include "gateway/observe/kernel.h"
+#include "gateway/state/subscriber.h"
 #include "protocol/dialects.h"
 #include "tests/unit/engine/world_parts.h"
 
@@ -14,6 +15,7 @@ enum { HEARD_MAX = 1 << 20 }; /* bytes of what a client heard that are kept */
 
 struct world_client world_clients[WORLD_CLIENTS];
 const struct dialect *world_dialect;
+uint64_t world_turns;
 
 static struct {
     struct conn *writing[WORLD_CLIENTS]; /* want a write in this turn */
@@ -72,9 +74,11 @@ static bool take_frame(struct world_client *c, struct buf *in)
     if (in->len < head + len)
         return false;
     if ((p[0] & 0x0F) == 1) {
-        struct buf *heard = &w.heard[c - world_clients];
+        int client = (int)(c - world_clients);
+        struct buf *heard = &w.heard[client];
         buf_put(heard, in->ptr + head, len);
         buf_put_char(heard, '\n');
+        world_trace("%d < %.*s", client, (int)len, in->ptr + head);
         client_hears(c, slice_of(in->ptr + head, len));
     }
     if ((p[0] & 0x0F) == 8)
@@ -156,11 +160,9 @@ static void write_to(int client)
         gone(client);
 }
 
-void world_turn(void)
+static void write_all(void)
 {
     bool again = true;
-    for (int i = 0; i < WORLD_GATEWAYS; i++)
-        conn_settle(&world_hosts[i].g);
     while (again) {
         again = false;
         for (int i = 0; i < WORLD_CLIENTS; i++)
@@ -169,22 +171,45 @@ void world_turn(void)
                 again = true;
             }
     }
+}
+
+/* Nothing is on its way to it, and everything that it asked for was answered. */
+static bool is_settled(int client)
+{
+    const struct conn *c = world_clients[client].conn;
+    return c && !c->out.bytes && !w.pending[client].len && !w.inbox[client].len && !c->writes_in_flight &&
+           !subscriber_of(c)->requests.count && !subscriber_of(c)->dirty.count;
+}
+
+static void turn_ends_for(int client)
+{
+    struct world_client *c = &world_clients[client];
+    if (c->conn && w.kill[client])
+        gone(client);
+    if (c->conn && c->conn->out.bytes > c->most)
+        c->most = c->conn->out.bytes;
+    if (is_settled(client))
+        client_settled(c);
+}
+
+void world_turn(void)
+{
+    for (int i = 0; i < WORLD_GATEWAYS; i++)
+        conn_settle(&world_hosts[i].g);
+    write_all();
     for (int i = 0; i < WORLD_GATEWAYS; i++) {
         conn_end_turn(&world_hosts[i].g);
         pace_end_turn(&world_hosts[i].g);
     }
-    for (int i = 0; i < WORLD_CLIENTS; i++) {
-        struct world_client *c = &world_clients[i];
-        if (c->conn && w.kill[i])
-            gone(i);
-        if (c->conn && c->conn->out.bytes > c->most)
-            c->most = c->conn->out.bytes;
-    }
+    for (int i = 0; i < WORLD_CLIENTS; i++)
+        turn_ends_for(i);
+    world_turns++;
 }
 
 void world_stop(int client, size_t bytes)
 {
     world_clients[client].room = bytes;
+    client_fell_behind(&world_clients[client]);
 }
 
 void world_read(int client, size_t bytes)
@@ -194,9 +219,12 @@ void world_read(int client, size_t bytes)
     if (!c->conn)
         return;
     bool waited = w.pending[client].len > 0;
+    c->behind = true;
     drain(client);
     if (!w.pending[client].len && (waited || w.wants_room[client]))
         write_to(client);
+    c->behind = false;
+    client_fell_behind(c);
 }
 
 /* --- what they say --- */
@@ -244,35 +272,129 @@ void world_say(int client, const char *format, ...)
 
 void world_say_bytes(int client, struct slice bytes, bool binary)
 {
+    world_trace("%d > %.*s", client, (int)bytes.len, bytes.ptr);
     if (world_clients[client].conn)
         conn_receive(world_clients[client].conn, bytes,
                      (struct conn_fragment){.first = true, .final = true, .binary = binary});
 }
 
-void world_subscribe(int client, bool list, int name)
+static struct world_held *held_of(int client, bool list, int name)
 {
     struct world_client *c = &world_clients[client];
-    struct world_held *h = list ? &c->lists[name] : &c->vars[name];
-    h->subscribed = true;
+    return list ? &c->lists[name] : &c->vars[name];
+}
+
+/* Whoever was told that something is over, or ended it, waits for what was on its way before it asks again. */
+static bool may_ask(const struct world_follow *f)
+{
+    return !f->ended && !f->failed && !f->lost;
+}
+
+static void follow(struct world_follow *f, int interval_ms)
+{
+    f->fresh = f->fresh || !f->subscribed;
+    f->subscribed = true;
+    f->asked++;
+    f->interval_ms = interval_ms;
+    f->updated_ms = -1;
+}
+
+static void unfollow(struct world_follow *f)
+{
+    *f = (struct world_follow){.ended = true};
+}
+
+/* ,"max_rate":N for so many milliseconds; NUL-terminated, until the next call. */
+static const char *rate_field(int interval_ms)
+{
+    static char text[32];
+    if (!interval_ms)
+        return "";
+    snprintf(text, sizeof(text), ",\"max_rate\":%d", 1000 / interval_ms);
+    return text;
+}
+
+void world_subscribe(int client, bool list, int name, int interval_ms)
+{
+    struct world_held *h = held_of(client, list, name);
+    if (!may_ask(&h->follow))
+        return;
+    follow(&h->follow, interval_ms);
     h->size = WORLD_PAGE;
-    world_say(client, "{\"func\":\"subscribe\",\"type\":\"%s\",\"name\":\"%c%d\"}", list ? "list" : "var",
-              list ? 'l' : 'v', name);
+    world_say(client, "{\"func\":\"subscribe\",\"type\":\"%s\",\"name\":\"%c%d\"%s}", list ? "list" : "var",
+              list ? 'l' : 'v', name, rate_field(interval_ms));
 }
 
 void world_unsubscribe(int client, bool list, int name)
 {
-    struct world_client *c = &world_clients[client];
-    struct world_held *h = list ? &c->lists[name] : &c->vars[name];
-    h->subscribed = false;
+    struct world_held *h = held_of(client, list, name);
+    if (!h->follow.subscribed || !may_ask(&h->follow))
+        return;
+    unfollow(&h->follow);
+    h->count = 0;
     world_say(client, "{\"func\":\"unsubscribe\",\"type\":\"%s\",\"name\":\"%c%d\"}", list ? "list" : "var",
               list ? 'l' : 'v', name);
 }
 
 void world_page(int client, int name, int page, int size)
 {
-    world_clients[client].lists[name].size = size;
+    struct world_held *h = held_of(client, true, name);
+    if (!h->follow.subscribed || !may_ask(&h->follow))
+        return;
+    h->follow.asked++;
+    h->size = size;
     world_say(client, "{\"func\":\"get\",\"type\":\"list\",\"name\":\"l%d\",\"page\":%d,\"page_size\":%d}", name, page,
               size);
+}
+
+static void say_of_item(int client, const char *func, int name, int id, int interval_ms)
+{
+    world_say(client, "{\"func\":\"%s\",\"type\":\"list\",\"name\":\"l%d\",\"id\":%d%s}", func, name, id,
+              rate_field(interval_ms));
+}
+
+void world_subscribe_item(int client, int name, int id, int interval_ms)
+{
+    struct world_follow *f = &held_of(client, true, name)->items[id].follow;
+    if (!may_ask(f) || f->asked)
+        return;
+    follow(f, interval_ms);
+    say_of_item(client, "subscribe", name, id, interval_ms);
+}
+
+void world_unsubscribe_item(int client, int name, int id)
+{
+    struct world_follow *f = &held_of(client, true, name)->items[id].follow;
+    if (!f->subscribed || !may_ask(f))
+        return;
+    unfollow(f);
+    say_of_item(client, "unsubscribe", name, id, 0);
+}
+
+void world_get_item(int client, int name, int id)
+{
+    struct world_held *h = held_of(client, true, name);
+    struct world_follow *f = &h->items[id].follow;
+    if ((!h->follow.subscribed && !f->subscribed) || !may_ask(f) || f->asked || !may_ask(&h->follow))
+        return;
+    f->asked++;
+    say_of_item(client, "get", name, id, 0);
+}
+
+void world_write_var(int client, int name)
+{
+    world_say(client, "{\"func\":\"set\",\"type\":\"var\",\"name\":\"v%d\",\"value\":%d}", name, world_fresh());
+}
+
+/* An error may come, which is to be none about a subscription. */
+void world_write_item(int client, int name, int index, int id)
+{
+    struct world_follow *f = &held_of(client, true, name)->items[id].follow;
+    if (f->subscribed || f->asked || !may_ask(f))
+        return;
+    f->failed = true;
+    world_say(client, "{\"func\":\"insert\",\"type\":\"list\",\"name\":\"l%d\",\"index\":%d,\"id\":%d,\"value\":%d}",
+              name, index, id, world_fresh());
 }
 
 /* --- beginning and end --- */
@@ -282,6 +404,7 @@ void clients_begin(void)
     static char *everything[] = {"*"};
     memset(&w, 0, sizeof(w));
     memset(world_clients, 0, sizeof(world_clients));
+    world_turns = 0;
     world_dialect = dialects[0];
     for (int verb = 0; verb < GRANT_COUNT; verb++)
         w.grants.verbs[verb] = (struct patterns){everything, 1};

@@ -137,6 +137,7 @@ int publish(const char *channel, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    world_trace("%s: %s", channel, text);
     for (int i = 0; i < WORLD_GATEWAYS; i++) {
         struct host *h = &world_hosts[i];
         if (h->cut || !member_of(h, channel))
@@ -208,6 +209,7 @@ void world_lose_event(int gateway)
         if (e->answer)
             continue;
         list_remove(&h->to_gateway, n);
+        world_trace("gateway %d does not hear: %s", gateway, e->event);
         free(e);
         return;
     }
@@ -231,6 +233,7 @@ void world_cut(int gateway)
     struct host *h = &world_hosts[gateway];
     if (h->cut)
         return;
+    world_trace("gateway %d is cut", gateway);
     h->cut = true;
     h->g.redis_up = false;
     list_each(&h->members, m) container_of(m, struct hub_member, node)->channel->subscribed = false;
@@ -244,6 +247,7 @@ void world_mend(int gateway)
     struct host *h = &world_hosts[gateway];
     if (!h->cut)
         return;
+    world_trace("gateway %d is up", gateway);
     h->cut = false;
     h->g.redis_up = true;
     list_each(&h->members, n)

@@ -80,16 +80,28 @@ int publish(const char *channel, const char *format, ...) __attribute__((format(
 /* number_of: "v1" and "l1" are numbers 1 of their kinds. as_number: -1 when it is none. */
 int number_of(struct slice name);
 int as_number(struct slice text);
+/* world_flushed: Redis went back, so what is older may be the newest. */
+extern bool world_flushed;
+/* order_of: values by when Redis took them; the same value is never taken twice. */
+int order_of(int value);
+void redis_begin(void);
 
 /* --- world_clients.c --- */
 
 void clients_begin(void);
 void clients_end(void);
 
+/* world_turns: so many have ended. */
+extern uint64_t world_turns;
+
 /* --- world_books.c --- */
 
 /* client_hears: a text that came, which it notes for itself. */
 void client_hears(struct world_client *c, struct slice text);
+/* client_settled: nothing is owed to it any more. */
+void client_settled(struct world_client *c);
+/* client_fell_behind: when it was told something says nothing about when it hears that. */
+void client_fell_behind(struct world_client *c);
 void wrong(const char *what);
 
 #endif

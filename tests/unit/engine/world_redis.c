@@ -8,6 +8,11 @@
 
 struct world_var world_vars[WORLD_NAMES];
 struct world_list world_lists[WORLD_NAMES];
+bool world_flushed;
+
+enum { VALUES = 16384 };
+static int fresh;
+static int orders[VALUES], ordered;
 
 /* --- names --- */
 
@@ -41,10 +46,28 @@ static const char *channel_of(bool list, int name)
     return text;
 }
 
+int world_fresh(void)
+{
+    assert(fresh < VALUES - 1);
+    return ++fresh;
+}
+
+int order_of(int value)
+{
+    return orders[value];
+}
+
+static void put(int *place, int value)
+{
+    *place = value;
+    orders[value] = ++ordered;
+}
+
 void world_var_set(int name, int value)
 {
     struct world_var *v = &world_vars[name];
-    *v = (struct world_var){v->rev + 1, true, value};
+    *v = (struct world_var){.rev = v->rev + 1, .exists = true};
+    put(&v->value, value);
     publish(channel_of(false, name), "vs %lld %d", (long long)v->rev, value);
 }
 
@@ -70,18 +93,31 @@ static int digits(int n)
     return n > 9 ? 2 : 1;
 }
 
+static void make_room(struct world_list *l, int index, int id)
+{
+    size_t behind = (size_t)(l->total - index) * sizeof(int);
+    memmove(l->ids + index + 1, l->ids + index, behind);
+    memmove(l->values + index + 1, l->values + index, behind);
+    l->ids[index] = id;
+    l->total++;
+}
+
+static void take_out(struct world_list *l, int at)
+{
+    size_t behind = (size_t)(l->total - at - 1) * sizeof(int);
+    memmove(l->ids + at, l->ids + at + 1, behind);
+    memmove(l->values + at, l->values + at + 1, behind);
+    l->total--;
+}
+
 void world_insert(int name, int index, int id, int value)
 {
     struct world_list *l = &world_lists[name];
     if (l->total == WORLD_ITEMS || place_of(l, id) >= 0)
         return;
     index = index < 0 || index > l->total ? l->total : index;
-    size_t behind = (size_t)(l->total - index) * sizeof(int);
-    memmove(l->ids + index + 1, l->ids + index, behind);
-    memmove(l->values + index + 1, l->values + index, behind);
-    l->ids[index] = id;
-    l->values[index] = value;
-    l->total++;
+    make_room(l, index, id);
+    put(&l->values[index], value);
     l->exists = true;
     l->rev++;
     publish(channel_of(true, name), "li %lld %d %d %d %d %d", (long long)l->rev, index, l->total, digits(id), id,
@@ -94,7 +130,7 @@ void world_set(int name, int id, int value)
     int at = place_of(l, id);
     if (at < 0)
         return;
-    l->values[at] = value;
+    put(&l->values[at], value);
     l->rev++;
     publish(channel_of(true, name), "ls %lld %d %d %d %d %d", (long long)l->rev, at, l->total, digits(id), id, value);
 }
@@ -105,12 +141,24 @@ void world_delete(int name, int id)
     int at = place_of(l, id);
     if (at < 0)
         return;
-    size_t behind = (size_t)(l->total - at - 1) * sizeof(int);
-    memmove(l->ids + at, l->ids + at + 1, behind);
-    memmove(l->values + at, l->values + at + 1, behind);
-    l->total--;
+    take_out(l, at);
     l->rev++;
     publish(channel_of(true, name), "lx %lld %d %d %d %d", (long long)l->rev, at, l->total, digits(id), id);
+}
+
+void world_move(int name, int id, int index)
+{
+    struct world_list *l = &world_lists[name];
+    int from = place_of(l, id), value = from < 0 ? 0 : l->values[from];
+    if (from < 0)
+        return;
+    index = index < 0 || index >= l->total ? l->total - 1 : index;
+    take_out(l, from);
+    make_room(l, index, id);
+    l->values[index] = value;
+    l->rev++;
+    publish(channel_of(true, name), "lm %lld %d %d %d %d %d %d", (long long)l->rev, from, index, l->total, digits(id),
+            id, value);
 }
 
 void world_replace(int name, int count)
@@ -126,7 +174,7 @@ void world_replace(int name, int count)
                 l->ids[i] = (l->ids[i] + 1) % WORLD_IDS;
                 j = 0;
             }
-        l->values[i] = (int)l->rev + i;
+        put(&l->values[i], world_fresh());
     }
     publish(channel_of(true, name), "la %lld %d", (long long)l->rev, count);
 }
@@ -144,6 +192,7 @@ void world_flush(void)
 {
     memset(world_vars, 0, sizeof(world_vars));
     memset(world_lists, 0, sizeof(world_lists));
+    world_flushed = true;
 }
 
 /* --- reads --- */
@@ -316,4 +365,11 @@ void store_list_set_all(struct store *s, struct slice name, struct slice items_j
 {
     (void)s, (void)name, (void)items_json, (void)cb, (void)arg;
     abort();
+}
+
+void redis_begin(void)
+{
+    world_flush();
+    world_flushed = false;
+    fresh = ordered = 0;
 }
