@@ -25,8 +25,8 @@ static void test_what_was_written_is_not_told_again(void)
     world_connect(0);
     world_var_set(0, 1);
     world_var_set(1, 1);
-    world_subscribe(0, false, 0);
-    world_subscribe(0, false, 1);
+    world_subscribe(0, false, 0, 0);
+    world_subscribe(0, false, 1, 0);
     world_settle();
     (void)world_heard(0);
 
