@@ -48,6 +48,7 @@ struct world_item {
     struct world_follow follow;
     int value;
     int newest; /* state of this id that it was told, be it by the page, in the order of Redis */
+    int as_of;  /* likewise of the subscription, as of the page */
 };
 
 struct world_held {
@@ -56,6 +57,7 @@ struct world_held {
     int page, size, total, count; /* size: last one asked for */
     int ids[WORLD_PAGE], values[WORLD_PAGE];
     struct world_item items[WORLD_IDS]; /* single ones */
+    int as_of; /* state of the list in Redis, by its number: it holds that one, or a newer one */
 };
 
 struct world_client {

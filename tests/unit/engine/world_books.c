@@ -12,6 +12,8 @@ void wrong(const char *what)
     world_trace("wrong: %s", what);
 }
 
+static void list_settled(struct world_held *h, int name);
+
 /* --- subscriptions --- */
 
 /* It may be told something of this now. */
@@ -71,6 +73,8 @@ static void each_follow(struct world_client *c, void (*fn)(struct world_follow *
 void client_settled(struct world_client *c)
 {
     each_follow(c, follow_settled);
+    for (int k = 0; k < WORLD_NAMES && !world_flushed && !world_wrong; k++)
+        list_settled(&c->lists[k], k);
 }
 
 static void fall_behind(struct world_follow *f)
@@ -301,7 +305,7 @@ void client_hears(struct world_client *c, struct slice text)
         on_var(c, &c->vars[name], f[F_VALUE].type == JSON_NULL ? -1 : as_number(f[F_VALUE].text));
 }
 
-/* --- in the end --- */
+/* --- compared with Redis --- */
 
 static const char *var_difference(const struct world_held *h, const struct world_var *v)
 {
@@ -348,6 +352,45 @@ static const char *list_difference(const struct world_held *h, const struct worl
     for (int id = 0; id < WORLD_IDS && !found; id++)
         found = item_difference(h, id, l);
     return found;
+}
+
+struct item_of {
+    const struct world_held *held;
+    int id;
+};
+
+static bool page_was_so(const struct world_list *l, const void *arg)
+{
+    return !page_difference(arg, l);
+}
+
+static bool item_was_so(const struct world_list *l, const void *arg)
+{
+    const struct item_of *of = arg;
+    return !item_difference(of->held, of->id, l);
+}
+
+static void item_settled(struct world_held *h, int name, int id)
+{
+    struct world_item *it = &h->items[id];
+    int as_of = past_find(name, it->as_of, item_was_so, &(struct item_of){h, id});
+    if (as_of < 0)
+        wrong("a single item was never so");
+    else if (past_find(name, as_of > h->as_of ? as_of : h->as_of, page_was_so, h) < 0)
+        wrong("a single item is newer than the page");
+    it->as_of = as_of;
+}
+
+/* What it was told of a page was so in Redis, at one moment, and the later the later. */
+static void list_settled(struct world_held *h, int name)
+{
+    int as_of = past_find(name, h->as_of, page_was_so, h);
+    if (as_of < 0)
+        wrong("a page was never so");
+    h->as_of = as_of;
+    for (int id = 0; id < WORLD_IDS; id++)
+        if (h->items[id].follow.subscribed && !world_wrong)
+            item_settled(h, name, id);
 }
 
 const char *world_difference(void)

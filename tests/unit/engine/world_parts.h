@@ -85,6 +85,8 @@ extern bool world_flushed;
 /* order_of: values by when Redis took them; the same value is never taken twice. */
 int order_of(int value);
 void redis_begin(void);
+/* past_find: the first state of that list, from number `from` on, that matches; -1: none. Not after Redis went back. */
+int past_find(int name, int from, bool (*matches)(const struct world_list *l, const void *arg), const void *arg);
 
 /* --- world_clients.c --- */
 
