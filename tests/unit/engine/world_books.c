@@ -31,18 +31,38 @@ static void follow_settled(struct world_follow *f)
     if (f->asked && !f->told)
         f->subscribed = false; /* one error may have ended several questions */
     f->asked = 0;
-    f->fresh = f->ended = f->failed = false;
+    f->fresh = f->unsure = f->ended = f->failed = false;
 }
 
 /* A question behind one that failed may have been asked after that, and gets an answer of its own. That an item is not there ends no
  * subscription that was there before. */
 static void follow_failed(struct world_follow *f, int code)
 {
-    if (f->ended || !f->subscribed || (code == ERROR_ID && !f->fresh))
+    if (f->ended || !f->subscribed || (code == ERROR_ID && !f->fresh) || (code == ERROR_FUNC && f->told))
         return;
-    if (code == ERROR_NAME && !f->told && --f->asked > 0)
+    if (code != ERROR_ID && !f->told && !f->lost && --f->asked > 0)
         return;
     *f = (struct world_follow){.failed = true};
+}
+
+static void follow_told(struct world_follow *f)
+{
+    if (f->denied)
+        wrong("told without a grant");
+    f->told = f->subscribed;
+}
+
+static void follow_loses(struct world_follow *f)
+{
+    f->lost = f->subscribed && !f->denied && !f->unsure;
+}
+
+void client_loses(struct world_client *c, int name)
+{
+    follow_loses(&c->vars[name].follow);
+    follow_loses(&c->lists[name].follow);
+    for (int id = 0; id < WORLD_IDS; id++)
+        follow_loses(&c->lists[name].items[id].follow);
 }
 
 enum rank { RANK_ONLY, RANK_DELETE, RANK_INSERT, RANK_SET, RANK_COUNT };
@@ -106,7 +126,7 @@ static void on_var(const struct world_client *c, struct world_held *h, int value
     if (!h->follow.subscribed)
         return;
     note_newest(&h->newest, value);
-    h->follow.told = true;
+    follow_told(&h->follow);
     h->value = value;
     follow_updated(c, &h->follow, RANK_ONLY);
 }
@@ -150,7 +170,7 @@ static void on_page(const struct world_client *c, struct world_held *h, const st
     struct slice rest = f[F_ITEMS].text;
     page_updated(c, h, RANK_DELETE);
     h->follow.updated_rank = RANK_COUNT;
-    h->follow.told = true;
+    follow_told(&h->follow);
     h->page = as_number(f[F_PAGE].text);
     h->total = as_number(f[F_TOTAL].text);
     h->count = 0;
@@ -204,10 +224,12 @@ static void on_delete(const struct world_client *c, struct world_held *h, int id
         wrong("a delete that does not apply");
     else if (item->subscribed && !h->follow.subscribed)
         follow_updated(c, item, RANK_ONLY);
-    if (gone && item->subscribed && item->asked)
+    if (gone && item->subscribed && item->asked) {
         item->told = item->lost = false;
-    else if (gone)
-        *item = (struct world_follow){.ended = item->ended, .asked = item->asked};
+        item->unsure = true;
+    } else if (gone) {
+        *item = (struct world_follow){.ended = item->ended, .failed = item->failed, .asked = item->asked};
+    }
 }
 
 static void on_item(const struct world_client *c, struct world_held *h, int id, int value)
@@ -219,7 +241,7 @@ static void on_item(const struct world_client *c, struct world_held *h, int id, 
         return;
     }
     item_told(h, id, value);
-    item->told = item->subscribed;
+    follow_told(item);
     if (item->subscribed && !h->follow.subscribed)
         follow_updated(c, item, RANK_ONLY);
     else
@@ -266,9 +288,8 @@ static void on_error(struct world_client *c, const struct json_value *f)
 {
     struct slice name = f[F_NAME].text;
     int code = as_number(f[F_CODE].text), id = as_number(f[F_ID].text);
-    if (name.len != 4 ||
-        (code != ERROR_NAME && code != ERROR_ID)) /* others are about writes: nobody here waits so long */
-        return;
+    if (name.len != 4 || (code != ERROR_FUNC && code != ERROR_NAME && code != ERROR_ID))
+        return; /* about a write: nobody here waits too long for an answer */
     struct world_held *h = name.ptr[1] == 'l' ? &c->lists[name.ptr[2] - '0'] : &c->vars[name.ptr[2] - '0'];
     if (id >= 0)
         follow_failed(&h->items[id].follow, code);

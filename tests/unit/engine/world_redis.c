@@ -9,6 +9,7 @@
 struct world_var world_vars[WORLD_NAMES];
 struct world_list world_lists[WORLD_NAMES];
 bool world_flushed;
+int writes_begun;
 
 enum { VALUES = 16384 };
 static int fresh;
@@ -326,6 +327,7 @@ static void run_var_set(struct errand *e)
 
 void store_var_set(struct store *s, struct slice name, struct slice value, store_write_fn *cb, void *arg)
 {
+    writes_begun++;
     struct errand *e = errand_new(s, run_var_set, errand_wrote, name, (void *)cb, arg);
     e->value = as_number(value);
     errand_send(e);
@@ -345,6 +347,7 @@ static void run_insert(struct errand *e)
 void store_list_insert(struct store *s, struct slice name, int64_t index, struct slice id, struct slice value,
                        store_write_fn *cb, void *arg)
 {
+    writes_begun++;
     struct errand *e = errand_new(s, run_insert, errand_wrote, name, (void *)cb, arg);
     e->index = index;
     e->id = as_number(id);
