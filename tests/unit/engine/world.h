@@ -8,6 +8,7 @@
 #ifndef SYNCGATE_TESTS_UNIT_ENGINE_WORLD_H
 #define SYNCGATE_TESTS_UNIT_ENGINE_WORLD_H
 
+#include "gateway/access/grants.h"
 #include "gateway/net/conn.h"
 
 enum { WORLD_GATEWAYS = 2, WORLD_NAMES = 3, WORLD_CLIENTS = 6, WORLD_ITEMS = 12, WORLD_IDS = 24, WORLD_PAGE = 4 };
@@ -35,8 +36,10 @@ struct world_follow {
     bool told;           /* it got a state */
     int asked;           /* * so many answers may come */
     bool fresh;          /* * it was not subscribed before it asked */
+    bool unsure;         /* * the item left the list: what it asked may be answered, or have been */
     bool ended;          /* * by the client: what was on its way may come still */
     bool failed;         /* * by an error: nothing comes, and it does not ask again */
+    bool denied;         /* it asked without a grant: an error has to come */
     bool lost;           /* its grant went, and that has to be told */
     int64_t interval_ms; /* the least time between two updates; 0: none */
     int64_t updated_ms;  /* when it got the last one; -1: cannot be told */
@@ -48,6 +51,7 @@ struct world_item {
     struct world_follow follow;
     int value;
     int newest; /* state of this id that it was told, be it by the page, in the order of Redis */
+    int as_of;  /* likewise of the subscription, as of the page */
 };
 
 struct world_held {
@@ -56,15 +60,17 @@ struct world_held {
     int page, size, total, count; /* size: last one asked for */
     int ids[WORLD_PAGE], values[WORLD_PAGE];
     struct world_item items[WORLD_IDS]; /* single ones */
+    int as_of; /* state of the list in Redis, by its number: it holds that one, or a newer one */
 };
 
 struct world_client {
     struct conn *conn; /* NULL: not connected */
     int closed;        /* the code of the close frame that came, 0 for none */
     struct world_held vars[WORLD_NAMES], lists[WORLD_NAMES];
-    size_t room; /* bytes that its socket takes before it is full; SIZE_MAX: never */
-    size_t most; /* bytes that waited for it, at most */
-    bool behind; /* it reads what was told a while ago */
+    size_t room;              /* bytes that its socket takes before it is full; SIZE_MAX: never */
+    size_t most;              /* bytes that waited for it, at most */
+    bool behind;              /* it reads what was told a while ago */
+    int granted[GRANT_COUNT]; /* numbers of the names, as bits */
 };
 
 extern struct world_var world_vars[WORLD_NAMES];
@@ -84,6 +90,9 @@ void world_connect(int client);
 /* world_connect_to likewise, with a room behind the path. world_heard: the texts that came since this was asked last, a line each. */
 void world_connect_to(int client, struct slice room);
 const char *world_heard(int client);
+/* world_regrant: from now on it may do this to the names with these numbers. */
+enum { WORLD_ALL = (1 << WORLD_NAMES) - 1 };
+void world_regrant(int client, enum grant verb, int names);
 /* world_leave: its socket is gone. */
 void world_leave(int client);
 /* world_say: the client sends this message, as if in one frame. */

@@ -12,6 +12,8 @@ void wrong(const char *what)
     world_trace("wrong: %s", what);
 }
 
+static void list_settled(struct world_held *h, int name);
+
 /* --- subscriptions --- */
 
 /* It may be told something of this now. */
@@ -29,18 +31,38 @@ static void follow_settled(struct world_follow *f)
     if (f->asked && !f->told)
         f->subscribed = false; /* one error may have ended several questions */
     f->asked = 0;
-    f->fresh = f->ended = f->failed = false;
+    f->fresh = f->unsure = f->ended = f->failed = false;
 }
 
 /* A question behind one that failed may have been asked after that, and gets an answer of its own. That an item is not there ends no
  * subscription that was there before. */
 static void follow_failed(struct world_follow *f, int code)
 {
-    if (f->ended || !f->subscribed || (code == ERROR_ID && !f->fresh))
+    if (f->ended || !f->subscribed || (code == ERROR_ID && !f->fresh) || (code == ERROR_FUNC && f->told))
         return;
-    if (code == ERROR_NAME && !f->told && --f->asked > 0)
+    if (code != ERROR_ID && !f->told && !f->lost && --f->asked > 0)
         return;
     *f = (struct world_follow){.failed = true};
+}
+
+static void follow_told(struct world_follow *f)
+{
+    if (f->denied)
+        wrong("told without a grant");
+    f->told = f->subscribed;
+}
+
+static void follow_loses(struct world_follow *f)
+{
+    f->lost = f->subscribed && !f->denied && !f->unsure;
+}
+
+void client_loses(struct world_client *c, int name)
+{
+    follow_loses(&c->vars[name].follow);
+    follow_loses(&c->lists[name].follow);
+    for (int id = 0; id < WORLD_IDS; id++)
+        follow_loses(&c->lists[name].items[id].follow);
 }
 
 enum rank { RANK_ONLY, RANK_DELETE, RANK_INSERT, RANK_SET, RANK_COUNT };
@@ -71,6 +93,8 @@ static void each_follow(struct world_client *c, void (*fn)(struct world_follow *
 void client_settled(struct world_client *c)
 {
     each_follow(c, follow_settled);
+    for (int k = 0; k < WORLD_NAMES && !world_flushed && !world_wrong; k++)
+        list_settled(&c->lists[k], k);
 }
 
 static void fall_behind(struct world_follow *f)
@@ -102,7 +126,7 @@ static void on_var(const struct world_client *c, struct world_held *h, int value
     if (!h->follow.subscribed)
         return;
     note_newest(&h->newest, value);
-    h->follow.told = true;
+    follow_told(&h->follow);
     h->value = value;
     follow_updated(c, &h->follow, RANK_ONLY);
 }
@@ -146,7 +170,7 @@ static void on_page(const struct world_client *c, struct world_held *h, const st
     struct slice rest = f[F_ITEMS].text;
     page_updated(c, h, RANK_DELETE);
     h->follow.updated_rank = RANK_COUNT;
-    h->follow.told = true;
+    follow_told(&h->follow);
     h->page = as_number(f[F_PAGE].text);
     h->total = as_number(f[F_TOTAL].text);
     h->count = 0;
@@ -200,10 +224,12 @@ static void on_delete(const struct world_client *c, struct world_held *h, int id
         wrong("a delete that does not apply");
     else if (item->subscribed && !h->follow.subscribed)
         follow_updated(c, item, RANK_ONLY);
-    if (gone && item->subscribed && item->asked)
+    if (gone && item->subscribed && item->asked) {
         item->told = item->lost = false;
-    else if (gone)
-        *item = (struct world_follow){.ended = item->ended, .asked = item->asked};
+        item->unsure = true;
+    } else if (gone) {
+        *item = (struct world_follow){.ended = item->ended, .failed = item->failed, .asked = item->asked};
+    }
 }
 
 static void on_item(const struct world_client *c, struct world_held *h, int id, int value)
@@ -215,7 +241,7 @@ static void on_item(const struct world_client *c, struct world_held *h, int id, 
         return;
     }
     item_told(h, id, value);
-    item->told = item->subscribed;
+    follow_told(item);
     if (item->subscribed && !h->follow.subscribed)
         follow_updated(c, item, RANK_ONLY);
     else
@@ -262,9 +288,8 @@ static void on_error(struct world_client *c, const struct json_value *f)
 {
     struct slice name = f[F_NAME].text;
     int code = as_number(f[F_CODE].text), id = as_number(f[F_ID].text);
-    if (name.len != 4 ||
-        (code != ERROR_NAME && code != ERROR_ID)) /* others are about writes: nobody here waits so long */
-        return;
+    if (name.len != 4 || (code != ERROR_FUNC && code != ERROR_NAME && code != ERROR_ID))
+        return; /* about a write: nobody here waits too long for an answer */
     struct world_held *h = name.ptr[1] == 'l' ? &c->lists[name.ptr[2] - '0'] : &c->vars[name.ptr[2] - '0'];
     if (id >= 0)
         follow_failed(&h->items[id].follow, code);
@@ -301,7 +326,7 @@ void client_hears(struct world_client *c, struct slice text)
         on_var(c, &c->vars[name], f[F_VALUE].type == JSON_NULL ? -1 : as_number(f[F_VALUE].text));
 }
 
-/* --- in the end --- */
+/* --- compared with Redis --- */
 
 static const char *var_difference(const struct world_held *h, const struct world_var *v)
 {
@@ -348,6 +373,45 @@ static const char *list_difference(const struct world_held *h, const struct worl
     for (int id = 0; id < WORLD_IDS && !found; id++)
         found = item_difference(h, id, l);
     return found;
+}
+
+struct item_of {
+    const struct world_held *held;
+    int id;
+};
+
+static bool page_was_so(const struct world_list *l, const void *arg)
+{
+    return !page_difference(arg, l);
+}
+
+static bool item_was_so(const struct world_list *l, const void *arg)
+{
+    const struct item_of *of = arg;
+    return !item_difference(of->held, of->id, l);
+}
+
+static void item_settled(struct world_held *h, int name, int id)
+{
+    struct world_item *it = &h->items[id];
+    int as_of = past_find(name, it->as_of, item_was_so, &(struct item_of){h, id});
+    if (as_of < 0)
+        wrong("a single item was never so");
+    else if (past_find(name, as_of > h->as_of ? as_of : h->as_of, page_was_so, h) < 0)
+        wrong("a single item is newer than the page");
+    it->as_of = as_of;
+}
+
+/* What it was told of a page was so in Redis, at one moment, and the later the later. */
+static void list_settled(struct world_held *h, int name)
+{
+    int as_of = past_find(name, h->as_of, page_was_so, h);
+    if (as_of < 0)
+        wrong("a page was never so");
+    h->as_of = as_of;
+    for (int id = 0; id < WORLD_IDS; id++)
+        if (h->items[id].follow.subscribed && !world_wrong)
+            item_settled(h, name, id);
 }
 
 const char *world_difference(void)

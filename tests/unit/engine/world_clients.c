@@ -23,7 +23,8 @@ static struct {
     struct buf inbox[WORLD_CLIENTS];     /* taken, and not a whole message yet */
     struct buf heard[WORLD_CLIENTS];     /* texts, a line each, as far as there is room */
     bool wants_room[WORLD_CLIENTS], kill[WORLD_CLIENTS];
-    struct grants grants;
+    struct grants grants[WORLD_CLIENTS][2]; /* the ones of now, and those before */
+    int grants_at[WORLD_CLIENTS];
 } w;
 
 /* --- sockets --- */
@@ -238,6 +239,40 @@ const char *world_heard(int client)
     return text;
 }
 
+/* A set of names by their numbers. */
+static struct patterns patterns_of(int names)
+{
+    static char *globs[1 << WORLD_NAMES][WORLD_NAMES], *each[WORLD_NAMES] = {"?0", "?1", "?2"};
+    size_t len = 0;
+    for (int k = 0; k < WORLD_NAMES; k++)
+        if (names & 1 << k)
+            globs[names][len++] = each[k];
+    return (struct patterns){globs[names], len};
+}
+
+static const struct grants *grants_of(int client)
+{
+    struct grants *g = &w.grants[client][w.grants_at[client] ^= 1];
+    *g = (struct grants){.name = "somebody"};
+    for (int verb = 0; verb < GRANT_COUNT; verb++)
+        g->verbs[verb] = patterns_of(world_clients[client].granted[verb]);
+    return g;
+}
+
+void world_regrant(int client, enum grant verb, int names)
+{
+    struct world_client *c = &world_clients[client];
+    int before = c->granted[verb];
+    if (!c->conn)
+        return;
+    world_trace("%d may %d: %d", client, (int)verb, names);
+    c->granted[verb] = names;
+    for (int k = 0; k < WORLD_NAMES && verb == GRANT_SUBSCRIBE; k++)
+        if ((before & ~names) >> k & 1)
+            client_loses(c, k);
+    conn_regrant(c->conn, grants_of(client));
+}
+
 void world_connect(int client)
 {
     world_connect_to(client, SLICE_NONE);
@@ -247,9 +282,11 @@ void world_connect_to(int client, struct slice room)
 {
     struct world_client *c = &world_clients[client];
     *c = (struct world_client){.room = SIZE_MAX};
+    for (int verb = 0; verb < GRANT_COUNT; verb++)
+        c->granted[verb] = WORLD_ALL;
     buf_reset(&w.pending[client]);
     buf_reset(&w.inbox[client]);
-    c->conn = conn_new(&world_hosts[client % WORLD_GATEWAYS].g, NULL, world_dialect, &w.grants, room);
+    c->conn = conn_new(&world_hosts[client % WORLD_GATEWAYS].g, NULL, world_dialect, grants_of(client), room);
     conn_open(c->conn);
 }
 
@@ -284,14 +321,20 @@ static struct world_held *held_of(int client, bool list, int name)
     return list ? &c->lists[name] : &c->vars[name];
 }
 
+static bool granted(int client, enum grant verb, int name)
+{
+    return world_clients[client].granted[verb] >> name & 1;
+}
+
 /* Whoever was told that something is over, or ended it, waits for what was on its way before it asks again. */
 static bool may_ask(const struct world_follow *f)
 {
     return !f->ended && !f->failed && !f->lost;
 }
 
-static void follow(struct world_follow *f, int interval_ms)
+static void follow(struct world_follow *f, int interval_ms, bool granted)
 {
+    f->denied = !granted;
     f->fresh = f->fresh || !f->subscribed;
     f->subscribed = true;
     f->asked++;
@@ -319,7 +362,7 @@ void world_subscribe(int client, bool list, int name, int interval_ms)
     struct world_held *h = held_of(client, list, name);
     if (!may_ask(&h->follow))
         return;
-    follow(&h->follow, interval_ms);
+    follow(&h->follow, interval_ms, granted(client, GRANT_SUBSCRIBE, name));
     h->size = WORLD_PAGE;
     world_say(client, "{\"func\":\"subscribe\",\"type\":\"%s\",\"name\":\"%c%d\"%s}", list ? "list" : "var",
               list ? 'l' : 'v', name, rate_field(interval_ms));
@@ -358,7 +401,7 @@ void world_subscribe_item(int client, int name, int id, int interval_ms)
     struct world_follow *f = &held_of(client, true, name)->items[id].follow;
     if (!may_ask(f) || f->asked)
         return;
-    follow(f, interval_ms);
+    follow(f, interval_ms, granted(client, GRANT_SUBSCRIBE, name));
     say_of_item(client, "subscribe", name, id, interval_ms);
 }
 
@@ -381,34 +424,50 @@ void world_get_item(int client, int name, int id)
     say_of_item(client, "get", name, id, 0);
 }
 
-void world_write_var(int client, int name)
+/* Without a grant nothing comes to Redis. */
+static void note_write(int client, int name, int before)
 {
-    world_say(client, "{\"func\":\"set\",\"type\":\"var\",\"name\":\"v%d\",\"value\":%d}", name, world_fresh());
+    const struct conn *c = world_clients[client].conn;
+    if (c && c->state == CONN_OPEN && (writes_begun > before) != granted(client, GRANT_WRITE, name))
+        wrong(writes_begun > before ? "a write without a grant" : "a write that did not happen");
 }
 
 /* An error may come, which is to be none about a subscription. */
+static bool may_write(struct world_follow *f)
+{
+    if (f->subscribed || f->asked || !may_ask(f))
+        return false;
+    f->failed = true;
+    return true;
+}
+
+void world_write_var(int client, int name)
+{
+    int before = writes_begun;
+    if (!granted(client, GRANT_WRITE, name) && !may_write(&held_of(client, false, name)->follow))
+        return;
+    world_say(client, "{\"func\":\"set\",\"type\":\"var\",\"name\":\"v%d\",\"value\":%d}", name, world_fresh());
+    note_write(client, name, before);
+}
+
 void world_write_item(int client, int name, int index, int id)
 {
-    struct world_follow *f = &held_of(client, true, name)->items[id].follow;
-    if (f->subscribed || f->asked || !may_ask(f))
+    int before = writes_begun;
+    if (!may_write(&held_of(client, true, name)->items[id].follow))
         return;
-    f->failed = true;
     world_say(client, "{\"func\":\"insert\",\"type\":\"list\",\"name\":\"l%d\",\"index\":%d,\"id\":%d,\"value\":%d}",
               name, index, id, world_fresh());
+    note_write(client, name, before);
 }
 
 /* --- beginning and end --- */
 
 void clients_begin(void)
 {
-    static char *everything[] = {"*"};
     memset(&w, 0, sizeof(w));
     memset(world_clients, 0, sizeof(world_clients));
     world_turns = 0;
     world_dialect = dialects[0];
-    for (int verb = 0; verb < GRANT_COUNT; verb++)
-        w.grants.verbs[verb] = (struct patterns){everything, 1};
-    w.grants.name = "anybody";
     for (int i = 0; i < WORLD_CLIENTS; i++) {
         buf_init(&w.pending[i], 64 * 1024 * 1024);
         buf_init(&w.inbox[i], 64 * 1024 * 1024);

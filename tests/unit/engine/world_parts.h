@@ -85,6 +85,10 @@ extern bool world_flushed;
 /* order_of: values by when Redis took them; the same value is never taken twice. */
 int order_of(int value);
 void redis_begin(void);
+/* writes_begun: so many writes of variables and lists were asked for. */
+extern int writes_begun;
+/* past_find: the first state of that list, from number `from` on, that matches; -1: none. Not after Redis went back. */
+int past_find(int name, int from, bool (*matches)(const struct world_list *l, const void *arg), const void *arg);
 
 /* --- world_clients.c --- */
 
@@ -102,6 +106,8 @@ void client_hears(struct world_client *c, struct slice text);
 void client_settled(struct world_client *c);
 /* client_fell_behind: when it was told something says nothing about when it hears that. */
 void client_fell_behind(struct world_client *c);
+/* client_loses: the grant for the names with this number. */
+void client_loses(struct world_client *c, int name);
 void wrong(const char *what);
 
 #endif

@@ -9,6 +9,7 @@
 struct world_var world_vars[WORLD_NAMES];
 struct world_list world_lists[WORLD_NAMES];
 bool world_flushed;
+int writes_begun;
 
 enum { VALUES = 16384 };
 static int fresh;
@@ -34,6 +35,28 @@ size_t store_channel(const struct store *s, struct slice name, char *out, size_t
     assert(size > name.len);
     memcpy(out, name.ptr, name.len);
     return name.len;
+}
+
+/* --- what was true once --- */
+
+/* Since Redis went back last; the first state is that of a list that never was. */
+enum { PAST_MAX = 1024 };
+static struct world_list past[WORLD_NAMES][PAST_MAX];
+static int past_len[WORLD_NAMES];
+
+static void past_forget(void)
+{
+    for (int name = 0; name < WORLD_NAMES; name++)
+        past_len[name] = 0;
+}
+
+int past_find(int name, int from, bool (*matches)(const struct world_list *l, const void *arg), const void *arg)
+{
+    static const struct world_list never = {.exists = false};
+    for (int i = from; i <= past_len[name]; i++)
+        if (matches(i ? &past[name][i - 1] : &never, arg))
+            return i;
+    return -1;
 }
 
 /* --- changes --- */
@@ -80,6 +103,15 @@ void world_var_delete(int name)
     publish(channel_of(false, name), "vd %lld", (long long)v->rev);
 }
 
+/* The list is as it is, at its next revision. */
+static void changed(int name)
+{
+    struct world_list *l = &world_lists[name];
+    l->rev++;
+    assert(past_len[name] < PAST_MAX);
+    past[name][past_len[name]++] = *l;
+}
+
 static int place_of(const struct world_list *l, int id)
 {
     for (int i = 0; i < l->total; i++)
@@ -119,7 +151,7 @@ void world_insert(int name, int index, int id, int value)
     make_room(l, index, id);
     put(&l->values[index], value);
     l->exists = true;
-    l->rev++;
+    changed(name);
     publish(channel_of(true, name), "li %lld %d %d %d %d %d", (long long)l->rev, index, l->total, digits(id), id,
             value);
 }
@@ -131,7 +163,7 @@ void world_set(int name, int id, int value)
     if (at < 0)
         return;
     put(&l->values[at], value);
-    l->rev++;
+    changed(name);
     publish(channel_of(true, name), "ls %lld %d %d %d %d %d", (long long)l->rev, at, l->total, digits(id), id, value);
 }
 
@@ -142,7 +174,7 @@ void world_delete(int name, int id)
     if (at < 0)
         return;
     take_out(l, at);
-    l->rev++;
+    changed(name);
     publish(channel_of(true, name), "lx %lld %d %d %d %d", (long long)l->rev, at, l->total, digits(id), id);
 }
 
@@ -156,7 +188,7 @@ void world_move(int name, int id, int index)
     take_out(l, from);
     make_room(l, index, id);
     l->values[index] = value;
-    l->rev++;
+    changed(name);
     publish(channel_of(true, name), "lm %lld %d %d %d %d %d %d", (long long)l->rev, from, index, l->total, digits(id),
             id, value);
 }
@@ -166,9 +198,8 @@ void world_replace(int name, int count)
     struct world_list *l = &world_lists[name];
     l->exists = true;
     l->total = count;
-    l->rev++;
     for (int i = 0; i < count; i++) {
-        l->ids[i] = (i * 7 + (int)l->rev) % WORLD_IDS;
+        l->ids[i] = (i * 7 + (int)l->rev + 1) % WORLD_IDS;
         for (int j = 0; j < i; j++)
             while (l->ids[j] == l->ids[i]) {
                 l->ids[i] = (l->ids[i] + 1) % WORLD_IDS;
@@ -176,6 +207,7 @@ void world_replace(int name, int count)
             }
         put(&l->values[i], world_fresh());
     }
+    changed(name);
     publish(channel_of(true, name), "la %lld %d", (long long)l->rev, count);
 }
 
@@ -184,7 +216,8 @@ void world_drop(int name)
     struct world_list *l = &world_lists[name];
     if (!l->exists)
         return;
-    *l = (struct world_list){.rev = l->rev + 1};
+    *l = (struct world_list){.rev = l->rev};
+    changed(name);
     publish(channel_of(true, name), "lz %lld", (long long)l->rev);
 }
 
@@ -193,6 +226,7 @@ void world_flush(void)
     memset(world_vars, 0, sizeof(world_vars));
     memset(world_lists, 0, sizeof(world_lists));
     world_flushed = true;
+    past_forget();
 }
 
 /* --- reads --- */
@@ -293,6 +327,7 @@ static void run_var_set(struct errand *e)
 
 void store_var_set(struct store *s, struct slice name, struct slice value, store_write_fn *cb, void *arg)
 {
+    writes_begun++;
     struct errand *e = errand_new(s, run_var_set, errand_wrote, name, (void *)cb, arg);
     e->value = as_number(value);
     errand_send(e);
@@ -312,6 +347,7 @@ static void run_insert(struct errand *e)
 void store_list_insert(struct store *s, struct slice name, int64_t index, struct slice id, struct slice value,
                        store_write_fn *cb, void *arg)
 {
+    writes_begun++;
     struct errand *e = errand_new(s, run_insert, errand_wrote, name, (void *)cb, arg);
     e->index = index;
     e->id = as_number(id);
