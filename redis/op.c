@@ -68,6 +68,13 @@ size_t store_probe_channel(const struct store *s, struct slice gw, char *out, si
     return root.len > 0 ? keys_channel(root, s->db, out, size) : 0;
 }
 
+size_t store_census_channel(const struct store *s, struct slice gw, char *out, size_t size)
+{
+    int len = snprintf(out, size, "%.*s@{census%s%.*s}", (int)s->prefix.len, s->prefix.ptr, gw.len ? ":" : "",
+                       (int)gw.len, gw.len ? gw.ptr : "");
+    return len > 0 && (size_t)len < size ? keys_channel(slice_of(out, (size_t)len), s->db, out, size) : 0;
+}
+
 void *op_scratch(struct store *s, size_t size)
 {
     if (!s->scratch || size > s->scratch_size) {

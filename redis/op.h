@@ -24,7 +24,6 @@ struct op {
         store_var_fn *var;
         store_list_fn *list;
         store_state_fn *state;
-        store_count_fn *count;
         store_write_fn *write;
         store_fn_held_fn *held;
         store_fn_list_fn *functions;

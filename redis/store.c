@@ -225,33 +225,6 @@ void store_state(struct store *s, struct slice name, store_state_fn *cb, void *a
     words_send(&w, op);
 }
 
-/* [channel, number] */
-static void finish_listeners(struct op *op, const struct store_result *r, const struct reply *reply)
-{
-    int64_t n = 0;
-    if (reply && !(shape_is_array(reply, 2) && shape_count(reply_at(reply, 1), &n)))
-        r = &op_broken_shape;
-    op->cb.count(op->arg, r, n);
-}
-
-void store_listeners(struct store *s, struct slice name, store_count_fn *cb, void *arg)
-{
-    struct op *op = op_new(s);
-    struct slice root;
-    struct words w;
-    char channel[1024];
-    op->finish = finish_listeners;
-    op->cb.count = cb;
-    op->arg = arg;
-    if (!op_root(op, name, &root))
-        return;
-    words_init(&w, 3);
-    words_put(&w, SLICE_LIT("PUBSUB"));
-    words_put(&w, SLICE_LIT("SHARDNUMSUB"));
-    words_put(&w, slice_of(channel, store_channel(s, name, channel, sizeof channel)));
-    words_send(&w, op);
-}
-
 void store_probe(struct store *s, struct slice gw, store_state_fn *cb, void *arg)
 {
     struct op *op = op_new(s);

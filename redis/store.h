@@ -42,6 +42,9 @@ size_t store_channel(const struct store *s, struct slice name, char *out, size_t
 /* store_probe_channel writes the channel on which this gateway hears itself, e.g. "sg:@{probe:0123abcd}"; returns its length, 0 when
  * the room is too small. */
 size_t store_probe_channel(const struct store *s, struct slice gw, char *out, size_t size);
+/* store_census_channel: likewise where all gateways hear what they are asked ("sg:@{census}", gw SLICE_NONE), and where one hears the
+ * answers ("sg:@{census:0123abcd}"). */
+size_t store_census_channel(const struct store *s, struct slice gw, char *out, size_t size);
 /* The channel of the calls, "sg:@{calls}" or "sg:@{calls}@3", borrowed for the life of the store. */
 struct slice store_calls_channel(const struct store *s);
 
@@ -96,11 +99,6 @@ typedef void store_state_fn(void *arg, const struct store_result *r, const struc
 void store_state(struct store *s, struct slice name, store_state_fn *cb, void *arg);
 /* store_probe is a read like any other, of the keys that belong to the channel of store_probe_channel: there are none. */
 void store_probe(struct store *s, struct slice gw, store_state_fn *cb, void *arg);
-
-/* store_listeners: how many gateways (processes) are subscribed to the name, of all clients of Redis that are; refused where the
- * rights of the user do not hold PUBSUB SHARDNUMSUB. */
-typedef void store_count_fn(void *arg, const struct store_result *r, int64_t n);
-void store_listeners(struct store *s, struct slice name, store_count_fn *cb, void *arg);
 
 /* --- writes; n is the answer when it is a number (the new revision), 0 otherwise --- */
 typedef void store_write_fn(void *arg, const struct store_result *r, int64_t n);

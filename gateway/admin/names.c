@@ -3,6 +3,7 @@
  * for a name that nobody here is subscribed to. */
 #include "gateway/admin/names.h"
 
+#include "gateway/admin/census.h"
 #include "gateway/admin/inspect.h"
 #include "gateway/base/largest.h"
 #include "gateway/base/text.h"
@@ -28,6 +29,7 @@ enum {
 
 struct names {
     struct gateway *gw;
+    struct census *census;
     size_t waiting;
 };
 
@@ -171,13 +173,13 @@ int names_answer(const struct http_request *r)
 
 /* --- one name --- */
 
-/* A request that waits for Redis, which is asked two questions, one after the other. */
+/* A request that waits: for the fleet, then for Redis. */
 struct asker {
     struct names *names;
     struct http_wait wait;
     enum kind kind;
-    int64_t first;     /* of the items that are shown */
-    int64_t listeners; /* -1: Redis does not tell */
+    int64_t first; /* of the items that are shown */
+    struct census_result fleet;
     size_t name_len;
     char name[NAME_BYTES];
 };
@@ -186,6 +188,18 @@ static void asker_free(struct asker *a)
 {
     a->names->waiting--;
     free(a);
+}
+
+static void write_fleet(struct jsonw *w, const struct census_result *f)
+{
+    if (f->asked < 0)
+        return;
+    jsonw_open(w, "fleet", '{');
+    jsonw_i64(w, "subscribers", f->subscribers);
+    jsonw_i64(w, "gateways", f->gateways);
+    jsonw_i64(w, "asked", f->asked);
+    jsonw_i64(w, "answered", f->answered);
+    jsonw_close(w, '}');
 }
 
 static void begin(struct asker *a, struct buf *out, struct jsonw *w)
@@ -198,8 +212,7 @@ static void begin(struct asker *a, struct buf *out, struct jsonw *w)
     inspect_head(w, g);
     jsonw_str(w, "kind", kind_text(a->kind));
     jsonw_text(w, "name", name);
-    if (a->listeners >= 0)
-        jsonw_i64(w, "gateways", a->listeners);
+    write_fleet(w, &a->fleet);
     if (t) {
         jsonw_open(w, "here", '{');
         write_item(w, t);
@@ -286,12 +299,12 @@ static void on_list(void *arg, const struct store_result *r, const struct store_
     asker_free(a);
 }
 
-static void on_listeners(void *arg, const struct store_result *r, int64_t n)
+static void on_counted(void *arg, const struct census_result *r)
 {
     struct asker *a = arg;
     struct store *s = a->names->gw->store;
     struct slice name = slice_of(a->name, a->name_len);
-    a->listeners = r->status == STORE_OK ? n : -1;
+    a->fleet = *r;
     if (a->kind == KIND_VAR)
         store_var_read(s, name, ROOM_BYTES, on_var, a);
     else
@@ -332,8 +345,8 @@ int names_answer_one(const struct http_request *r)
     a->names = n;
     n->waiting++;
     int result = http_wait(r->wsi, &a->wait);
-    store_listeners(r->g->store, slice_of(a->name, a->name_len), on_listeners,
-                    a); /* last: it may answer and free at once */
+    census_ask(n->census, a->kind, slice_of(a->name, a->name_len), on_counted,
+               a); /* last: it may answer and free at once */
     return result;
 }
 
@@ -343,10 +356,17 @@ struct names *names_new(struct gateway *g)
 {
     struct names *n = sg_calloc(1, sizeof(*n));
     n->gw = g;
+    n->census = census_new(g);
     return n;
+}
+
+void names_leave(struct names *n)
+{
+    census_leave(n->census);
 }
 
 void names_free(struct names *n)
 {
+    census_free(n->census);
     free(n);
 }

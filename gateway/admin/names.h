@@ -7,7 +7,10 @@
 struct names;
 
 struct names *names_new(struct gateway *g);
-void names_free(struct names *n); /* after the link, so that no answer is to come */
+/* names_leave ends what waits for other gateways, while the link is still there; names_free comes after link_free, when no answer is to
+ * come. */
+void names_leave(struct names *n);
+void names_free(struct names *n);
 
 /* /admin/names?limit=N&after=CURSOR&match=GLOB&order=none|subscribers|size|changed */
 int names_answer(const struct http_request *r);

@@ -344,6 +344,8 @@ static void stop_redis(struct gateway *g)
         calls_free(g->calls);
     if (g->probe)
         probe_leave(g->probe);
+    if (g->names)
+        names_leave(g->names);
     if (g->topics)
         topics_leave(g->topics);
     if (g->link && link_state(g->link) == LINK_UP)
@@ -353,6 +355,8 @@ static void stop_redis(struct gateway *g)
         link_free(g->link); /* pending callbacks run now */
     if (g->probe)
         probe_free(g->probe);
+    if (g->names)
+        names_free(g->names);
     if (g->topics)
         topics_free(g->topics);
     if (g->hub)
@@ -378,7 +382,6 @@ static void stop(struct run *r)
     notify_alive();
     stop_redis(g);
     fleet_free(g->fleet);
-    names_free(g->names);
     rejects_free(g->rejects);
     history_free(g->history);
     conns_free(g->conns);

@@ -2,6 +2,7 @@
 import asyncio
 import json
 import re
+import signal
 import urllib.parse
 from pathlib import Path
 
@@ -101,11 +102,15 @@ async def test_one_name_is_read_from_redis(gateways, peers, db, name):
     assert (await see(one, where))["redis"] == {"exists": False, "rev": 0, "size": 0}
     await db.fcall("sg_var_set", name, '{"a":1}')
     told = await see(one, where)
-    assert told["redis"] == {"exists": True, "rev": 1, "size": 7, "value": '{"a":1}'} and "here" not in told and told["gateways"] == 0
+    assert told["redis"] == {"exists": True, "rev": 1, "size": 7, "value": '{"a":1}'} and "here" not in told
+    everybody = told["fleet"]["asked"]  # whoever else is up, too
+    assert everybody >= 2 and told["fleet"] == {"subscribers": 0, "gateways": 0, "asked": everybody, "answered": everybody}
     for gateway in (one, two, two):
         await (await peers(gateway)).subscribed("var", name)
     told = await see(two, where)
-    assert told["here"]["subscribers"] == 2 and told["gateways"] == 2
+    assert told["here"]["subscribers"] == 2
+    assert told["fleet"] == {"subscribers": 3, "gateways": 2, "asked": everybody, "answered": everybody}
+    assert (await see(one, query("/admin/name", kind="list", name=name)))["fleet"]["subscribers"] == 0
     await db.fcall("sg_var_set", name, json.dumps("é" * 40000, ensure_ascii=False))
     told = await see(one, where)
     assert told["redis"]["cut"] and told["redis"]["size"] == 80002 and len(told["redis"]["value"].encode()) in range(65533, 65537)
@@ -287,12 +292,38 @@ async def test_of_several_workers_the_right_one_closes(gateways, peers):
 
 
 async def test_the_rights_of_the_containers_are_enough(gateways, redis_server, db, name):
-    """With the user of docker/redis/users.acl the gateways of a name are counted; with less the rest is told all the same."""
+    """With the user of docker/redis/users.acl the subscribers of a name are counted; with less the rest is told all the same."""
     rights = re.search(r"^user gateway on #GATEWAY_PASSWORD (.*)$", (REPOSITORY / "docker/redis/users.acl").read_text(), re.M)[1].split()
     await db.fcall("sg_var_set", name, 5)
-    for user, words, gateways_told in [("counts", rights, {0}), ("cannot", [word for word in rights if "pubsub" not in word], set())]:
+    less = [word for right in rights for word in (["&sg:{*", "&sg:@{probe*", "&sg:@{calls*"] if right == "&sg:*" else [right])]
+    for user, words, told_of_fleet in [("counts", rights, True), ("cannot", less, False)]:
         await db.cmd("ACL", "SETUSER", user, "on", ">secret", *words)
         gateway = gateways.new("--redis", f"redis://{user}:secret@127.0.0.1:{redis_server.port}", redis=None).start()
         told = await see(gateway, query("/admin/name", kind="var", name=name))
-        assert told["redis"]["value"] == "5" and {told[key] for key in told if key == "gateways"} == gateways_told
+        assert told["redis"]["value"] == "5" and ("fleet" in told) is told_of_fleet
         assert await gateway.metric("syncgate_redis_link_losses_total") == 0
+
+
+async def test_a_gateway_that_is_silent_is_not_waited_for_for_ever(gateways, peers, db, name):
+    one, two = gateways.start(), gateways.start()
+    for gateway in (one, two):
+        await (await peers(gateway)).subscribe("var", name, wait=True)
+    where = query("/admin/name", kind="var", name=name)
+    await until(lambda: look(one, where)["fleet"]["subscribers"] == 2, "both count theirs")
+    two.signal(signal.SIGSTOP)
+    try:
+        told = await see(one, where)
+    finally:
+        two.signal(signal.SIGCONT)
+    assert told["fleet"]["subscribers"] == told["fleet"]["gateways"] == 1 and told["fleet"]["asked"] == told["fleet"]["answered"] + 1
+
+
+async def test_what_others_publish_to_the_census_is_passed_over(gateway, db, name):
+    for text in ("", "x", "0123456789abcdef 1 v", "0123456789abcdef 1 s a", "0123456789ABCDEF 1 v a", "0123456789abcde} 1 v a", "0123456789abcdef x v a",
+                 "0123456789abcdef -1 v a", "0123456789abcdef 1 v " + "n" * 513, "0123456789abcdef 1 v a b c"):
+        assert await db.cmd("SPUBLISH", "sg:@{census}", text) >= 1
+    for own in await db.cmd("PUBSUB", "SHARDCHANNELS", "sg:@{census:*"):
+        for text in ("", "1", "1 x", "1 -1", "1 99999999999999999", "x 1", "1 0", "2 0"):
+            assert await db.cmd("SPUBLISH", own.decode(), text) == 1
+    fleet = (await see(gateway, query("/admin/name", kind="var", name=name)))["fleet"]
+    assert fleet["subscribers"] == 0 and fleet["asked"] == fleet["answered"] >= 1

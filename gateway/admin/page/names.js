@@ -88,6 +88,15 @@ export function showNames(dialog) {
 
 const fact = (term, text) => [h('dt', {}, term), h('dd', {}, text)];
 
+/* Whoever did not answer is away, or busy: then there may be more. */
+function inFleet(fleet) {
+  if (!fleet) return 'Redis did not let the other gateways be asked';
+  const { subscribers, gateways, asked, answered } = fleet;
+  const where = subscribers ? `, at ${count(gateways)} gateway${gateways === 1 ? '' : 's'}` : '';
+  const silent = answered < asked ? `; ${count(asked - answered)} of ${count(asked)} gateways did not answer` : '';
+  return (subscribers ? count(subscribers) : 'none') + where + silent;
+}
+
 function valueOf(text) {
   const element = h('pre', { class: 'value-text' });
   let shown = text;
@@ -115,7 +124,7 @@ function openName(dialog, { kind, name }) {
   let first = 0;
   const read = async (signal) => {
     const answer = await ask(`admin/name?${new URLSearchParams({ kind, name, first })}`, signal);
-    const { here, redis, gateways } = answer;
+    const { here, redis, fleet } = answer;
     const turn = (to) => {
       first = to;
       dialog.again();
@@ -124,7 +133,7 @@ function openName(dialog, { kind, name }) {
       h('dl', { class: 'facts' },
         ...fact('In Redis', redis.exists ? `revision ${redis.rev.toLocaleString('en')}, ${sizeOf({ kind, size: redis.size })}` : 'not there'),
         ...fact('Subscribers here', here ? `${count(here.subscribers)}, revision ${here.rev.toLocaleString('en')} held` : 'none'),
-        ...fact('In the fleet', gateways === undefined ? 'Redis does not tell (the right +pubsub|shardnumsub is missing)' : `${count(gateways)} gateway${gateways === 1 ? '' : 's'} with subscribers`),
+        ...fact('Subscribers in the fleet', inFleet(fleet)),
         ...(here ? fact('Last change', ago(here)) : [])),
       ...(redis.exists ? (kind === 'list' ? itemsOf(redis, first, turn) : [valueOf(redis.value + (redis.cut ? '…' : ''))]) : []),
     ];

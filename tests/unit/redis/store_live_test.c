@@ -201,13 +201,18 @@ static void await_broken(struct fixture *f, struct got *g, const char *what)
 static void test_channels_and_roots(void)
 {
     struct store *s = store_new(NULL, "acme:", 0);
-    char out[600], small[8];
+    char out[600], other[600], small[8];
     size_t len = store_channel(s, TEXT("price"), out, sizeof out);
     CU_ASSERT_TRUE(slice_eq(slice_of(out, len), TEXT("acme:{price}")));
     CU_ASSERT_EQUAL(store_channel(s, TEXT("price"), small, sizeof small), 0);
     CU_ASSERT_TRUE(slice_eq(store_calls_channel(s), TEXT("acme:@{calls}")));
     len = store_probe_channel(s, TEXT("g"), out, sizeof out);
     CU_ASSERT_TRUE(slice_eq(slice_of(out, len), TEXT("acme:@{probe:g}")));
+    CU_ASSERT_EQUAL(store_census_channel(s, TEXT("g"), small, sizeof small), 0);
+    size_t census = store_census_channel(s, TEXT("g"), other, sizeof other);
+    CU_ASSERT_TRUE(slice_eq(slice_of(other, census), TEXT("acme:@{census:g}")));
+    census = store_census_channel(s, SLICE_NONE, other, sizeof other);
+    CU_ASSERT_TRUE(slice_eq(slice_of(other, census), TEXT("acme:@{census}")));
     store_free(s);
     s = store_new(NULL, "acme:", 15);
     len = store_channel(s, TEXT("price"), out, sizeof out);
@@ -217,6 +222,10 @@ static void test_channels_and_roots(void)
     CU_ASSERT_TRUE(slice_eq(store_calls_channel(s), TEXT("acme:@{calls}@15")));
     len = store_probe_channel(s, TEXT("g"), out, sizeof out);
     CU_ASSERT_TRUE(slice_eq(slice_of(out, len), TEXT("acme:@{probe:g}@15")));
+    census = store_census_channel(s, TEXT("g"), other, sizeof other);
+    CU_ASSERT_TRUE(slice_eq(slice_of(other, census), TEXT("acme:@{census:g}@15")));
+    census = store_census_channel(s, SLICE_NONE, other, sizeof other);
+    CU_ASSERT_TRUE(slice_eq(slice_of(other, census), TEXT("acme:@{census}@15")));
     CU_ASSERT_EQUAL(store_probe_channel(s, TEXT("g"), out, len - 1), 0);
     store_free(s);
 }
