@@ -6,7 +6,8 @@
 -- C:k       hash, the lease clock: n what it shows (ms), w the clock of Redis when it was last moved on (ms)
 -- C:e:<gw>  hash of a gateway's executors: id -> calls in flight
 -- C:x:<gw> <exec>  set of the names that an executor serves
--- C:f:<name>       sorted set of '<gw> <exec>', scores without meaning
+-- C:f:<name>       sorted set of '<gw> <exec>', score 1: wants to know who calls, else 0
+-- C:o       hash: gateway -> what it asked to be told beyond calls (only 'cancel')
 -- C:s       hash: gateway -> number of the last call that it made
 -- C:t       sorted set of gateways, score = their last word about themselves by the lease clock (ms)
 -- C:i       hash: gateway -> what it said, JSON
@@ -26,6 +27,9 @@ local HELD_EXECUTORS = 16
 -- For who made a call and did not beat yet.
 local CALLER_LEASE = 60000
 local ASKED_AGAIN_MAX = 1000
+local IDENTITY_MAX = 4096
+local FEATURES_MAX = 256
+local REASON = { ['caller'] = true, ['gone'] = true, ['deadline'] = true }
 
 -- Ids of gateways, executors and calls travel in events between spaces.
 local function word_valid(text)
@@ -102,6 +106,7 @@ local function gateway_bury(root, gateway)
   end
   call('DEL', key)
   call('HDEL', root .. ':s', gateway)
+  call('HDEL', root .. ':o', gateway)
   fleet_forget(root, gateway)
   if known == 1 then
     catalogue_publish(root, 'g-', gateway)
@@ -123,7 +128,7 @@ local function lease_refusal()
   return refuse('SGARG', 'a lease is 1 to 86400000 ms')
 end
 
-register('sg_fn_serve', WRITE, 4, 4, function(root, args)
+register('sg_fn_serve', WRITE, 4, 5, function(root, args)
   local gateway, executor, name, lease_ms = args[1], args[2], args[3], lease_of(args[4])
   local refusal = words_refusal(args, 1, 2)
   if refusal then
@@ -135,10 +140,19 @@ register('sg_fn_serve', WRITE, 4, 4, function(root, args)
   if not lease_ms then
     return lease_refusal()
   end
+  -- Features that are not known here are those of later versions.
+  local features = args[5] or ''
+  if #features > FEATURES_MAX or find(features, '[^a-z,]') then
+    return refuse('SGARG', 'features are words with commas between them')
+  end
+  features = ',' .. features .. ','
   lease_renew(root, gateway, lease_ms)
   call('HSETNX', root .. ':e:' .. gateway, executor, 0)
   call('SADD', root .. ':x:' .. gateway .. ' ' .. executor, name)
-  call('ZADD', root .. ':f:' .. name, 0, gateway .. ' ' .. executor)
+  call('ZADD', root .. ':f:' .. name, find(features, ',identity,', 1, true) and 1 or 0, gateway .. ' ' .. executor)
+  if find(features, ',cancel,', 1, true) then
+    call('HSET', root .. ':o', gateway, 'cancel')
+  end
   if call('ZADD', root .. ':n', 0, name) == 1 then
     catalogue_publish(root, 'f+', name)
   end
@@ -240,22 +254,18 @@ local function dice(sides)
   return stir % sides
 end
 
--- Executors of a name in any order: all when they are few, otherwise some by chance.
+-- Executors of a name in any order, each with its score: all when they are few, otherwise some by chance.
 local function executors_few(key)
-  return call('ZRANDMEMBER', key, COMPARED_MAX)
+  return call('ZRANDMEMBER', key, COMPARED_MAX, 'WITHSCORES')
 end
 
 -- As many as may be looked through, when those few do not listen.
 local function executors_many(key)
-  local rows, members = call('ZSCAN', key, 0, 'COUNT', FETCHED_MAX)[2], {}
-  for place = 1, #rows, 2 do
-    members[#members + 1] = rows[place]
-  end
-  return members
+  return call('ZSCAN', key, 0, 'COUNT', FETCHED_MAX)[2]
 end
 
--- Of the members from a place on, the next ones to compare whose gateway is not deaf: rows of gateway, executor and calls in flight.
--- Answers the place behind them too.
+-- Of the members (and scores) from a place on, the next ones to compare whose gateway is not deaf: rows of gateway, executor, calls in
+-- flight, and whether it wants to know who calls. Answers the place behind them too.
 local function executors_compared(root, name, members, place, deaf)
   local rows = {}
   while place <= #members and #rows < COMPARED_MAX do
@@ -263,13 +273,13 @@ local function executors_compared(root, name, members, place, deaf)
     if gateway and not deaf[gateway] then
       local inflight = tonumber(call('HGET', root .. ':e:' .. gateway, executor) or '')
       if inflight then
-        rows[#rows + 1] = { gateway, executor, inflight }
+        rows[#rows + 1] = { gateway, executor, inflight, members[place + 1] == '1' }
       else
         -- Somebody tampered with the keys.
         name_leave(root, name, members[place])
       end
     end
-    place = place + 1
+    place = place + 2
   end
   return rows, place
 end
@@ -293,7 +303,7 @@ local function least_busy(rows, deaf)
 end
 
 -- Hands a call to the least busy of these executors that listens. deaf: gateways that were tried, by name; their value tells whether
--- their lease goes on.
+-- their lease goes on. tail: what follows the executor in the event, by whether it wants to know who calls.
 local function call_offer(root, name, members, deaf, now, head, tail)
   local mailboxes, place = channel_of(root) .. ':', 1
   while place <= #members do
@@ -303,7 +313,7 @@ local function call_offer(root, name, members, deaf, now, head, tail)
     while best do
       local gateway, executor = best[1], best[2]
       local leased = tonumber(call('ZSCORE', root .. ':g', gateway) or 0) > now
-      if leased and call('SPUBLISH', mailboxes .. gateway, concat({ head, executor, tail }, ' ')) > 0 then
+      if leased and call('SPUBLISH', mailboxes .. gateway, concat({ head, executor, tail[best[4]] }, ' ')) > 0 then
         call('HINCRBY', root .. ':e:' .. gateway, executor, 1)
         return { gateway, executor }
       end
@@ -332,7 +342,7 @@ local function call_note(root, gateway, corr)
   return true
 end
 
-register('sg_fn_call', FREE, 5, 5, function(root, args)
+register('sg_fn_call', FREE, 5, 6, function(root, args)
   local name, corr, caller, timeout, call_args = args[1], args[2], args[3], args[4], args[5]
   local refusal = words_refusal(args, 2, 3)
   if refusal then
@@ -345,6 +355,13 @@ register('sg_fn_call', FREE, 5, 5, function(root, args)
   if #call_args > VALUE_MAX then
     return refuse('SGARG', 'arguments larger than 8 MiB')
   end
+  local identity = args[6] or 'null'
+  if #identity > IDENTITY_MAX then
+    return refuse('SGARG', 'an identity larger than 4 KiB')
+  end
+  if not json_valid(identity) then
+    return refuse('SGJSON', 'the identity is not JSON')
+  end
   if not call_note(root, caller, corr) then
     return refuse('SGARG', 'this call, or one behind it, was made before')
   end
@@ -352,10 +369,13 @@ register('sg_fn_call', FREE, 5, 5, function(root, args)
   local now, wall = clock_read(root)
   stir = (stir + wall) % 2147483647
   local head = concat({ 'c', corr, caller }, ' ')
-  local tail = concat({ decimal(timeout_ms), #name, name, call_args }, ' ')
+  local tail = {
+    [false] = concat({ decimal(timeout_ms), #name, name, call_args }, ' '),
+    [true] = concat({ decimal(timeout_ms), #name, #identity, name, identity, call_args }, ' '),
+  }
   local few = executors_few(key)
   local chosen = call_offer(root, name, few, deaf, now, head, tail)
-  if not chosen and #few == COMPARED_MAX then
+  if not chosen and #few == 2 * COMPARED_MAX then
     chosen = call_offer(root, name, executors_many(key), deaf, now, head, tail)
   end
   if chosen then
@@ -380,6 +400,32 @@ register('sg_fn_done', FREE, 5, 5, function(root, args)
     call('HSET', root .. ':e:' .. gateway, executor, inflight - 1)
   end
   return call('SPUBLISH', channel_of(root) .. ':' .. caller, 'r ' .. corr .. ' ' .. result) > 0 and 1 or 0
+end)
+
+-- A caller does not wait any more. 0: nobody is there who would listen to that.
+register('sg_fn_cancel', FREE, 5, 5, function(root, args)
+  local gateway, executor, corr, caller, reason = args[1], args[2], args[3], args[4], args[5]
+  local refusal = words_refusal(args, 1, 2, 3, 4)
+  if refusal then
+    return refusal
+  end
+  if not REASON[reason] then
+    return refuse('SGARG', 'the reason is caller, gone or deadline')
+  end
+  if call('HGET', root .. ':o', gateway) ~= 'cancel' then
+    return 0
+  end
+  local event = concat({ 'k', corr, caller, executor, reason }, ' ')
+  return call('SPUBLISH', channel_of(root) .. ':' .. gateway, event) > 0 and 1 or 0
+end)
+
+register('sg_fn_progress', FREE, 3, 3, function(root, args)
+  local corr, caller, value = args[1], args[2], args[3]
+  local refusal = words_refusal(args, 1, 2) or value_refusal(value)
+  if refusal then
+    return refusal
+  end
+  return call('SPUBLISH', channel_of(root) .. ':' .. caller, 'p ' .. corr .. ' ' .. value) > 0 and 1 or 0
 end)
 
 -- A gateway listens again, after its connection was cut: whoever waits for calls that it has may ask for them. Of its own calls none

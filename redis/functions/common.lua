@@ -3,7 +3,7 @@
 -- The state of syncgate and every change to it: variables, lists and the catalogue of callable functions.
 -- Each change is one function that checks, publishes the event, writes and answers the new revision; docs/redis-api.md is the manual.
 
-local VERSION = 4
+local VERSION = 5
 
 local NAME_MAX = 512
 local VALUE_MAX = 8 * 1024 * 1024

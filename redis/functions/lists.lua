@@ -1,6 +1,6 @@
--- Lists: sorted set R:l (member = order key, byte 0, id; every score 0), hash R:h (id -> order key, byte 0, value),
--- hash R:m with the fields r (revision) and k (kind: p positional, s sorted); without k it is a tombstone. Without items k says only
--- that there is a list: the first item decides the kind.
+-- Lists: sorted set R:l (member = order key, byte 0, id; every score 0), hash R:h (id -> order key, byte 0, revision, value: changes.lua),
+-- hash R:m with the fields r (revision), k (kind: p positional, s sorted) and x (changes.lua); without k it is a tombstone. Without items
+-- k says only that there is a list: the first item decides the kind.
 -- For the parts behind this one:
 local zero_of, list_head, list_head_mended, list_stamp, item_find, item_rank, sort_escape
 do
@@ -15,14 +15,19 @@ local function member_key(member)
   return sub(member, 1, zero_of(member) - 1)
 end
 
--- Revision (0 when unknown) and kind (false when the list does not exist).
+-- Revision (0 when unknown), kind (false when the list does not exist), and the revision up to which changes of single items are not
+-- known (false: an older library wrote all of it).
 local function list_mark(root)
-  local mark = call('HMGET', root .. ':m', 'r', 'k')
+  local mark = call('HMGET', root .. ':m', 'r', 'k', 'x')
   local held, kind = revision_of(mark[1]), mark[2]
   if kind and (held == 0 or kind ~= 'p' and kind ~= 's') then
     damaged('a list without a revision or a kind')
   end
-  return held, kind
+  local known = mark[3] and (mark[3] == '0' and 0 or revision_of(mark[3]))
+  if known and known > held then
+    damaged('a list that knows less than its revision')
+  end
+  return held, kind, known
 end
 
 -- Whether the list has items, and they are of the kind `other`.
@@ -30,10 +35,10 @@ local function is_kind(kind, other, total)
   return kind == other and total > 0
 end
 
--- Revision, kind, and the number of items. What one look at each key can tell is checked here: all of them are there and
+-- Revision, kind, the number of items, and what list_mark says last. What one look at each key can tell is checked here: all of them are there and
 -- agree on how many items there are. What only single items can tell is checked where they are used.
 function list_head(root)
-  local held, kind = list_mark(root)
+  local held, kind, known = list_mark(root)
   local total = call('ZCARD', root .. ':l')
   if total ~= call('HLEN', root .. ':h') then
     damaged('order and items of the list differ')
@@ -41,7 +46,7 @@ function list_head(root)
   if total > 0 and not kind then
     damaged('items without a list')
   end
-  return held, kind, total
+  return held, kind, total, known
 end
 
 -- For whatever takes the order of all order keys for the order of the list.
@@ -60,9 +65,13 @@ function list_head_mended(root)
   return held, kind, mend
 end
 
--- Revision `text` of a list that had the kind `before` (false: it comes into being, perhaps from a tombstone).
-function list_stamp(root, text, kind, before)
+-- Revision `text` of a list that had the kind `before` (false: it comes into being, perhaps from a tombstone). `known`: what list_mark
+-- shall say from now on, as text; nil: what it says.
+function list_stamp(root, text, kind, before, known)
   local key = root .. ':m'
+  if known then
+    call('HSET', key, 'x', known)
+  end
   if before == kind then
     call('HSET', key, 'r', text)
   elseif call('HSET', key, 'r', text, 'k', kind) == 1 then
@@ -77,7 +86,7 @@ function item_find(root, id)
     return nil
   end
   local zero = zero_of(held)
-  return sub(held, 1, zero - 1), held, zero + 1
+  return sub(held, 1, zero - 1), held, value_begin(held, zero + 1)
 end
 
 -- The index of an item of that order key.
@@ -85,9 +94,19 @@ function item_rank(root, key, id)
   return call('ZRANK', root .. ':l', key .. '\0' .. id) or damaged('an item without a place')
 end
 
-local function item_write(root, key, id, value)
+local function item_write(root, key, id, value, revision)
   call('ZADD', root .. ':l', 0, key .. '\0' .. id)
-  call('HSET', root .. ':h', id, key .. '\0' .. value)
+  call('HSET', root .. ':h', id, key .. '\0' .. stamp_of(revision) .. value)
+end
+
+-- A new value and revision where the item is.
+local function item_renew(root, key, id, value, revision)
+  call('HSET', root .. ':h', id, key .. '\0' .. stamp_of(revision) .. value)
+end
+
+-- For list_stamp: from this change of a list at revision `held` on, changes of single items are known.
+local function known_from(known, held)
+  return not known and decimal(held) or nil
 end
 
 local function item_event(operation, text, places, id, value)
@@ -262,7 +281,7 @@ local function no_item()
   return refuse('SGID', 'no such item')
 end
 
-register('sg_list_insert', WRITE, 3, 3, function(root, args)
+register('sg_list_insert', WRITE, 3, 4, function(root, args)
   local index, id, value = integer(args[1]), id_parse(args[2]), args[3]
   if not index then
     return refuse('SGARG', 'the index is an integer')
@@ -270,15 +289,21 @@ register('sg_list_insert', WRITE, 3, 3, function(root, args)
   if not id then
     return id_refusal()
   end
-  local refusal = value_refusal(value)
+  local since, refusal = since_of(args[4])
+  refusal = refusal or value_refusal(value)
   if refusal then
     return refusal
   end
-  local held, kind, total = list_head(root)
+  local held, kind, total, known = list_head(root)
   if is_kind(kind, 's', total) then
     return refuse('SGARG', 'the list is sorted: use sg_list_put')
   end
-  if total > 0 and call('HEXISTS', root .. ':h', id) == 1 then
+  local there, stored, begin = item_find(root, id)
+  refusal = since_refusal(root, since, held, known or held, id, stored, begin)
+  if refusal then
+    return refusal
+  end
+  if there then
     return refuse('SGID', 'the list has this id already')
   end
   if index == -1 then
@@ -289,18 +314,18 @@ register('sg_list_insert', WRITE, 3, 3, function(root, args)
   end
   local place, text = place_plan(root, index, total), decimal(held + 1)
   call('SPUBLISH', channel_of(root), item_event('li', text, index .. ' ' .. total + 1, id, value))
-  item_write(root, place_take(root, place), id, value)
-  list_stamp(root, text, 'p', kind)
+  item_write(root, place_take(root, place), id, value, held + 1)
+  list_stamp(root, text, 'p', kind, known_from(known, held))
   return held + 1
 end)
 
 -- The part of sg_list_put for an item that exists with order key `old` and stored text `stored`.
-local function item_replace(root, text, total, key, id, value, old, stored, begin)
-  local list = root .. ':l'
+local function item_replace(root, held, total, key, id, value, old, stored, begin)
+  local list, text = root .. ':l', decimal(held + 1)
   local from = item_rank(root, old, id)
   if key == old and sub(stored, begin) ~= value then
     call('SPUBLISH', channel_of(root), item_event('ls', text, from .. ' ' .. total, id, value))
-    call('HSET', root .. ':h', id, key .. '\0' .. value)
+    item_renew(root, key, id, value, held + 1)
     return
   end
   local to = call('ZLEXCOUNT', list, '-', '(' .. key .. '\0' .. id)
@@ -310,11 +335,11 @@ local function item_replace(root, text, total, key, id, value, old, stored, begi
   call('SPUBLISH', channel_of(root), item_event('lm', text, from .. ' ' .. to .. ' ' .. total, id, value))
   if key ~= old then
     call('ZREM', list, old .. '\0' .. id)
-    item_write(root, key, id, value)
   end
+  item_write(root, key, id, value, held + 1)
 end
 
-register('sg_list_put', WRITE, 3, 3, function(root, args)
+register('sg_list_put', WRITE, 3, 4, function(root, args)
   local sort, id, value = args[1], id_parse(args[2]), args[3]
   if #sort > SORT_MAX then
     return refuse('SGARG', 'the sort key is longer than 256 bytes')
@@ -322,25 +347,33 @@ register('sg_list_put', WRITE, 3, 3, function(root, args)
   if not id then
     return id_refusal()
   end
-  local refusal = value_refusal(value)
+  local since, refusal = since_of(args[4])
+  refusal = refusal or value_refusal(value)
   if refusal then
     return refusal
   end
-  local held, kind, total = list_head(root)
+  local held, kind, total, known = list_head(root)
   if is_kind(kind, 'p', total) then
     return refuse('SGARG', 'the list is positional: use sg_list_insert')
   end
   local key, text = sort_escape(sort), decimal(held + 1)
   scores_check(root, total)
   local old, stored, begin = item_find(root, id)
+  refusal = since_refusal(root, since, held, known or held, id, stored, begin)
+  if refusal then
+    return refusal
+  end
+  if since and key == old and sub(stored, begin) == value then
+    return held
+  end
   if old then
-    item_replace(root, text, total, key, id, value, old, stored, begin)
+    item_replace(root, held, total, key, id, value, old, stored, begin)
   else
     local index = call('ZLEXCOUNT', root .. ':l', '-', '(' .. key .. '\0' .. id)
     call('SPUBLISH', channel_of(root), item_event('li', text, index .. ' ' .. total + 1, id, value))
-    item_write(root, key, id, value)
+    item_write(root, key, id, value, held + 1)
   end
-  list_stamp(root, text, 's', kind)
+  list_stamp(root, text, 's', kind, known_from(known, held))
   return held + 1
 end)
 
@@ -358,42 +391,55 @@ local function id_at(root, text, total)
   return sub(member, zero_of(member) + 1)
 end
 
-local function item_set(root, held, kind, total, id, value)
-  local key = item_find(root, id)
+local function item_set(root, id, value, since, held, kind, total, known)
+  local key, stored, begin = item_find(root, id)
+  local refusal = since_refusal(root, since, held, known or held, id, stored, begin)
+  if refusal then
+    return refusal
+  end
   if not key then
     return no_item()
+  end
+  if since and sub(stored, begin) == value then
+    return held
   end
   local index, text = item_rank(root, key, id), decimal(held + 1)
   call('SPUBLISH', channel_of(root), item_event('ls', text, index .. ' ' .. total, id, value))
-  call('HSET', root .. ':h', id, key .. '\0' .. value)
-  list_stamp(root, text, kind, kind)
+  item_renew(root, key, id, value, held + 1)
+  list_stamp(root, text, kind, kind, known_from(known, held))
   return held + 1
 end
 
-local function item_delete(root, held, kind, total, id)
-  local key = item_find(root, id)
+local function item_delete(root, id, since, held, kind, total, known)
+  local key, stored, begin = item_find(root, id)
   if not key then
-    return no_item()
+    return since and held or no_item()
+  end
+  local refusal = since_refusal(root, since, held, known or held, id, stored, begin)
+  if refusal then
+    return refusal
   end
   local index, text = item_rank(root, key, id), decimal(held + 1)
+  local forgotten, till = deletion_plan(root, id)
   call('SPUBLISH', channel_of(root), item_event('lx', text, index .. ' ' .. total - 1, id))
   call('ZREM', root .. ':l', key .. '\0' .. id)
   call('HDEL', root .. ':h', id)
-  list_stamp(root, text, kind, kind)
+  deletion_note(root, id, text, forgotten)
+  list_stamp(root, text, kind, kind, known and till and decimal(till) or known_from(known, held))
   return held + 1
 end
 
-register('sg_list_set', WRITE, 2, 2, function(root, args)
+register('sg_list_set', WRITE, 2, 3, function(root, args)
   local id, value = id_parse(args[1]), args[2]
   if not id then
     return id_refusal()
   end
-  local refusal = value_refusal(value)
+  local since, refusal = since_of(args[3])
+  refusal = refusal or value_refusal(value)
   if refusal then
     return refusal
   end
-  local held, kind, total = list_head(root)
-  return item_set(root, held, kind, total, id, value)
+  return item_set(root, id, value, since, list_head(root))
 end)
 
 register('sg_list_set_at', WRITE, 2, 2, function(root, args)
@@ -401,27 +447,30 @@ register('sg_list_set_at', WRITE, 2, 2, function(root, args)
   if refusal then
     return refusal
   end
-  local held, kind, total = list_head(root)
+  local held, kind, total, known = list_head(root)
   local id, none = id_at(root, args[1], total)
-  return none or item_set(root, held, kind, total, id, args[2])
+  return none or item_set(root, id, args[2], nil, held, kind, total, known)
 end)
 
-register('sg_list_delete', FREE, 1, 1, function(root, args)
+register('sg_list_delete', FREE, 1, 2, function(root, args)
   local id = id_parse(args[1])
   if not id then
     return id_refusal()
   end
-  local held, kind, total = list_head(root)
-  return item_delete(root, held, kind, total, id)
+  local since, refusal = since_of(args[2])
+  if refusal then
+    return refusal
+  end
+  return item_delete(root, id, since, list_head(root))
 end)
 
 register('sg_list_delete_at', FREE, 1, 1, function(root, args)
-  local held, kind, total = list_head(root)
+  local held, kind, total, known = list_head(root)
   local id, none = id_at(root, args[1], total)
-  return none or item_delete(root, held, kind, total, id)
+  return none or item_delete(root, id, nil, held, kind, total, known)
 end)
 
-register('sg_list_move', WRITE, 2, 2, function(root, args)
+register('sg_list_move', WRITE, 2, 3, function(root, args)
   local id, to = id_parse(args[1]), integer(args[2])
   if not id then
     return id_refusal()
@@ -429,11 +478,19 @@ register('sg_list_move', WRITE, 2, 2, function(root, args)
   if not to then
     return refuse('SGARG', 'the index is an integer')
   end
-  local held, kind, total = list_head(root)
+  local since, refusal = since_of(args[3])
+  if refusal then
+    return refusal
+  end
+  local held, kind, total, known = list_head(root)
   if is_kind(kind, 's', total) then
     return refuse('SGARG', 'the list is sorted: use sg_list_put')
   end
   local key, stored, begin = item_find(root, id)
+  refusal = since_refusal(root, since, held, known or held, id, stored, begin)
+  if refusal then
+    return refusal
+  end
   if not key then
     return no_item()
   end
@@ -451,9 +508,11 @@ register('sg_list_move', WRITE, 2, 2, function(root, args)
     local new = place_take(root, place)
     local old = place.key and key or item_find(root, id)
     call('ZREM', root .. ':l', old .. '\0' .. id)
-    item_write(root, new, id, value)
+    item_write(root, new, id, value, held + 1)
+  else
+    item_renew(root, key, id, value, held + 1)
   end
-  list_stamp(root, text, kind, kind)
+  list_stamp(root, text, kind, kind, known_from(known, held))
   return held + 1
 end)
 

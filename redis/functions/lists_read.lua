@@ -16,14 +16,14 @@ local function slice(root, first, count, answer)
       begins[place] = begin
       ids[place] = sub(member, begin)
     end
-    -- The stored text begins with the same order key as the member, so the value begins where the id does.
+    -- The stored text begins with the same order key as the member, so that ends where the id begins.
     local stored = call('HMGET', hash, unpack(ids))
     for place, id in ipairs(ids) do
       local text, begin = stored[place], begins[place]
       if not text or byte(text, begin - 1) ~= 0 then
         damaged('order and items of the list differ')
       end
-      answer[at + 1], answer[at + 2] = id_json(id), sub(text, begin)
+      answer[at + 1], answer[at + 2] = id_json(id), sub(text, value_begin(text, begin))
       at = at + 2
     end
   end

@@ -233,15 +233,15 @@ local function items_parse(text)
   return items
 end
 
-local function items_write(root, items)
-  local list, hash, total = root .. ':l', root .. ':h', items.count
-  call('UNLINK', list, hash)
+local function items_write(root, items, revision)
+  local list, hash, total, stamp = root .. ':l', root .. ':h', items.count, '\0' .. stamp_of(revision)
+  call('UNLINK', list, hash, root .. ':x')
   for first = 1, total, CHUNK do
     local members, fields, at = {}, {}, 0
     for item = first, first + CHUNK - 1 < total and first + CHUNK - 1 or total do
       local id, key = items.ids[item], items.keys[item] or key_spread(item - 1, total)
       members[at + 1], members[at + 2] = 0, key .. '\0' .. id
-      fields[at + 1], fields[at + 2] = id, key .. '\0' .. items.values[item]
+      fields[at + 1], fields[at + 2] = id, key .. stamp .. items.values[item]
       at = at + 2
     end
     call('ZADD', list, unpack(members))
@@ -267,8 +267,8 @@ register('sg_list_set_all', WRITE, 1, 1, function(root, args)
   if mend then
     call('UNLINK', root .. ':m')
   end
-  items_write(root, items)
-  list_stamp(root, text, new_kind, kind)
+  items_write(root, items, held + 1)
+  list_stamp(root, text, new_kind, kind, text)
   return held + 1
 end)
 
@@ -282,9 +282,9 @@ register('sg_list_drop', FREE, 0, 0, function(root)
   if mend then
     call('UNLINK', key)
   end
-  call('UNLINK', root .. ':l', root .. ':h')
+  call('UNLINK', root .. ':l', root .. ':h', root .. ':x')
   call('HDEL', key, 'k')
-  call('HSET', key, 'r', text)
+  call('HSET', key, 'r', text, 'x', text)
   call('EXPIRE', key, TOMBSTONE_S)
   return 1
 end)

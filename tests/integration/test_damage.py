@@ -125,6 +125,8 @@ LIST_DAMAGES = {
     **{f"{key[-1]} is a string": commands(("SET", key, "x")) for key in (M, L, H)},
     **{f"{key[-1]} is a set": commands(("DEL", key), ("SADD", key, "x", "y", "z")) for key in (M, L, H)},
     **{f"revision {text!r}": commands(("HSET", M, "r", text)) for text in REVISIONS},
+    **{f"known {text!r}": commands(("HSET", M, "x", text)) for text in REVISIONS if text != "0"},
+    "more is not known than there was": commands(("HSET", M, "x", "99")),
     "no revision": commands(("HDEL", M, "r")),
     "no kind": commands(("HDEL", M, "k")),
     "a strange kind": commands(("HSET", M, "k", "q")),
@@ -392,3 +394,27 @@ async def test_who_waits_for_room_is_not_told_what_is_void(gateway, peers, db, n
         frame = Frame(await slow.recv_text())
         about += [frame] if frame.get("name") == name else []
     assert (about[0]["func"], about[0].get("message")) == ("error", "damaged data"), about
+
+
+@pytest.mark.parametrize("damage", ["a string", "no revision"])
+def test_damaged_deletions_concern_what_needs_them_alone(sg, events, damage):
+    sg("sg_list_put", "n", "a", "a", "1")
+    if damage == "a string":
+        sg.client.set("sg:{n}:x", "x")
+    else:
+        sg.client.zadd("sg:{n}:x", {f"i{number}": 0.5 for number in range(1000)})
+        assert is_damage(attempt(sg, "sg_list_put", "b", 7, "1", 1))
+    assert is_damage(attempt(sg, "sg_list_delete", "a"))
+    assert events.take() == [b"li 1 0 1 3 \"a\" 1"]
+    assert sg("sg_list_put", "n", "a", "a", "2", 1) == 2
+    assert sg("sg_list_set_all", "n", "[]") == 3
+    assert sg.client.keys("sg:{n}:*") == [b"sg:{n}:m"]
+    assert sg("sg_list_put", "n", "a", "a", "2", 3) == 4
+
+
+def test_an_item_whose_revision_is_cut_off(sg, events):
+    sg("sg_list_put", "n", "a", "a", "1")
+    whole = sg.client.hget(H, "sa")
+    sg.client.hset(H, "sa", whole[:5])
+    for call in (("sg_list_get", "a"), ("sg_list_page", 0, 10), ("sg_list_put", "a", "a", "2"), ("sg_list_set", "a", "2"), ("sg_list_delete", "a")):
+        assert is_damage(attempt(sg, *call))

@@ -183,7 +183,7 @@ def test_an_edit_needs_a_new_version(tmp_path):
 
 
 def test_version_and_flags(sg):
-    assert sg.client.execute_command("FCALL_RO", "sg_version", 0) == 4
+    assert sg.client.execute_command("FCALL_RO", "sg_version", 0) == 5
     (library,) = sg.client.execute_command("FUNCTION", "LIST", "LIBRARYNAME", "syncgate")
     library = dict(zip(library[::2], library[1::2]))
     flags = {}
@@ -192,7 +192,7 @@ def test_version_and_flags(sg):
         flags[row[b"name"].decode()] = {flag.decode() for flag in row[b"flags"]}
     reads = {"sg_version", "sg_var_get", "sg_var_read", "sg_list_get", "sg_list_page", "sg_list_read", "sg_state", "sg_fn_list", "sg_fn_held", "sg_fleet_list"}
     frees = {"sg_var_delete", "sg_list_delete", "sg_list_delete_at", "sg_list_drop", "sg_fn_leave", "sg_fn_gone", "sg_fn_beat", "sg_fn_call", "sg_fn_done",
-             "sg_fn_back", "sg_fn_again",
+             "sg_fn_back", "sg_fn_again", "sg_fn_cancel", "sg_fn_progress",
              "sg_fleet_beat"}
     writes = {"sg_var_set", "sg_list_insert", "sg_list_put", "sg_list_set", "sg_list_set_at", "sg_list_move", "sg_list_set_all", "sg_fn_serve"}
     assert {name for name, held in flags.items() if held == {"no-writes"}} == reads
@@ -225,11 +225,13 @@ def test_no_memory_left(server, sg):
     ("sg_list_read", ["0", "0"]), ("sg_list_drop", []), ("sg_fn_serve", ["g", "e", "n", "1000"]), ("sg_fn_leave", ["g", "e", "n"]),
     ("sg_fn_gone", ["g"]), ("sg_fn_held", ["g", "0"]), ("sg_fn_back", ["g", "0"]), ("sg_fn_beat", ["g", "1000"]), ("sg_fn_list", []), ("sg_fn_call", ["n", "1", "g", "1", ""]),
     ("sg_fn_done", ["g", "e", "1", "g", "n"]), ("sg_fleet_beat", ["g", "{}", "1000"]), ("sg_fleet_list", ["1000"]),
+    ("sg_fn_cancel", ["g", "e", "1", "g", "gone"]), ("sg_fn_progress", ["1", "g", "1"]),
 ])
 def test_name_and_argument_count(sg, function, args):
     for name in BAD_NAMES:
         sg.refuses("SGNAME", function, name, *args)
-    takes_more = {"sg_var_set": 1, "sg_var_read": 1, "sg_list_read": 10**6, "sg_fn_beat": 10**6}.get(function, 0)
+    takes_more = {"sg_var_set": 1, "sg_var_read": 1, "sg_list_read": 10**6, "sg_fn_beat": 10**6, "sg_list_insert": 1, "sg_list_put": 1,
+                  "sg_list_set": 1, "sg_list_delete": 1, "sg_list_move": 1, "sg_fn_serve": 1, "sg_fn_call": 1}.get(function, 0)
     if args:
         sg.refuses("SGARG", function, "a", *args[:-1])
     if takes_more < 2:
@@ -770,6 +772,166 @@ def test_set_all_is_linear(sg):
         costs.append(min(tries))
         assert sg("sg_list_page", "l", 0, 1)[1] == size
     assert costs[1] < 32 * costs[0], "eight times the items; 64 times the cost would be quadratic"
+
+
+# --- only if nobody changed it since ------------------------------------------------------------------
+
+DELETIONS = 1000  # that a list remembers
+
+
+def conflict(sg, function, name, *args):
+    """The revision at which the item changed, as the refusal says it: None when it is not known."""
+    sg.refuses("SGREV", function, name, *args)
+    with pytest.raises(redis.exceptions.ResponseError) as refusal:
+        sg(function, name, *args)
+    since = args[-1]
+    found = re.fullmatch(rf"SGREV expected no change since revision {since}, "
+                         r"(?:found (\d+)|there may be one|and the list is only at \d+)", str(refusal.value))
+    assert found, refusal.value
+    return found[1] and int(found[1])
+
+
+def test_since_of_a_sorted_list(sg, listen):
+    channel = listen("sg:{l}")
+    assert sg("sg_list_put", "l", "a", 1, "1", 0) == 1
+    assert sg("sg_list_put", "l", "b", 2, "1", 0) == 2, "another item changed, not this one"
+    assert conflict(sg, "sg_list_put", "l", "a", 1, "2", 0) == 1
+    assert conflict(sg, "sg_list_set", "l", 2, "2", 1) == 2
+    assert sg("sg_list_put", "l", "a", 1, "2", 1) == 3
+    assert sg("sg_list_set", "l", 1, "3", 3) == 4
+    assert conflict(sg, "sg_list_delete", "l", 1, 3) == 4
+    assert sg("sg_list_put", "l", "c", 1, "3", 4) == 5
+    assert sg("sg_list_delete", "l", 1, 5) == 6
+    assert conflict(sg, "sg_list_put", "l", "a", 1, "9", 5) == 6
+    assert conflict(sg, "sg_list_set", "l", 1, "9", 5) == 6
+    sg.refuses("SGID", "sg_list_set", "l", 1, "9", 6)
+    assert sg("sg_list_put", "l", "a", 1, "9", 6) == 7
+    assert conflict(sg, "sg_list_put", "l", "a", 1, "9", 99) is None, "a revision that never was"
+    assert len(channel.take()) == 7
+
+
+def test_since_of_a_positional_list(sg):
+    assert sg("sg_list_insert", "l", 0, "a", "1", 0) == 1
+    assert sg("sg_list_insert", "l", -1, "b", "1", 0) == 2
+    assert conflict(sg, "sg_list_insert", "l", 0, "a", "1", 0) == 1
+    sg.refuses("SGID", "sg_list_insert", "l", 0, "a", "1", 1)
+    assert sg("sg_list_move", "l", "a", 1, 1) == 3
+    assert conflict(sg, "sg_list_move", "l", "a", 0, 1) == 3
+    assert sg("sg_list_move", "l", "a", 1, 3) == 4, "to where it is"
+    assert conflict(sg, "sg_list_set", "l", "a", "2", 3) == 4
+    assert sg("sg_list_set_at", "l", 0, "5") == 5
+    assert conflict(sg, "sg_list_set", "l", "b", "2", 4) == 5
+    assert sg("sg_list_delete_at", "l", 0) == 6
+    assert conflict(sg, "sg_list_move", "l", "b", 0, 5) == 6
+    sg.refuses("SGID", "sg_list_move", "l", "b", 0, 6)
+
+
+def test_since_sends_nothing_that_is_there(sg, listen):
+    sg("sg_list_put", "l", "a", 1, '{"a":1}')
+    channel = listen("sg:{l}")
+    before = sg.contents()
+    assert sg("sg_list_put", "l", "a", 1, '{"a":1}', 1) == sg("sg_list_set", "l", 1, '{"a":1}', 1) == 1
+    assert sg("sg_list_delete", "l", 2, 1) == sg("sg_list_delete", "l", 2, 0) == 1
+    assert sg("sg_list_delete", "none", 2, 0) == 0
+    assert sg.contents() == before and channel.take() == []
+    assert sg("sg_list_put", "l", "a", 1, '{"a": 1}', 1) == 2, "other bytes"
+    assert sg("sg_list_put", "l", "a", 1, '{"a": 1}') == 3, "without since it is a change as ever"
+    assert conflict(sg, "sg_list_set", "l", 1, "0", 2) == 3
+
+
+@pytest.mark.parametrize("wrong", ["", "-1", "x", "1.0", "+1"])
+def test_since_is_a_revision(sg, wrong):
+    sg("sg_list_put", "l", "a", 1, "1")
+    sg("sg_list_insert", "p", 0, 1, "1")
+    for call in (("sg_list_put", "l", "a", 1, "2"), ("sg_list_set", "l", 1, "2"), ("sg_list_delete", "l", 1), ("sg_list_insert", "p", 0, 2, "1"),
+                 ("sg_list_move", "p", 1, 0)):
+        sg.refuses("SGARG", *call, wrong)
+
+
+def test_since_and_what_replaces_everything(sg):
+    sg("sg_list_put", "l", "a", 1, "1")
+    assert sg("sg_list_set_all", "l", '[{"id":1,"value":1,"sort":"a"},{"id":2,"value":1,"sort":"b"}]') == 2
+    assert conflict(sg, "sg_list_set", "l", 1, "2", 1) == 2
+    assert conflict(sg, "sg_list_put", "l", "c", 3, "2", 1) is None, "it may have been there"
+    assert sg("sg_list_put", "l", "c", 3, "2", 2) == 3
+    assert sg("sg_list_drop", "l") == 1
+    assert sg.client.keys("sg:{l}:*") == [b"sg:{l}:m"]
+    assert conflict(sg, "sg_list_put", "l", "c", 3, "2", 3) is None
+    assert sg("sg_list_put", "l", "c", 3, "2", 4) == 5
+
+
+def test_since_when_deletions_are_forgotten(sg):
+    """It refuses more than it has to, never less."""
+    count = DELETIONS + 10
+    sg.pipeline([("sg_list_put", "l", "a", number, "0") for number in range(count)])
+    sg.pipeline([("sg_list_delete", "l", number) for number in range(count)])
+    assert sg.client.zcard("sg:{l}:x") == DELETIONS
+    assert conflict(sg, "sg_list_put", "l", "a", "other", "0", count + 9) is None
+    assert sg("sg_list_put", "l", "a", "other", "0", count + 10) == 2 * count + 1
+    assert conflict(sg, "sg_list_put", "l", "a", 10, "0", count + 10) == count + 11
+    assert conflict(sg, "sg_list_put", "l", "a", count - 1, "0", 2 * count - 1) == 2 * count
+
+
+def without_revisions(sg, name):
+    """The list as version 4 of the library wrote it."""
+    items = sg.client.hgetall(f"sg:{{{name}}}:h")
+    for item, text in items.items():
+        key, value = text.split(b"\0", 1)
+        assert value[:1] == b"\1"
+        sg.client.hset(f"sg:{{{name}}}:h", item, key + b"\0" + value[8:])
+    sg.client.delete(f"sg:{{{name}}}:x")
+    sg.client.hdel(f"sg:{{{name}}}:m", "x")
+
+
+def test_since_and_what_an_older_library_wrote(sg):
+    for number in range(3):
+        sg("sg_list_put", "l", "a", number, '"text"')
+    without_revisions(sg, "l")
+    assert sg.items("l") == [(b"%d" % number, b'"text"') for number in range(3)]
+    assert sg("sg_list_get", "l", 1) == [3, 1, b'"text"']
+    assert conflict(sg, "sg_list_set", "l", 1, "2", 2) is None
+    assert conflict(sg, "sg_list_put", "l", "a", 7, "2", 2) is None
+    assert sg("sg_list_set", "l", 1, "2", 3) == 4
+    assert conflict(sg, "sg_list_set", "l", 1, "2", 3) == 4
+    assert sg("sg_list_set", "l", 0, "2", 3) == 5, "it is known since when"
+    assert sg("sg_list_put", "l", "a", 7, "2", 3) == 6
+    assert conflict(sg, "sg_list_set", "l", 2, "2", 2) is None
+    assert sg.items("l") == [(b"0", b"2"), (b"1", b"2"), (b"2", b'"text"'), (b"7", b"2")]
+
+
+@pytest.mark.parametrize("kind", ["positional", "sorted"])
+@pytest.mark.parametrize("seed", range(3))
+def test_since_against_a_model(sg, kind, seed):
+    """Random changes by name and by place: a conditional one is refused exactly when the item changed after that revision."""
+    rng = random.Random(seed)
+    changed, revision, held, refused = {}, 0, {}, 0
+    for _ in range(2500):
+        item, since = rng.randrange(12), rng.choice([None, max(0, revision - rng.randrange(6))])
+        condition = [] if since is None else [since]
+        there, what = item in held, rng.choice(["put", "put", "set", "delete", "move"] if kind == "positional" else ["put", "put", "set", "delete"])
+        value = str(rng.randrange(3))
+        place = str(rng.randrange(4)) if kind == "sorted" else -1
+        call = {"put": ("sg_list_put" if kind == "sorted" else "sg_list_insert", "l", place, item, value), "set": ("sg_list_set", "l", item, value),
+                "delete": ("sg_list_delete", "l", item), "move": ("sg_list_move", "l", item, rng.choice([0, -1]))}[what]
+        (answer,) = sg.pipeline([(*call, *condition)])
+        absent_delete = what == "delete" and not there and since is not None
+        if since is not None and changed.get(item, 0) > since and not absent_delete:
+            assert str(answer) == f"SGREV expected no change since revision {since}, found {changed[item]}", call
+            refused += 1
+        elif what == "put" and kind == "positional" and there or what != "put" and not there and not absent_delete:
+            assert str(answer).startswith("SGID "), (call, answer)
+        elif absent_delete or since is not None and what in ("put", "set") and held.get(item) == (place if what == "put" else held[item][0], value):
+            assert answer == revision
+        else:
+            revision += 1
+            assert answer == revision, (call, condition)
+            changed[item] = revision
+            if what == "delete":
+                del held[item]
+            elif what != "move":
+                held[item] = (place if what == "put" else held[item][0], value)
+    assert refused > 100
+    audit(sg, "l")
 
 
 # --- lists against a model ---------------------------------------------------------------------------
@@ -1380,6 +1542,55 @@ def test_call_functions_refuse(sg):
     sg.refuses("SGARG", "sg_fn_beat", CALLS, "g", 1000, "e", "x")
 
 
+def test_identity_of_callers(sg, listen):
+    mailbox = listen(CALLS + ":g")
+    sg("sg_fn_serve", CALLS, "g", "e", "add", 60000, "identity,later")
+    assert sg("sg_fn_call", CALLS, "add", "1", "w", 1000, '{"a":1}', '{"user":"42"}') == [b"g", b"e"]
+    assert sg("sg_fn_call", CALLS, "add", "2", "w", 1000, "") == [b"g", b"e"]
+    sg("sg_fn_serve", CALLS, "g", "e", "old", 60000)
+    assert sg("sg_fn_call", CALLS, "old", "3", "w", 1000, "{}", '{"user":"42"}') == [b"g", b"e"]
+    sg("sg_fn_serve", CALLS, "g", "e", "add", 60000)
+    assert sg("sg_fn_call", CALLS, "add", "4", "w", 1000, "{}", "null") == [b"g", b"e"]
+    assert mailbox.take() == [b'c 1 w e 1000 3 13 add {"user":"42"} {"a":1}', b"c 2 w e 1000 3 4 add null ", b"c 3 w e 1000 3 old {}",
+                              b"c 4 w e 1000 3 add {}"]
+    for executor in range(40):
+        sg("sg_fn_serve", CALLS, "deaf", f"d{executor}", "many", 60000)
+    sg("sg_fn_serve", CALLS, "g", "e", "many", 60000, "identity")
+    assert sg("sg_fn_call", CALLS, "many", "5", "w", 1000, "{}", "7") == [b"g", b"e"], "found behind those that do not listen"
+    assert mailbox.take() == [b"c 5 w e 1000 4 1 many 7 {}"]
+
+
+def test_cancelling_and_progress(sg, listen):
+    executor, caller = listen(CALLS + ":g"), listen(CALLS + ":w")
+    sg("sg_fn_serve", CALLS, "g", "e", "add", 60000)
+    assert sg("sg_fn_cancel", CALLS, "g", "e", "1", "w", "caller") == 0, "it did not ask"
+    sg("sg_fn_serve", CALLS, "g", "e", "add", 60000, "identity,cancel,progress")
+    for reason in ("caller", "gone", "deadline"):
+        assert sg("sg_fn_cancel", CALLS, "g", "e", "1", "w", reason) == 1
+    sg("sg_fn_leave", CALLS, "g", "e", "add")
+    assert sg("sg_fn_cancel", CALLS, "g", "e", "2", "w", "gone") == 1, "what it has runs on"
+    assert executor.take() == [b"k 1 w e caller", b"k 1 w e gone", b"k 1 w e deadline", b"k 2 w e gone"]
+    assert sg("sg_fn_progress", CALLS, "1", "w", '{"percent": 5}') == 1
+    assert sg("sg_fn_progress", CALLS, "1", "nobody", "5") == 0
+    assert caller.take() == [b'p 1 {"percent": 5}']
+    sg("sg_fn_gone", CALLS, "g")
+    assert sg("sg_fn_cancel", CALLS, "g", "e", "1", "w", "gone") == 0
+    assert sg.keys() == {b"sg:@{calls}:r", b"sg:@{calls}:k"}
+
+
+def test_identity_cancel_and_progress_refuse(sg):
+    sg("sg_fn_serve", CALLS, "g", "e", "add", 60000, "cancel")
+    for features in ("Cancel", "a b", "a" * 257, "identity;cancel"):
+        sg.refuses("SGARG", "sg_fn_serve", CALLS, "g", "e", "add", 60000, features)
+    sg.refuses("SGARG", "sg_fn_call", CALLS, "add", "1", "w", 1000, "", '"' + "x" * 4095 + '"')
+    sg.refuses("SGJSON", "sg_fn_call", CALLS, "add", "1", "w", 1000, "", "user")
+    sg.refuses("SGJSON", "sg_fn_call", CALLS, "add", "1", "w", 1000, "", "")
+    sg.refuses("SGARG", "sg_fn_cancel", CALLS, "g", "e", "1", "w", "bored")
+    sg.refuses("SGARG", "sg_fn_cancel", CALLS, "g", "e", "", "w", "gone")
+    sg.refuses("SGJSON", "sg_fn_progress", CALLS, "1", "w", "{")
+    sg.refuses("SGARG", "sg_fn_progress", CALLS, "1 2", "w", "1")
+
+
 # --- the manual --------------------------------------------------------------------------------------
 
 
@@ -1431,6 +1642,10 @@ def test_rights(server, sg):
         writer("sg_list_drop", "sg:{l}")
         for number in range(2):
             writer("sg_list_put", "sg:{l}", str(number), 1, "1")
+        with pytest.raises(redis.exceptions.ResponseError, match="^SGREV "):
+            writer("sg_list_put", "sg:{l}", "1", 1, "1", 0)
+        with pytest.raises(redis.exceptions.ResponseError, match="^SGREV "):
+            writer("sg_list_put", "sg:{l}", "1", 2, "1", 0)
         for command in (("GET", "other"), ("SPUBLISH", "other", "x"), ("FLUSHALL",), ("CONFIG", "GET", "*"), ("FCALL", "sg_var_set", 1, "other:{a}", "1")):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 client.execute_command(*command)
@@ -1441,7 +1656,9 @@ def test_rights(server, sg):
         gateway("sg_fn_beat", CALLS, "g", 1000, "e", 1)
         with pytest.raises(redis.exceptions.ResponseError, match="^SGAWAY "):
             gateway("sg_fn_call", CALLS, "f", "c", "g", 1000, "")
-        gateway("sg_fn_serve", CALLS, "g", "e", "f", 1000)
+        gateway("sg_fn_serve", CALLS, "g", "e", "f", 1000, "identity,cancel,progress")
+        gateway("sg_fn_cancel", CALLS, "g", "e", "c", "g", "gone")
+        gateway("sg_fn_progress", CALLS, "c", "g", "1")
         gateway("sg_fn_done", CALLS, "g", "e", "c", "g", "n")
         with pytest.raises(redis.exceptions.ResponseError, match="^SGAWAY "):
             gateway("sg_fn_call", CALLS, "f", "1", "g", 1000, "")

@@ -438,7 +438,7 @@ static void test_room(void)
     CU_ASSERT_STRING_EQUAL(g.items, "0:0=0 1:1=1 | | ");
     CU_ASSERT_STRING_EQUAL(g.found, "? ? ");
     CU_ASSERT_TRUE(g.list.larger > 3 && g.list.larger <= 100);
-    store_list_read(f.store, TEXT("l"), &(struct store_want){180, ranges, 2, ids, 2}, on_list, &g);
+    store_list_read(f.store, TEXT("l"), &(struct store_want){215, ranges, 2, ids, 2}, on_list, &g);
     await(&f, &g);
     CU_ASSERT_STRING_EQUAL(g.items, "0:0=0 1:1=1 | 2:2=22 3:3=3 | ");
     CU_ASSERT_STRING_EQUAL(g.found, "0:0=0 ? ");
