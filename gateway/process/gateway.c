@@ -256,7 +256,6 @@ static void on_new_options(void *arg)
 {
     struct run *r = arg;
     take_limits(&r->g);
-    topics_declared(r->g.topics);
     calls_retime(r->g.calls);
     taps_end(&r->g);
     event_del(&r->tick_conns);

@@ -287,18 +287,6 @@ void topics_unsubscribe_all(struct conn *c)
     list_each(&subscriber_of(c)->subs, n) sub_free(container_of(n, struct sub, in_conn));
 }
 
-void topics_declared(struct topics *r)
-{
-    list_each(&r->all, n)
-    {
-        struct topic *t = container_of(n, struct topic, all);
-        if (!t->waiting.count || topic_unknown(t))
-            continue;
-        subs_wake(t);
-        t->ops->serve(t);
-    }
-}
-
 static bool granted(const struct conn *c, const struct topic *t)
 {
     return grants_allow(c->grants, GRANT_SUBSCRIBE, t->name);

@@ -110,17 +110,3 @@ async def test_waiting_ends_with_the_grant(reloaded, peers, db, name):  # noqa: 
     await db.fcall("sg_var_set", "other", "1")
     await peer.subscribe("var", "other")
     assert (await peer.recv())["name"] == "other"
-
-
-async def test_a_name_that_a_reload_declares(reloaded, peers, db, name):  # noqa: F811
-    it = reloaded('anonymous: {subscribe: ["*"]}')
-    peer = await peers(it.gateway)
-    await waits(peer, "var", f"{name}:v")
-    await waits(peer, "list", f"{name}:l")
-    await waits(peer, "var", f"other:{name}")
-    await it.load('anonymous: {subscribe: ["*"]}\n'
-                  f'names: [{{pattern: "{name}:v", type: var}}, {{pattern: "{name}:l", type: list}}]\n')
-    await peer.until(lambda: peer.state.value(f"{name}:v") == "null", "the variable")
-    await peer.until(lambda: peer.state.list(f"{name}:l").count == 0, "the list")
-    await db.fcall("sg_var_set", f"other:{name}", "1")
-    await peer.until(lambda: peer.state.value(f"other:{name}") == "1", "who still waits")
