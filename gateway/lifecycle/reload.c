@@ -14,14 +14,14 @@
 struct reload {
     struct gateway *g;
     struct options *own; /* what g->opt points to after the first one; NULL: still the caller's */
-    void (*on_new)(void *);
+    const struct reload_events *on;
     void *arg;
 };
 
-struct reload *reload_new(struct gateway *g, void (*on_new)(void *), void *arg)
+struct reload *reload_new(struct gateway *g, const struct reload_events *on, void *arg)
 {
     struct reload *r = sg_calloc(1, sizeof(*r));
-    *r = (struct reload){.g = g, .on_new = on_new, .arg = arg};
+    *r = (struct reload){.g = g, .on = on, .arg = arg};
     return r;
 }
 
@@ -80,8 +80,9 @@ static void adopt(struct reload *r, struct options *next)
     log_set_format(next->log_format);
     if (g->deflate)
         deflate_set_message_max(g->deflate, (size_t)next->max_message);
-    r->on_new(r->arg);
+    r->on->changed(r->arg);
     regrant(g);
+    r->on->regranted(r->arg);
     if (old)
         options_retire(old);
 }

@@ -4,8 +4,12 @@
 
 #include "gateway/core/core.h"
 
-/* reload_new: `on_new` is called when g->opt has changed, to set what was derived from it once. */
-struct reload *reload_new(struct gateway *g, void (*on_new)(void *), void *arg);
+struct reload_events {
+    void (*changed)(void *arg);  /* g->opt is another: what was derived from it once is to be set */
+    void (*regranted)(void *arg); /* and all connections have the grants that it gives them */
+};
+
+struct reload *reload_new(struct gateway *g, const struct reload_events *on, void *arg);
 /* reload_free: g->opt must not be used afterwards, and every connection must be gone. */
 void reload_free(struct reload *r);
 

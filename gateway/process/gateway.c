@@ -262,6 +262,15 @@ static void on_new_options(void *arg)
     start_wheel(r);
 }
 
+/* Whom the new grants cover no longer must not hear of a name first. */
+static void on_new_grants(void *arg)
+{
+    struct run *r = arg;
+    topics_wake_declared(r->g.topics);
+}
+
+static const struct reload_events reloading = {.changed = on_new_options, .regranted = on_new_grants};
+
 /* --- what the parts of a life cycle tell the others --- */
 
 static void tell_fleet(struct gateway *g, store_write_fn *cb, void *arg)
@@ -309,7 +318,7 @@ static bool start(struct run *r, const char *redis_url)
         return false;
     g->drain = drain_new(g, &draining);
     g->admission = admission_new(g);
-    g->reload = reload_new(g, on_new_options, r);
+    g->reload = reload_new(g, &reloading, r);
     catch_signals(r);
     every(r, &r->tick_topics, TOPICS_TICK_MS, on_tick_topics);
     start_wheel(r);

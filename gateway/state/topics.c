@@ -158,6 +158,20 @@ bool topics_known(struct topics *r, enum kind kind, struct slice name)
     return t && t->exists;
 }
 
+void topics_wake_declared(struct topics *r)
+{
+    list_each(&r->all, n)
+    {
+        struct topic *t = container_of(n, struct topic, all);
+        if (!t->waiting.count || !topic_declared(t))
+            continue;
+        subs_wake(t);
+        t->ops->serve(t);
+        if (t->requests.count)
+            topic_want_read(t);
+    }
+}
+
 const struct map *topics_map(const struct topics *r)
 {
     return &r->by_key;

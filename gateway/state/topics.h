@@ -16,6 +16,9 @@ void topics_tick(struct topics *r);
 /* topics_known: the name is known here. False: only Redis can tell, even if it did not have the name a moment ago. */
 bool topics_known(struct topics *r, enum kind kind, struct slice name);
 
+/* topics_wake_declared: the configuration may declare other names now; whoever waited for one of them is answered. */
+void topics_wake_declared(struct topics *r);
+
 /* topics_map: all topics by kind and name (struct topic.by_key), to be looked at. */
 const struct map *topics_map(const struct topics *r);
 /* topics_held: the topic, if this gateway holds it. */

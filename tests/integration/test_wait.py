@@ -98,6 +98,37 @@ async def test_waiting_is_free_for_names_and_limits(gateways, peers, name):
     await until(none_left, "the names are forgotten")
 
 
+async def test_a_reload_that_declares_the_names(reloaded, peers, db, name):  # noqa: F811
+    it = reloaded('anonymous: {subscribe: ["*"]}')
+    peer = await peers(it.gateway)
+    for kind in ("var", "list"):
+        await waits(peer, kind, name)
+        await waits(peer, kind, f"{name}.other")
+    await waits(peer, "list", name, id="a")
+    peer.state.excuse("list", name, "a", 4)
+    await it.load('anonymous: {subscribe: ["*"]}\n'
+                  f'names: [{{pattern: "{name}", type: var}}, {{pattern: "{name}", type: list, max_page_size: 7}}]')
+    by_func = {frame["func"]: frame for frame in [await peer.recv() for _ in range(3)]}
+    assert by_func["set"]["value"] is None
+    assert by_func["set_all"]["items"] == [] and by_func["set_all"]["total_item_count"] == 0
+    assert by_func["error"]["error_code"] == 4
+    await db.fcall("sg_list_insert", name, 0, "a", "2")
+    await db.fcall("sg_var_set", name, "1")
+    await db.fcall("sg_var_set", f"{name}.other", "3")
+    await peer.until(lambda: peer.state.list(name).count == 1 and peer.state.value(name) == "1", "what follows")
+    await peer.until(lambda: peer.state.value(f"{name}.other") == "3", "and the name that still had to wait")
+
+
+async def test_a_reload_that_declares_a_name_and_takes_the_grant(reloaded, peers, name):  # noqa: F811
+    it = reloaded('anonymous: {subscribe: ["*"]}')
+    peer = await peers(it.gateway)
+    await waits(peer, "var", name)
+    peer.state.excuse("var", name, None, 3)
+    await it.load(f'anonymous: {{subscribe: ["other"]}}\nnames: [{{pattern: "{name}", type: var}}]')
+    assert "waiting" not in await peer.expect_error(3, type="var", name=name)
+    assert await peer.fence() == []
+
+
 async def test_waiting_ends_with_the_grant(reloaded, peers, db, name):  # noqa: F811
     it = reloaded('anonymous: {subscribe: ["*"]}')
     peer = await peers(it.gateway)
