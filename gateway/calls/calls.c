@@ -409,7 +409,8 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct calls *k = arg;
-    bool involved = beats(k), unsettled = executors_unsettled(k->executors) || k->back;
+    bool involved = beats(k), back = catalogue_back(k->catalogue);
+    bool unsettled = executors_unsettled(k->executors) || k->back || back;
     if (!k->gw->redis_up || (!involved && !unsettled))
         return;
     bool gap = catalogue_gap(k->catalogue);
