@@ -356,7 +356,7 @@ static void come_back(struct calls *k)
     ask_begin(&b->ask, &k->asks);
     store_fn_back(k->gw->store, slice_str(k->gw->id), (int64_t)k->corrs, on_back, b);
     calls_ask_again(k, SLICE_NONE);
-    executors_resend(k->executors);
+    executors_back(k->executors, SLICE_NONE);
 }
 
 /* --- in step with Redis ------------------------------------------------------------------------------------------- */
@@ -409,7 +409,8 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct calls *k = arg;
-    bool involved = beats(k), unsettled = executors_unsettled(k->executors) || k->back;
+    bool involved = beats(k), back = catalogue_back(k->catalogue);
+    bool unsettled = executors_unsettled(k->executors) || k->back || back;
     if (!k->gw->redis_up || (!involved && !unsettled))
         return;
     bool gap = catalogue_gap(k->catalogue);
@@ -433,8 +434,10 @@ static void on_gateway_gone(struct calls *k, struct slice gw)
 
 static void on_gateway_back(struct calls *k, struct slice gw)
 {
-    if (!slice_eq(gw, slice_str(k->gw->id))) /* we know */
-        calls_ask_again(k, gw);
+    if (slice_eq(gw, slice_str(k->gw->id))) /* we know */
+        return;
+    calls_ask_again(k, gw);
+    executors_back(k->executors, gw);
 }
 
 static bool is_mailbox_event(const struct call_event *e)

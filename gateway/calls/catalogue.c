@@ -29,9 +29,11 @@ struct catalogue {
     struct event sweep;   /* every sweep interval */
     struct map functions; /* struct function */
     int64_t rev;
-    int64_t rev_seen; /* the newest that a beat told of; its events follow the answer at once */
-    bool reading;     /* the list was asked for: events are not followed, its answer holds them */
+    int64_t rev_event; /* of the last event, be it followed or not */
+    int64_t rev_seen;  /* the newest that a beat told of; its events follow the answer at once */
+    bool reading;      /* the list was asked for: events are not followed, its answer holds them */
     bool read_again;
+    bool back; /* Redis went back since catalogue_back was asked */
 };
 
 /* A live function of the fleet. */
@@ -187,7 +189,8 @@ size_t catalogue_count(const struct catalogue *k)
 
 static void adopt(struct catalogue *k, const struct store_functions *list)
 {
-    k->rev = k->rev_seen = list->rev;
+    k->back = k->back || list->rev < k->rev_event;
+    k->rev = k->rev_event = k->rev_seen = list->rev;
     for (struct map_node *n = map_next(&k->functions, NULL); n; n = map_next(&k->functions, n))
         container_of(n, struct function, node)->listed = false;
     for (size_t i = 0; i < list->len; i++) {
@@ -231,6 +234,8 @@ void catalogue_read(struct catalogue *k)
 
 void catalogue_follow(struct catalogue *k, const struct call_event *e)
 {
+    k->back = k->back || e->rev <= k->rev_event; /* one link keeps the order */
+    k->rev_event = e->rev;
     if (k->reading)
         return;
     if (e->rev != k->rev + 1) {
@@ -254,6 +259,13 @@ bool catalogue_heard(struct catalogue *k, int64_t rev)
         return false;
     k->rev_seen = rev;
     return true;
+}
+
+bool catalogue_back(struct catalogue *k)
+{
+    bool back = k->back;
+    k->back = false;
+    return back;
 }
 
 bool catalogue_gap(const struct catalogue *k)

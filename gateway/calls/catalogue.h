@@ -24,6 +24,8 @@ void catalogue_follow(struct catalogue *k, const struct call_event *e);
 /* catalogue_heard: Redis told its revision, whose events follow at once. False: it is older than the replica, so Redis went
  * back. */
 bool catalogue_heard(struct catalogue *k, int64_t rev);
+/* catalogue_back: Redis went back since this was asked last, as its events or its list tell: who is registered may be forgotten. */
+bool catalogue_back(struct catalogue *k);
 /* catalogue_gap: what was heard of last time never came. */
 bool catalogue_gap(const struct catalogue *k);
 

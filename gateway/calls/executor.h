@@ -66,6 +66,9 @@ void executors_accept(struct executors *xs, const struct call_event *e);
 /* executors_again: a caller asks for the result of a call, because its link or ours was cut. It gets it, or is told that the call is
  * not known here; nothing while it runs. The fields as above. */
 void executors_again(struct executors *xs, const struct call_event *e);
+/* executors_back: this gateway listens again (ptr NULL: this process does, and cannot tell who did meanwhile). Results that it may have
+ * missed are sent again, also those of calls of which it does not know who has them. */
+void executors_back(struct executors *xs, struct slice gw);
 /* executors_resend sends the results that nobody heard again. */
 void executors_resend(struct executors *xs);
 

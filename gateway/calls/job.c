@@ -242,6 +242,11 @@ void executors_again(struct executors *xs, const struct call_event *e)
         results_put(xs->results, call, SLICE_LIT("-"), 0, SLICE_LIT("e 8 executor gone"));
 }
 
+void executors_back(struct executors *xs, struct slice gw)
+{
+    results_back(xs->results, gw);
+}
+
 void executors_resend(struct executors *xs)
 {
     results_resend(xs->results);

@@ -185,6 +185,23 @@ bool results_again(struct results *rs, struct result_call call)
     return r;
 }
 
+static void send_shelf(struct results *rs, const struct shelf *s, struct slice caller_gw)
+{
+    list_each(&s->list, n)
+    {
+        struct result *r = container_of(n, struct result, node);
+        if (!caller_gw.ptr || slice_eq(r->call.caller_gw, caller_gw))
+            result_send(rs, r);
+    }
+}
+
+void results_back(struct results *rs, struct slice caller_gw)
+{
+    forget_old(rs, turn_now_us());
+    send_shelf(rs, &rs->heard, caller_gw);
+    send_shelf(rs, &rs->unheard, caller_gw);
+}
+
 void results_resend(struct results *rs)
 {
     int64_t now_us = turn_now_us();

@@ -29,6 +29,8 @@ void results_free(struct results *rs);
 void results_put(struct results *rs, struct result_call call, struct slice exec, int64_t left_ms, struct slice result);
 /* results_again sends a result once more, because its caller asks. False: there is none. */
 bool results_again(struct results *rs, struct result_call call);
+/* results_back sends those once more that are kept for this gateway (ptr NULL: for any), which may have missed them. */
+void results_back(struct results *rs, struct slice caller_gw);
 /* results_resend sends everything that nobody heard once more, as long as somebody may wait for it. */
 void results_resend(struct results *rs);
 /* How many of those there are. */

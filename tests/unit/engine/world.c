@@ -47,11 +47,13 @@ void world_pass(int64_t ms)
         for (int i = 0; i < WORLD_GATEWAYS; i++)
             tick(&world_hosts[i].g);
         world_turn();
+        callers_tick(options.call_timeout_ms);
     }
 }
 
 void world_settle(void)
 {
+    callers_rest();
     for (int i = 0; i < WORLD_GATEWAYS; i++)
         world_mend(i);
     for (int i = 0; i < WORLD_CLIENTS; i++)
@@ -65,13 +67,17 @@ void world_settle(void)
 
 /* --- gateways --- */
 
-static void gateway_begin(struct gateway *g, int number)
+static int ids;
+
+static void gateway_begin(struct host *h)
 {
+    struct gateway *g = &h->g;
+    host_begin(h);
     g->opt = &options;
     g->limits = (struct dialect_limits){.max_depth = 64, .value_depth = 60, .max_items = 100};
     g->redis_up = true;
     g->worker = -1;
-    snprintf(g->id, sizeof(g->id), "gate-%d", number);
+    snprintf(g->id, sizeof(g->id), "gate-%d", ids++);
     buf_init(&g->scratch, 64 * 1024 * 1024);
     g->conns = conns_new();
     g->conn_events = &peer_events;
@@ -99,6 +105,18 @@ static void gateway_end(struct host *h)
     buf_deinit(&g->scratch);
 }
 
+void world_kill(int gateway)
+{
+    struct host *h = &world_hosts[gateway];
+    world_trace("gateway %d is killed", gateway);
+    callers_bury(h->g.id);
+    world_cut(gateway);
+    for (int i = gateway; i < WORLD_CLIENTS; i += WORLD_GATEWAYS)
+        world_leave(i);
+    gateway_end(h);
+    gateway_begin(h);
+}
+
 /* --- beginning and end --- */
 
 void world_begin(void)
@@ -106,7 +124,7 @@ void world_begin(void)
     options = (struct options){.max_message = 1 << 20,
                                .max_depth = 64,
                                .max_page_size = WORLD_PAGE,
-                               .call_timeout_ms = 30000,
+                               .call_timeout_ms = 15000,
                                .calls_per_connection = 8,
                                .subscribe_timeout_ms = 60000,
                                .sweep_interval_ms = 3000,
@@ -115,14 +133,15 @@ void world_begin(void)
                                .errors_per_minute = 1000 * 1000,
                                .linger_ms = 1000};
     world_wrong = NULL;
+    callers_begin();
     redis_begin();
+    ids = 0;
     clients_begin();
     clock_set(1000000);
     metrics_begin(-1);
     log_init(LOG_LEVEL_ERROR, -1);
     for (int i = 0; i < WORLD_GATEWAYS; i++) {
-        host_begin(&world_hosts[i]);
-        gateway_begin(&world_hosts[i].g, i);
+        gateway_begin(&world_hosts[i]);
     }
 }
 

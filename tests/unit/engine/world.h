@@ -63,6 +63,13 @@ struct world_held {
     int as_of; /* state of the list in Redis, by its number: it holds that one, or a newer one */
 };
 
+/* A call that a client was asked to run. */
+struct world_job {
+    int call, name;
+    char id[16];
+};
+enum { WORLD_JOBS = 256 };
+
 struct world_client {
     struct conn *conn; /* NULL: not connected */
     int closed;        /* the code of the close frame that came, 0 for none */
@@ -71,6 +78,10 @@ struct world_client {
     size_t most;              /* bytes that waited for it, at most */
     bool behind;              /* it reads what was told a while ago */
     int granted[GRANT_COUNT]; /* numbers of the names, as bits */
+    bool serves[WORLD_NAMES], served[WORLD_NAMES], offered[WORLD_NAMES]; /* functions; served: now or before */
+    bool refused[WORLD_NAMES]; /* * an error may come, that it may not serve it */
+    struct world_job jobs[WORLD_JOBS];
+    int njobs;
 };
 
 extern struct world_var world_vars[WORLD_NAMES];
@@ -108,6 +119,14 @@ void world_get_item(int client, int name, int id);
 void world_write_var(int client, int name);
 void world_write_item(int client, int name, int index, int id);
 
+/* Functions. world_answer: the client ends one of its jobs, by their number; false: there is none. */
+void world_serve(int client, int name);
+void world_unserve(int client, int name);
+void world_call(int client, int name);
+bool world_answer(int client, int job, bool fails);
+/* world_calls_difference: what is wrong with calls and functions when everything is at rest; NULL: nothing. */
+const char *world_calls_difference(void);
+
 /* world_stop: the client's socket takes no more than so many bytes; world_read: it takes so many more. */
 void world_stop(int client, size_t bytes);
 void world_read(int client, size_t bytes);
@@ -140,6 +159,9 @@ void world_lose_event(int gateway);
 /* world_cut: the link is lost, with everything that was under way; world_mend: it is up again. */
 void world_cut(int gateway);
 void world_mend(int gateway);
+
+/* world_kill: the process ends without a word, and another one takes its place. Its clients lose their connections. */
+void world_kill(int gateway);
 
 /* --- time --- */
 

@@ -93,6 +93,7 @@ static void each_follow(struct world_client *c, void (*fn)(struct world_follow *
 void client_settled(struct world_client *c)
 {
     each_follow(c, follow_settled);
+    memset(c->refused, 0, sizeof(c->refused));
     for (int k = 0; k < WORLD_NAMES && !world_flushed && !world_wrong; k++)
         list_settled(&c->lists[k], k);
 }
@@ -132,8 +133,6 @@ static void on_var(const struct world_client *c, struct world_held *h, int value
 }
 
 /* --- lists --- */
-
-enum { F_FUNC, F_TYPE, F_NAME, F_ID, F_VALUE, F_INDEX, F_PAGE, F_TOTAL, F_ITEMS, F_CODE, F_GONE, FIELDS };
 
 static int held_at(const struct world_held *h, int id)
 {
@@ -304,7 +303,7 @@ void client_hears(struct world_client *c, struct slice text)
     static const struct slice keys[FIELDS] = {
         SLICE_LIT("func"),  SLICE_LIT("type"),       SLICE_LIT("name"), SLICE_LIT("id"),
         SLICE_LIT("value"), SLICE_LIT("index"),      SLICE_LIT("page"), SLICE_LIT("total_item_count"),
-        SLICE_LIT("items"), SLICE_LIT("error_code"), SLICE_LIT("gone"),
+        SLICE_LIT("items"), SLICE_LIT("error_code"), SLICE_LIT("gone"), SLICE_LIT("args"),
     };
     struct json_value f[FIELDS];
     enum json_kind top;
@@ -313,14 +312,14 @@ void client_hears(struct world_client *c, struct slice text)
         return;
     }
     struct slice func = f[F_FUNC].text;
-    if (slice_eq(func, SLICE_LIT("\"error\""))) {
+    int name = f[F_NAME].text.len == 4 ? f[F_NAME].text.ptr[2] - '0' : -1;
+    if (name >= 0 && slice_eq(f[F_TYPE].text, SLICE_LIT("\"function\"")))
+        caller_hears(c, func, name, f);
+    else if (slice_eq(func, SLICE_LIT("\"error\"")))
         on_error(c, f);
+    else if (name < 0)
         return;
-    }
-    if (f[F_NAME].text.len != 4)
-        return;
-    int name = f[F_NAME].text.ptr[2] - '0';
-    if (slice_eq(f[F_TYPE].text, SLICE_LIT("\"list\"")))
+    else if (slice_eq(f[F_TYPE].text, SLICE_LIT("\"list\"")))
         on_list(c, &c->lists[name], func, f);
     else if (slice_eq(func, SLICE_LIT("\"set\"")))
         on_var(c, &c->vars[name], f[F_VALUE].type == JSON_NULL ? -1 : as_number(f[F_VALUE].text));

@@ -147,6 +147,8 @@ static void gone(int client)
     struct world_client *c = &world_clients[client];
     conn_dead(c->conn, 0);
     c->conn = NULL;
+    c->njobs = 0;
+    caller_gone(client);
     w.writing[client] = NULL;
     w.wants_room[client] = w.kill[client] = false;
     buf_reset(&w.pending[client]);
@@ -267,9 +269,13 @@ void world_regrant(int client, enum grant verb, int names)
         return;
     world_trace("%d may %d: %d", client, (int)verb, names);
     c->granted[verb] = names;
-    for (int k = 0; k < WORLD_NAMES && verb == GRANT_SUBSCRIBE; k++)
-        if ((before & ~names) >> k & 1)
+    for (int k = 0; k < WORLD_NAMES; k++) {
+        bool lost = (before & ~names) >> k & 1;
+        if (lost && verb == GRANT_SUBSCRIBE)
             client_loses(c, k);
+        if (lost && verb == GRANT_SERVE)
+            c->refused[k] = true;
+    }
     conn_regrant(c->conn, grants_of(client));
 }
 

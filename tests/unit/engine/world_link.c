@@ -72,6 +72,7 @@ static struct hub_member *member_of(const struct host *h, const char *channel)
 static void tell_member(const struct host *h, const char *channel, struct slice payload)
 {
     struct hub_member *m = member_of(h, channel);
+    world_trace("gateway %d hears %s: %.*s", (int)(h - world_hosts), channel, (int)payload.len, payload.ptr);
     if (m)
         m->on_message(m, payload);
 }

@@ -7,6 +7,8 @@
 
 struct host;
 
+enum { WORD_SIZE = 24, HELD_MAX = 64 };
+
 /* What a gateway holds of redis/: each knows its host, and nothing else. */
 struct link {
     struct host *host;
@@ -60,6 +62,20 @@ struct errand {
     int ids[64];
     size_t nids;
     char channel[32], event[128]; /* published */
+    /* of calls */
+    char gw[WORD_SIZE], exec[WORD_SIZE], other[WORD_SIZE]; /* other: gateway */
+    char body[64];
+    int64_t ms;
+    struct {
+        char exec[WORD_SIZE];
+        int inflight;
+    } busy[WORLD_CLIENTS];
+    size_t nbusy;
+    struct {
+        char exec[WORD_SIZE];
+        int name;
+    } held[HELD_MAX];
+    size_t nheld;
 };
 
 void host_begin(struct host *h);
@@ -90,6 +106,23 @@ extern int writes_begun;
 /* past_find: the first state of that list, from number `from` on, that matches; -1: none. Not after Redis went back. */
 int past_find(int name, int from, bool (*matches)(const struct world_list *l, const void *arg), const void *arg);
 
+/* --- world_calls.c --- */
+
+/* calls_flush: Redis forgets all of them. */
+void calls_flush(void);
+
+/* --- world_callers.c --- */
+
+void callers_begin(void);
+/* callers_rest: from now on nothing is in the way. */
+void callers_rest(void);
+/* callers_tick: no call is older than that. */
+void callers_tick(int64_t timeout_ms);
+/* callers_bury: what this gateway (NULL: any) executed may be lost. */
+void callers_bury(const char *gw);
+void caller_gone(int client);
+void caller_hears(struct world_client *c, struct slice func, int name, const struct json_value *f);
+
 /* --- world_clients.c --- */
 
 void clients_begin(void);
@@ -99,6 +132,9 @@ void clients_end(void);
 extern uint64_t world_turns;
 
 /* --- world_books.c --- */
+
+/* What stands in a message. */
+enum { F_FUNC, F_TYPE, F_NAME, F_ID, F_VALUE, F_INDEX, F_PAGE, F_TOTAL, F_ITEMS, F_CODE, F_GONE, F_ARGS, FIELDS };
 
 /* client_hears: a text that came, which it notes for itself. */
 void client_hears(struct world_client *c, struct slice text);

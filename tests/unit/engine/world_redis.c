@@ -226,7 +226,10 @@ void world_flush(void)
     memset(world_vars, 0, sizeof(world_vars));
     memset(world_lists, 0, sizeof(world_lists));
     world_flushed = true;
+    world_trace("Redis forgets everything");
     past_forget();
+    calls_flush();
+    callers_bury(NULL);
 }
 
 /* --- reads --- */
