@@ -5,7 +5,7 @@
 #include "gateway/core/core.h"
 
 struct reload_events {
-    void (*changed)(void *arg);  /* g->opt is another: what was derived from it once is to be set */
+    void (*changed)(void *arg);   /* g->opt is another: what was derived from it once is to be set */
     void (*regranted)(void *arg); /* and all connections have the grants that it gives them */
 };
 
