@@ -17,11 +17,11 @@ static struct {
     void (*give)(void *);
 } heap;
 
-void event_set_mem_functions(void *(*take)(size_t), void *(*take_again)(void *, size_t), void (*give)(void *))
+void event_set_mem_functions(void *(*malloc_fn)(size_t), void *(*realloc_fn)(void *, size_t), void (*free_fn)(void *))
 {
-    heap.take = take;
-    heap.take_again = take_again;
-    heap.give = give;
+    heap.take = malloc_fn;
+    heap.take_again = realloc_fn;
+    heap.give = free_fn;
 }
 
 static int by_address(const void *a, const void *b)
