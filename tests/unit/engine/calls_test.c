@@ -2,6 +2,7 @@
  * executor answered in time arrives, whatever happened on the way, unless its gateway is gone. And everybody knows which functions
  * there are. */
 #include "tests/unit/engine/script.h"
+#include "tests/unit/engine/steps.h"
 #include "tests/unit/engine/world.h"
 #include "tests/unit/unit.h"
 
@@ -30,6 +31,9 @@ static void fault(int client, int gateway)
         world_exchange(); /* so that everybody knows the revision that it goes back from */
         world_flush();
         break;
+    case 6:
+        world_lose_event(gateway);
+        break;
     default:
         world_mend(gateway);
     }
@@ -37,18 +41,11 @@ static void fault(int client, int gateway)
 
 static void step(void)
 {
-    int client = script_below(WORLD_CLIENTS), gateway = script_below(WORLD_GATEWAYS), name = script_below(WORLD_NAMES);
-    int kind = script_below(24);
+    int client = script_below(WORLD_CLIENTS), gateway = script_below(WORLD_GATEWAYS), kind = script_below(24);
     if (!world_clients[client].conn)
         world_connect(client);
-    if (kind < 3)
-        world_serve(client, name);
-    else if (kind < 4)
-        world_unserve(client, name);
-    else if (kind < 8)
-        world_call(client, name);
-    else if (kind < 12)
-        world_answer(client, script_below(2), script_below(4) == 0);
+    if (kind < 12)
+        steps_call(client);
     else if (kind < 15)
         world_redis(gateway, 1 + (size_t)script_below(4));
     else if (kind < 19)
@@ -68,7 +65,9 @@ static void step(void)
 /* Some jobs are answered, the others run into their deadline. Gateways that are gone are buried by then. */
 static const char *end(void)
 {
+    const char *found;
     world_settle();
+    found = world_calls_stuck();
     for (int client = 0; client < WORLD_CLIENTS; client++)
         for (int job = script_below(3); world_answer(client, job, false);)
             ;
@@ -77,7 +76,7 @@ static const char *end(void)
         world_pass(1000);
     }
     world_exchange();
-    return world_calls_difference();
+    return found ? found : world_calls_difference();
 }
 
 /* --- step by step: what random scripts found --- */

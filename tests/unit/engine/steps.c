@@ -151,14 +151,25 @@ void steps_take(void)
         world_turn();
 }
 
+void steps_call(int client)
+{
+    int name = script_below(WORLD_NAMES), kind = script_below(12);
+    if (kind < 3)
+        world_serve(client, name);
+    else if (kind < 4)
+        world_unserve(client, name);
+    else if (kind < 8)
+        world_call(client, name);
+    else
+        world_answer(client, script_below(2), script_below(4) == 0);
+}
+
 const char *steps_end(void)
 {
     const char *found;
     world_settle();
     found = world_difference();
     for (int i = 0; i < WORLD_CLIENTS && !found; i++) {
-        if (world_clients[i].closed)
-            found = "a client that reads was closed";
         if (world_clients[i].most > 1024 * 1024)
             found = "too much waits for a client";
     }

@@ -12,6 +12,8 @@ struct steps {
 extern struct steps steps;
 
 void steps_take(void);
+/* steps_call: something about functions. */
+void steps_call(int client);
 /* steps_end brings everything to rest. What is wrong then, or NULL. */
 const char *steps_end(void);
 

@@ -5,6 +5,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/calls/calls.h"
+#include "gateway/lifecycle/drain.h"
 #include "gateway/net/pace.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
@@ -30,41 +31,6 @@ void world_trace(const char *format, ...)
     fputc('\n', stderr);
 }
 
-/* --- time --- */
-
-static void tick(struct gateway *g)
-{
-    topics_tick(g->topics);
-    conn_tick_stalled(g);
-    pace_tick(g);
-}
-
-void world_pass(int64_t ms)
-{
-    world_turn();
-    for (; ms > 0; ms -= TOPICS_TICK_MS) {
-        clock_advance(TOPICS_TICK_MS);
-        for (int i = 0; i < WORLD_GATEWAYS; i++)
-            tick(&world_hosts[i].g);
-        world_turn();
-        callers_tick(options.call_timeout_ms);
-    }
-}
-
-void world_settle(void)
-{
-    callers_rest();
-    for (int i = 0; i < WORLD_GATEWAYS; i++)
-        world_mend(i);
-    for (int i = 0; i < WORLD_CLIENTS; i++)
-        world_read(i, SIZE_MAX);
-    for (int round = 0; round < 3; round++) {
-        world_exchange();
-        world_pass(options.sweep_interval_ms);
-        world_exchange();
-    }
-}
-
 /* --- gateways --- */
 
 static int ids;
@@ -87,12 +53,14 @@ static void gateway_begin(struct host *h)
     g->topics = topics_new(g);
     g->calls = calls_new(g);
     calls_on_up(g->calls);
+    drain_prepare(h);
 }
 
 /* As gateway.c does; its clients are gone. */
 static void gateway_end(struct host *h)
 {
     struct gateway *g = &h->g;
+    drain_free(g->drain);
     calls_free(g->calls);
     topics_leave(g->topics);
     world_redis((int)(h - world_hosts), SIZE_MAX);
@@ -105,16 +73,63 @@ static void gateway_end(struct host *h)
     buf_deinit(&g->scratch);
 }
 
-void world_kill(int gateway)
+/* Another one takes its place. Who is connected still is cut. */
+static void succeed(int gateway)
 {
     struct host *h = &world_hosts[gateway];
-    world_trace("gateway %d is killed", gateway);
-    callers_bury(h->g.id);
-    world_cut(gateway);
-    for (int i = gateway; i < WORLD_CLIENTS; i += WORLD_GATEWAYS)
-        world_leave(i);
+    world_trace("gateway %d ends", gateway);
+    for (int i = 0; i < WORLD_CLIENTS; i++)
+        if (world_clients[i].conn && world_clients[i].gateway == gateway)
+            world_leave(i);
     gateway_end(h);
     gateway_begin(h);
+}
+
+void world_kill(int gateway)
+{
+    world_trace("gateway %d is killed", gateway);
+    callers_bury(world_hosts[gateway].g.id);
+    world_cut(gateway);
+    succeed(gateway);
+}
+
+/* --- time --- */
+
+static void tick(struct host *h)
+{
+    topics_tick(h->g.topics);
+    conn_tick_stalled(&h->g);
+    pace_tick(&h->g);
+    drain_tick(h);
+}
+
+void world_pass(int64_t ms)
+{
+    world_turn();
+    for (; ms > 0; ms -= TOPICS_TICK_MS) {
+        clock_advance(TOPICS_TICK_MS);
+        for (int i = 0; i < WORLD_GATEWAYS; i++)
+            tick(&world_hosts[i]);
+        world_turn();
+        callers_tick(options.call_timeout_ms);
+        for (int i = 0; i < WORLD_GATEWAYS; i++)
+            if (world_hosts[i].g.stopped)
+                succeed(i);
+    }
+}
+
+void world_settle(void)
+{
+    callers_rest();
+    for (int i = 0; i < WORLD_GATEWAYS; i++)
+        world_mend(i);
+    for (int i = 0; i < WORLD_CLIENTS; i++)
+        world_read(i, SIZE_MAX);
+    for (int round = 0; round < 3; round++) {
+        world_exchange();
+        world_pass(options.sweep_interval_ms);
+        world_exchange();
+    }
 }
 
 /* --- beginning and end --- */
@@ -131,13 +146,16 @@ void world_begin(void)
                                .queue_budget = 64 * 1024,
                                .stall_timeout_ms = 1000 * 1000,
                                .errors_per_minute = 1000 * 1000,
-                               .linger_ms = 1000};
+                               .linger_ms = 1000,
+                               .drain_delay_ms = 500,
+                               .drain_seconds = 2};
     world_wrong = NULL;
     callers_begin();
     redis_begin();
     ids = 0;
     clients_begin();
     clock_set(1000000);
+    srandom(1);
     metrics_begin(-1);
     log_init(LOG_LEVEL_ERROR, -1);
     for (int i = 0; i < WORLD_GATEWAYS; i++) {

@@ -4,7 +4,7 @@
  * to the gateways, bytes out of the sockets, and the clock.
  *
  * There is one world at a time. Names are few, values and ids of items are small numbers. A client is connected to the gateway that its
- * number says: the even ones to the first, the odd ones to the second. */
+ * number says, the even ones to the first, the odd ones to the second; or to the other one, when that takes nobody. */
 #ifndef SYNCGATE_TESTS_UNIT_ENGINE_WORLD_H
 #define SYNCGATE_TESTS_UNIT_ENGINE_WORLD_H
 
@@ -72,13 +72,15 @@ enum { WORLD_JOBS = 256 };
 
 struct world_client {
     struct conn *conn; /* NULL: not connected */
-    int closed;        /* the code of the close frame that came, 0 for none */
+    int gateway;       /* where it is connected */
+    int closed;        /* the code of the close frame that came, 0 for none; it answers that */
     struct world_held vars[WORLD_NAMES], lists[WORLD_NAMES];
-    size_t room;              /* bytes that its socket takes before it is full; SIZE_MAX: never */
-    size_t most;              /* bytes that waited for it, at most */
-    bool behind;              /* it reads what was told a while ago */
-    int granted[GRANT_COUNT]; /* numbers of the names, as bits */
-    bool serves[WORLD_NAMES], served[WORLD_NAMES], offered[WORLD_NAMES]; /* functions; served: now or before */
+    size_t room;                                   /* bytes that its socket takes before it is full; SIZE_MAX: never */
+    size_t most;                                   /* bytes that waited for it, at most */
+    bool behind;                                   /* it reads what was told a while ago */
+    int granted[GRANT_COUNT];                      /* numbers of the names, as bits */
+    bool serves[WORLD_NAMES], served[WORLD_NAMES]; /* functions; * or before */
+    bool offered[WORLD_NAMES];
     bool refused[WORLD_NAMES]; /* * an error may come, that it may not serve it */
     struct world_job jobs[WORLD_JOBS];
     int njobs;
@@ -124,6 +126,8 @@ void world_serve(int client, int name);
 void world_unserve(int client, int name);
 void world_call(int client, int name);
 bool world_answer(int client, int job, bool fails);
+/* world_calls_stuck: a call that nobody runs, and that does not end, when everything arrived; NULL: none. */
+const char *world_calls_stuck(void);
 /* world_calls_difference: what is wrong with calls and functions when everything is at rest; NULL: nothing. */
 const char *world_calls_difference(void);
 
@@ -154,7 +158,7 @@ size_t world_redis(int gateway, size_t most);
 size_t world_hear(int gateway, size_t most);
 /* world_exchange: everything arrives, everywhere. */
 void world_exchange(void);
-/* world_lose_event: the next change that Redis said is lost on the way, without a trace. */
+/* world_lose_event: the next change of a variable, a list or the functions that Redis said is lost on the way, without a trace. */
 void world_lose_event(int gateway);
 /* world_cut: the link is lost, with everything that was under way; world_mend: it is up again. */
 void world_cut(int gateway);
@@ -162,6 +166,12 @@ void world_mend(int gateway);
 
 /* world_kill: the process ends without a word, and another one takes its place. Its clients lose their connections. */
 void world_kill(int gateway);
+
+/* world_drain: it begins to end as planned, and another one takes its place when it has. world_accepts: it does not yet, or waits for a
+ * balancer to notice. */
+void world_drain(int gateway);
+bool world_accepts(int gateway);
+bool world_drains(int gateway);
 
 /* --- time --- */
 

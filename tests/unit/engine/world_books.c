@@ -94,6 +94,7 @@ void client_settled(struct world_client *c)
 {
     each_follow(c, follow_settled);
     memset(c->refused, 0, sizeof(c->refused));
+    memcpy(c->served, c->serves, sizeof(c->served));
     for (int k = 0; k < WORLD_NAMES && !world_flushed && !world_wrong; k++)
         list_settled(&c->lists[k], k);
 }

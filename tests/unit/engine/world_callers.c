@@ -17,6 +17,7 @@ struct call {
     int answer;          /* value, or code of the error as a negative number; 0: none */
     int64_t answered_ms; /* by its executor */
     bool excused;        /* that answer may be lost */
+    bool unsure;         /* nobody here was told who runs it: it may be lost, and ends by its deadline */
 };
 
 static struct call calls[CALLS];
@@ -98,12 +99,39 @@ void callers_bury(const char *gw)
             calls[i].excused = true;
 }
 
+void callers_unsure(struct slice args)
+{
+    int64_t number;
+    if (args.len > 6 && slice_i64(slice_of(args.ptr + 5, args.len - 6), &number) && number < ncalls) /* {"n":1} */
+        calls[number].unsure = true;
+}
+
+void callers_unsure_all(const char *gw)
+{
+    for (int i = 0; i < ncalls; i++) {
+        const struct conn *c = world_clients[calls[i].client].conn;
+        if (calls[i].open && c && strcmp(c->gw->id, gw) == 0)
+            calls[i].unsure = true;
+    }
+}
+
 /* Its calls go with it, and what it executes ends in errors. */
 void caller_gone(int client)
 {
     for (int i = 0; i < ncalls; i++)
         if (calls[i].client == client)
             calls[i].open = false;
+}
+
+bool caller_is_busy(const struct world_client *c)
+{
+    for (int i = 0; i < c->njobs; i++)
+        if (calls[c->jobs[i].call].open)
+            return true;
+    for (int i = 0; i < ncalls; i++)
+        if (calls[i].open && &world_clients[calls[i].client] == c)
+            return true;
+    return false;
 }
 
 void callers_tick(int64_t timeout_ms)
@@ -115,6 +143,27 @@ void callers_tick(int64_t timeout_ms)
     }
 }
 
+static bool has_job(int client, int call)
+{
+    const struct world_client *c = &world_clients[client];
+    for (int i = 0; i < c->njobs; i++)
+        if (c->jobs[i].call == call)
+            return true;
+    return false;
+}
+
+const char *world_calls_stuck(void)
+{
+    for (int i = 0; i < ncalls; i++) {
+        bool runs = !calls[i].open || calls[i].excused || calls[i].unsure;
+        for (int client = 0; client < WORLD_CLIENTS; client++)
+            runs = runs || has_job(client, i);
+        if (!runs)
+            return "a call that nobody runs";
+    }
+    return NULL;
+}
+
 const char *world_calls_difference(void)
 {
     for (int i = 0; i < ncalls; i++)
@@ -123,9 +172,12 @@ const char *world_calls_difference(void)
     for (int name = 0; name < WORLD_NAMES; name++) {
         bool live = false;
         for (int i = 0; i < WORLD_CLIENTS; i++)
-            live = live || (world_clients[i].conn && world_clients[i].serves[name]);
+            live = live ||
+                   (world_clients[i].conn && world_clients[i].serves[name] && !world_clients[i].conn->gw->draining);
         for (int i = 0; i < WORLD_CLIENTS; i++) {
             const struct world_client *c = &world_clients[i];
+            if (c->conn && c->serves[name] && !(c->granted[GRANT_SERVE] >> name & 1))
+                return "a function that is served without a grant";
             if (c->conn && c->offered[name] != (live && (c->granted[GRANT_CALL] >> name & 1)))
                 return live ? "a function that is served was not offered" : "a function that nobody serves is offered";
         }

@@ -115,6 +115,14 @@ static struct executor_row *executor_find(const char *gw, const char *exec)
     return NULL;
 }
 
+bool calls_registered(const char *gw)
+{
+    for (int i = 0; i < fn.nexecutors; i++)
+        if (strcmp(fn.executors[i].gw, gw) == 0)
+            return true;
+    return false;
+}
+
 static struct executor_row *executor_row(const char *gw, const char *exec)
 {
     struct executor_row *row = executor_find(gw, exec);
@@ -361,6 +369,7 @@ static void run_call(struct errand *e)
     bool deaf[EXECUTORS] = {false}, away = false;
     char event[sizeof(e->event)];
     struct executor_row *x;
+    e->ran = true;
     if (!call_note(e->gw, e->index)) {
         e->refusal = REFUSAL_ARG;
         return;
@@ -385,6 +394,8 @@ static void call_answer(struct errand *e, bool away)
 {
     struct store_result r = errand_result(e, away);
     struct store_executor x = {slice_str(e->other), slice_str(e->exec)};
+    if (away && e->ran)
+        callers_unsure(slice_str(e->body));
     ((store_fn_call_fn *)e->cb)(e->arg, &r, &x);
 }
 
@@ -423,15 +434,24 @@ void store_fn_done(struct store *s, struct slice executor_gw, struct slice exec,
 static void run_back(struct errand *e)
 {
     const struct gateway_row *row = gateway_find(e->gw);
+    e->ran = true;
     e->rev = row && row->called ? row->last : 0;
     publish("calls", "b %s", e->gw);
     if (e->index > e->rev)
         call_note(e->gw, e->index);
 }
 
+/* Who asks again is told that all of them came. */
+static void back_answer(struct errand *e, bool away)
+{
+    if (away && e->ran)
+        callers_unsure_all(e->gw);
+    errand_wrote(e, away);
+}
+
 void store_fn_back(struct store *s, struct slice gw, int64_t number, store_write_fn *cb, void *arg)
 {
-    struct errand *e = fn_errand(s, run_back, errand_wrote, gw, (void *)cb, arg);
+    struct errand *e = fn_errand(s, run_back, back_answer, gw, (void *)cb, arg);
     e->index = number;
     errand_send(e);
 }

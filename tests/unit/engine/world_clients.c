@@ -74,6 +74,8 @@ static bool take_frame(struct world_client *c, struct buf *in)
         len = len << 8 | p[i];
     if (in->len < head + len)
         return false;
+    if (c->closed)
+        wrong("something behind the close");
     if ((p[0] & 0x0F) == 1) {
         int client = (int)(c - world_clients);
         struct buf *heard = &w.heard[client];
@@ -82,8 +84,10 @@ static bool take_frame(struct world_client *c, struct buf *in)
         world_trace("%d < %.*s", client, (int)len, in->ptr + head);
         client_hears(c, slice_of(in->ptr + head, len));
     }
-    if ((p[0] & 0x0F) == 8)
-        c->closed = in->ptr[head] << 8 | (unsigned char)in->ptr[head + 1];
+    if ((p[0] & 0x0F) == 8) {
+        c->closed = (unsigned char)in->ptr[head] << 8 | (unsigned char)in->ptr[head + 1];
+        client_closed(c, slice_of(in->ptr + head + 2, len - 2));
+    }
     memmove(in->ptr, in->ptr + head + len, in->len - head - len);
     in->len -= head + len;
     return true;
@@ -189,6 +193,10 @@ static void turn_ends_for(int client)
     struct world_client *c = &world_clients[client];
     if (c->conn && w.kill[client])
         gone(client);
+    if (c->conn && c->closed) {
+        conn_peer_closed(c->conn, c->closed);
+        gone(client);
+    }
     if (c->conn && c->conn->out.bytes > c->most)
         c->most = c->conn->out.bytes;
     if (is_settled(client))
@@ -287,12 +295,13 @@ void world_connect(int client)
 void world_connect_to(int client, struct slice room)
 {
     struct world_client *c = &world_clients[client];
-    *c = (struct world_client){.room = SIZE_MAX};
+    int home = client % WORLD_GATEWAYS;
+    *c = (struct world_client){.room = SIZE_MAX, .gateway = world_accepts(home) ? home : (home + 1) % WORLD_GATEWAYS};
     for (int verb = 0; verb < GRANT_COUNT; verb++)
         c->granted[verb] = WORLD_ALL;
     buf_reset(&w.pending[client]);
     buf_reset(&w.inbox[client]);
-    c->conn = conn_new(&world_hosts[client % WORLD_GATEWAYS].g, NULL, world_dialect, grants_of(client), room);
+    c->conn = conn_new(&world_hosts[c->gateway].g, NULL, world_dialect, grants_of(client), room);
     conn_open(c->conn);
 }
 

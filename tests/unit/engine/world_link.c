@@ -207,7 +207,8 @@ void world_lose_event(int gateway)
     list_each(&h->to_gateway, n)
     {
         struct errand *e = container_of(n, struct errand, node);
-        if (e->answer)
+        bool is_change = strlen(e->channel) == 2 || e->event[0] == 'f';
+        if (e->answer || !is_change)
             continue;
         list_remove(&h->to_gateway, n);
         world_trace("gateway %d does not hear: %s", gateway, e->event);

@@ -29,6 +29,9 @@ struct host {
     struct list to_redis, to_gateway; /* struct errand */
     struct list members;              /* struct hub_member, joined */
     bool cut;
+    int64_t doors_ms;  /* of a drain: when it stopped listening, 0: it did not; */
+    size_t doors_open; /* how many connections there were, and how many were closed since */
+    size_t closes;
 };
 
 extern struct host world_hosts[WORLD_GATEWAYS];
@@ -65,6 +68,7 @@ struct errand {
     /* of calls */
     char gw[WORD_SIZE], exec[WORD_SIZE], other[WORD_SIZE]; /* other: gateway */
     char body[64];
+    bool ran;
     int64_t ms;
     struct {
         char exec[WORD_SIZE];
@@ -110,6 +114,8 @@ int past_find(int name, int from, bool (*matches)(const struct world_list *l, co
 
 /* calls_flush: Redis forgets all of them. */
 void calls_flush(void);
+/* calls_registered: Redis may choose an executor of this gateway. */
+bool calls_registered(const char *gw);
 
 /* --- world_callers.c --- */
 
@@ -120,8 +126,22 @@ void callers_rest(void);
 void callers_tick(int64_t timeout_ms);
 /* callers_bury: what this gateway (NULL: any) executed may be lost. */
 void callers_bury(const char *gw);
+/* callers_unsure: the answer that names the executor of the call with these arguments was lost. */
+void callers_unsure(struct slice args);
+/* callers_unsure_all: the answer that tells which calls of this gateway came was lost. */
+void callers_unsure_all(const char *gw);
 void caller_gone(int client);
 void caller_hears(struct world_client *c, struct slice func, int name, const struct json_value *f);
+
+bool caller_is_busy(const struct world_client *c);
+
+/* --- world_drains.c --- */
+
+void drain_prepare(struct host *h);
+/* drain_tick, before the turn ends. */
+void drain_tick(struct host *h);
+/* client_closed: a close frame came with this reason. */
+void client_closed(struct world_client *c, struct slice reason);
 
 /* --- world_clients.c --- */
 
