@@ -313,7 +313,7 @@ test('names are found, and one is looked at', async () => {
   await row('var', 'looked:at').locator('button').click();
   const dialog = page.locator('#dialog');
   await contains(dialog, 'revision 2');
-  await contains(dialog, '2 gateways with subscribers');
+  await contains(dialog, 'Subscribers in the fleet3, at 2 gateways');
   assert.deepEqual(JSON.parse(await dialog.locator('.value-text').textContent()), { deep: ['<b>', 2] });
   assert.equal(await dialog.locator('b').count(), 0);
   await page.keyboard.press('Escape');
