@@ -27,6 +27,7 @@ test_packages=(
     git gnupg libcunit1-dev clang clang-tidy clang-format llvm valgrind
     python3 python3-pytest python3-pytest-timeout python3-websockets python3-redis python3-hiredis python3-requests
     python3-django python3-yaml mkdocs
+    python3-venv python3-pip python3-setuptools python3-wheel python3-build mypy # the Python package
     haproxy nginx openssl
     prometheus # for promtool
     mandoc systemd # to check manual pages and units
