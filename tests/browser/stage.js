@@ -149,7 +149,7 @@ export class Stage {
     page.on('pageerror', (error) => this.#problems.push(error.stack));
     page.on('console', (message) => {
       /* A gateway that is down or not ready is the subject of a test; an interface that came or went is somebody else's, on this machine. */
-      if (message.type() === 'error' && !/ERR_CONNECTION_|ERR_NETWORK_CHANGED|WebSocket|status of 503/.test(message.text())) this.#problems.push(message.text());
+      if (message.type() === 'error' && !/ERR_CONNECTION_|ERR_EMPTY_RESPONSE|ERR_NETWORK_CHANGED|WebSocket|status of 503/.test(message.text())) this.#problems.push(message.text());
     });
     await page.goto(gateway.url + query);
     await page.locator('#link-1[data-state=open]').waitFor();
