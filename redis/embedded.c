@@ -116,7 +116,7 @@ static void name_socket(struct embedded *e)
     snprintf(path, sizeof path, "%s/%s", e->dir, socket_name);
     if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path)
         snprintf(path, sizeof path, "/proc/self/fd/%d/%s", e->dir_fd, socket_name);
-    e->socket = sg_memdup(path, strlen(path));
+    e->socket = sg_text(path);
 }
 
 /* --- the child --- */

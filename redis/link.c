@@ -38,7 +38,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static char *copy_text(const char *text)
 {
-    return text ? sg_memdup(text, strlen(text)) : NULL;
+    return text ? sg_text(text) : NULL;
 }
 
 static void copy_config(struct link_config *to, const struct link_config *from)

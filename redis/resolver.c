@@ -140,7 +140,7 @@ void resolver_ask(struct resolver *r, const char *host, int port)
         return;
     }
     struct question *q = sg_malloc(sizeof *q);
-    *q = (struct question){.owner = r, .host = sg_memdup(host, strlen(host))};
+    *q = (struct question){.owner = r, .host = sg_text(host)};
     memcpy(q->port, digits, sizeof digits);
     r->question = q;
     ask_family(q, AF_INET);

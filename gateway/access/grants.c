@@ -65,7 +65,7 @@ bool grants_allow(const struct grants *g, enum grant verb, struct slice name)
 void patterns_add(struct patterns *p, const char *glob)
 {
     p->globs = sg_realloc(p->globs, (p->len + 1) * sizeof(*p->globs));
-    p->globs[p->len++] = sg_memdup(glob, strlen(glob));
+    p->globs[p->len++] = sg_text(glob);
 }
 
 void grants_deinit(struct grants *g)

@@ -1,136 +1,14 @@
-/* The option table, and the values of each type: from text, to text. */
+/* The rows of the option table found by name, and the values of each type: from text, to text. */
 #include "gateway/config/option.h"
-#include "gateway/access/forwarded.h"
-#include "gateway/access/origin.h"
+#include "gateway/config/option_units.h"
 #include "gateway/base/nearest.h"
 #include "gateway/base/text.h"
 #include "protocol/base/alloc.h"
-#include "redis/keys.h"
-#include "redis/link.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <inttypes.h>
-#include <sys/un.h>
 
-#define KIB    INT64_C(1024)
-#define MIB    (1024 * KIB)
-#define GIB    (1024 * MIB)
-#define SECOND INT64_C(1000)
-#define MINUTE (60 * SECOND)
-#define HOUR   (60 * MINUTE)
-
-enum {
-    FILES_MAX = 1 << 20, /* of a process, see main.c */
-    QUOTE_MAX = 80       /* bytes of a value that is quoted back */
-};
-
-static const char *take_listen(const char *text, char **kept);
-static const char *take_redis(const char *text, char **kept);
-static const char *take_prefix(const char *text, char **kept);
-static const char *take_proxy(const char *text, char **kept);
-static const char *take_origin(const char *text, char **kept);
-
-static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
-static const char *const formats[] = {"logfmt", "json", NULL};
-static const char *const switches[] = {"off", "on", NULL};
-static const char *const index_modes[] = {"page", "absolute", NULL};
-
-#define MEMBER(member) .offset = offsetof(struct options, member), .size = sizeof(((struct options *)NULL)->member)
-
-/* To add one: a member in options.h, a row here, `syncgate --print-options-markdown` into docs/configuration.md. */
-const struct option option_table[] = {
-    {"listen", OPTION_LIST, "ADDRESS", "127.0.0.1:8080", .take = take_listen, MEMBER(listen),
-     .len_offset = offsetof(struct options, listen_len), .fixed = true,
-     .help = "where clients connect: ADDR:PORT, [V6]:PORT, *:PORT or unix:PATH; may be given several times"},
-    {"redis", OPTION_STRING, "URL", NULL, .take = take_redis, MEMBER(redis), .secret = true, .fixed = true,
-     .help = "redis://[user:password@]host[:port][/db], rediss:// for TLS, or unix:PATH; "
-             "without it a private redis-server is started"},
-    {"data-dir", OPTION_STRING, "DIR", "./syncgate-data", MEMBER(data_dir), .fixed = true,
-     .help = "where the private redis-server keeps its data and its socket"},
-    {"workers", OPTION_INT, "N", "1", 0, 256, MEMBER(workers), .fixed = true,
-     .help = "processes that share the port; 0 is one per core it may use"},
-    {"config", OPTION_STRING, "FILE", NULL, MEMBER(config_file), .flag_only = true, .help = "the YAML file to read"},
-    {"tls-cert", OPTION_STRING, "FILE", NULL, MEMBER(tls_cert), .fixed = true,
-     .help = "certificate chain (PEM): every --listen with a port then speaks TLS"},
-    {"tls-key", OPTION_STRING, "FILE", NULL, MEMBER(tls_key), .fixed = true,
-     .help = "the private key of --tls-cert (PEM)"},
-    {"prefix", OPTION_STRING, "TEXT", "sg:", .take = take_prefix, MEMBER(prefix), .fixed = true,
-     .help = "in front of every key and channel in Redis; several prefixes can share one Redis"},
-    {"log-level", OPTION_WORD, "LEVEL", "info", .words = levels, MEMBER(log_level),
-     .help = "the least important lines to log"},
-    {"log-format", OPTION_WORD, "FORMAT", "logfmt", .words = formats, MEMBER(log_format),
-     .help = "how a line is written; the fields are the same"},
-    {"trusted-proxy", OPTION_LIST, "CIDR", NULL, .take = take_proxy, MEMBER(trusted_proxy),
-     .len_offset = offsetof(struct options, trusted_proxy_len),
-     .help = "whose X-Forwarded-For says who the client is: a network, an address, or unix for unix sockets; "
-             "may be given several times"},
-    {"allowed-origins", OPTION_LIST, "ORIGIN", "same-host", .flag = "allowed-origin", .take = take_origin,
-     MEMBER(allowed_origins), .len_offset = offsetof(struct options, allowed_origins_len),
-     .help = "whose web pages may connect: same-host, https://example.com, https://*.example.com, null or *; "
-             "may be given several times"},
-    {"max-message", OPTION_SIZE, "SIZE", "1MiB", KIB, 64 * MIB, MEMBER(max_message),
-     .help = "largest message of a client; a larger one closes with 1009"},
-    {"max-depth", OPTION_INT, "N", "64", 8, 64, MEMBER(max_depth),
-     .help = "how deep a message may nest, the message itself included"},
-    {"max-page-size", OPTION_INT, "N", "100", 1, OPTION_PAGE_SIZE_MAX, MEMBER(max_page_size),
-     .help = "most items on a page of a list, and the size when a client names none"},
-    {"call-timeout", OPTION_DURATION, "TIME", "30s", 10, 24 * HOUR, MEMBER(call_timeout_ms),
-     .help = "a call without an answer by then ends in error 8"},
-    {"calls-per-connection", OPTION_INT, "N", "64", 1, 65536, MEMBER(calls_per_connection),
-     .help = "most calls of one client that wait for their answer"},
-    {"ping-interval", OPTION_DURATION, "TIME", "30s", 50, HOUR, MEMBER(ping_interval_ms),
-     .help = "how often a client is asked whether it lives; two missed answers close"},
-    {"subscribe-timeout", OPTION_DURATION, "TIME", "5s", 10, 10 * MINUTE, MEMBER(subscribe_timeout_ms),
-     .help = "how long a subscribe waits for Redis before it ends in error 8"},
-    {"sweep-interval", OPTION_DURATION, "TIME", "30s", 50, HOUR, MEMBER(sweep_interval_ms),
-     .help = "how often revisions are compared with Redis, so that even a silent loss heals"},
-    {"probe-interval", OPTION_DURATION, "TIME", "1s", 50, HOUR, MEMBER(probe_interval_ms), .fixed = true,
-     .help = "how often the gateway publishes something to hear it back; after three losses it is not ready"},
-    {"queue-budget", OPTION_SIZE, "SIZE", "64KiB", 4 * KIB, GIB, MEMBER(queue_budget),
-     .help = "answers and errors that may wait for one client; over it no more of its requests are read"},
-    {"stall-timeout", OPTION_DURATION, "TIME", "10s", 50, HOUR, MEMBER(stall_timeout_ms),
-     .help = "a client that takes nothing for so long while more than that waits is closed with 1013"},
-    {"errors-per-minute", OPTION_INT, "N", "100", 1, 1000000, MEMBER(errors_per_minute),
-     .help = "bad messages of one client that are answered within 60 s; the next closes with 1008"},
-    {"max-connections", OPTION_INT, "N", "0", 0, FILES_MAX, MEMBER(max_connections),
-     .help = "most WebSockets of one process (each worker counts its own); more get 503; 0 is no limit"},
-    {"memory-budget", OPTION_SIZE, "SIZE", "0", 0, 1024 * GIB, MEMBER(memory_budget),
-     .help = "resident memory of one process over which new WebSockets get 503; 0 is no limit"},
-    {"drain-delay", OPTION_DURATION, "TIME", "0", 0, 10 * MINUTE, MEMBER(drain_delay_ms),
-     .help = "how long a drain goes on accepting, so that a balancer sees /readyz first"},
-    {"drain-seconds", OPTION_INT, "N", "5", 0, 3600, MEMBER(drain_seconds),
-     .help = "over how many seconds a drain then spreads the closing of connections"},
-    {"linger", OPTION_DURATION, "TIME", "10s", 0, HOUR, MEMBER(linger_ms),
-     .help = "how long a name without subscribers stays subscribed in Redis"},
-    {"index-mode", OPTION_WORD, "MODE", "page", .words = index_modes, MEMBER(index_absolute), .fixed = true,
-     .help = "whether the index of an insert counts from the page's start or from the list's"},
-    {"deflate", OPTION_WORD, "MODE", "off", .words = switches, MEMBER(deflate), .fixed = true,
-     .help = "whether messages are compressed for clients that offer permessage-deflate"},
-    {"dev", OPTION_BOOL, NULL, "false", MEMBER(dev),
-     .help = "anonymous clients may do everything, and the page has something to show; for development only"},
-};
-
-const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
-
-const struct option_action option_actions[] = {
-    {"check-config", "[=full]", ACTION_CHECK,
-     "read everything that a start reads, try the addresses and the certificate, say what is wrong, exit with 0 or 1; "
-     "full asks Redis too"},
-    {"print-config", NULL, ACTION_PRINT, "print the effective configuration as a file, without its secrets"},
-    {"selftest", NULL, ACTION_SELFTEST,
-     "try out the Redis of --redis as a gateway would use it, print a table with cures, exit with 0 or 1; leaves "
-     "nothing behind"},
-    {"top", "[URL]", ACTION_TOP,
-     "watch a gateway that runs: the one at the first listen address, or at the URL; an admin's token is taken "
-     "from " OPTION_TOKEN_VARIABLE "; with --once print it once as text"},
-    {"healthcheck", "[URL]", ACTION_HEALTHCHECK,
-     "ask the gateway at the first listen address for /healthz, or ask the URL; exit with 0 when the answer is 200"},
-    {"version", NULL, ACTION_VERSION, "print the version"},
-    {"help", NULL, ACTION_HELP, "print this"},
-};
-
-const size_t option_actions_count = sizeof(option_actions) / sizeof(option_actions[0]);
+enum { QUOTE_MAX = 80 }; /* bytes of a value that is quoted back */
 
 const struct option *option_find(struct slice name)
 {
@@ -183,133 +61,6 @@ const char *option_nearest_env(struct slice variable)
         return NULL;
     snprintf(name, sizeof(name), "%s%s", head, n.best);
     return name;
-}
-
-/* --- texts ------------------------------------------------------------------------------------------------ */
-
-static char *copy_of(const char *text)
-{
-    return sg_memdup(text, strlen(text));
-}
-
-/* "ADDR:PORT" in its parts; false when there is no colon, no or no good port. */
-static bool split_port(const char *text, struct slice *address)
-{
-    const char *colon = strrchr(text, ':');
-    int64_t port;
-    if (!colon || !slice_i64(slice_str(colon + 1), &port) || port < 0 || port > 65535)
-        return false;
-    *address = slice_of(text, (size_t)(colon - text));
-    return true;
-}
-
-static bool is_address(int family, struct slice address)
-{
-    char text[INET6_ADDRSTRLEN];
-    unsigned char binary[sizeof(struct in6_addr)];
-    if (address.len >= sizeof(text))
-        return false;
-    memcpy(text, address.ptr, address.len);
-    text[address.len] = '\0';
-    return inet_pton(family, text, binary) == 1;
-}
-
-static bool is_v6_in_brackets(struct slice a)
-{
-    return a.len > 2 && a.ptr[0] == '[' && a.ptr[a.len - 1] == ']' &&
-           is_address(AF_INET6, slice_of(a.ptr + 1, a.len - 2));
-}
-
-static char *joined(const char *head, const char *tail)
-{
-    size_t head_len = strlen(head), tail_len = strlen(tail);
-    char *text = sg_malloc(head_len + tail_len + 1);
-    memcpy(text, head, head_len);
-    memcpy(text + head_len, tail, tail_len + 1);
-    return text;
-}
-
-static const char *take_unix(const char *path)
-{
-    if (path[0] == '\0')
-        return "a path is missing behind unix:";
-    return strlen(path) < sizeof(((struct sockaddr_un *)NULL)->sun_path) ? NULL
-                                                                         : "the path of a socket has at most 107 bytes";
-}
-
-/* Kept as a literal address, so that nobody further down has to resolve a name. */
-static const char *take_listen(const char *text, char **kept)
-{
-    if (strncmp(text, "unix:", 5) == 0) {
-        const char *why = take_unix(text + 5);
-        if (!why)
-            *kept = copy_of(text);
-        return why;
-    }
-    struct slice address;
-    if (!split_port(text, &address))
-        return "expected ADDR:PORT with a port from 0 to 65535, or unix:PATH";
-    const char *port = text + address.len;
-    if (slice_eq(address, SLICE_LIT("localhost")))
-        *kept = joined("127.0.0.1", port);
-    else if (slice_eq(address, SLICE_LIT("*")))
-        *kept = joined("0.0.0.0", port);
-    else if (is_address(AF_INET, address) || is_v6_in_brackets(address))
-        *kept = copy_of(text);
-    else
-        return "the address must be an IPv4 address, an IPv6 address in brackets, localhost or *";
-    return NULL;
-}
-
-/* An empty text is a choice too: the private server, whatever the file says. */
-static const char *take_redis(const char *text, char **kept)
-{
-    struct link_config parsed;
-    if (text[0] == '\0')
-        return NULL;
-    const char *why = link_config_parse(text, &parsed);
-    if (why)
-        return why;
-    link_config_deinit(&parsed);
-    *kept = copy_of(text);
-    return NULL;
-}
-
-/* `@` is ours: `<prefix>@{calls}` must not be a name under another prefix. */
-static const char *take_prefix(const char *text, char **kept)
-{
-    const char *why = keys_prefix_fault(text);
-    if (why)
-        return why;
-    if (!text_is_printable(slice_str(text)))
-        return "a prefix is printable text";
-    *kept = copy_of(text);
-    return NULL;
-}
-
-static const char *take_proxy(const char *text, char **kept)
-{
-    const char *why = forwarded_check(text);
-    if (!why)
-        *kept = copy_of(text);
-    return why;
-}
-
-static const char *take_origin(const char *text, char **kept)
-{
-    const char *why = origin_check(text);
-    if (!why)
-        *kept = copy_of(text);
-    return why;
-}
-
-const char *option_check_glob(const char *text)
-{
-    if (text[0] == '\0' || strlen(text) > 512)
-        return "a pattern has 1 to 512 bytes, as a name has";
-    if (strpbrk(text, "{}"))
-        return "a pattern holds no braces, no name does";
-    return text_is_printable(slice_str(text)) ? NULL : "a pattern holds no control characters";
 }
 
 /* --- numbers ---------------------------------------------------------------------------------------------- */
@@ -474,9 +225,9 @@ void option_copy(struct options *to, const struct options *from, const struct op
     option_clear(to, row);
     for (size_t i = 0; i < option_len(from, row); i++) {
         if (row->type == OPTION_LIST)
-            list_add(to, row, copy_of(text_at(from, row, i)));
+            list_add(to, row, sg_text(text_at(from, row, i)));
         else
-            *(char **)member(to, row) = copy_of(text_at(from, row, i));
+            *(char **)member(to, row) = sg_text(text_at(from, row, i));
     }
 }
 
@@ -517,7 +268,7 @@ static bool set_text(struct options *o, const struct option *row, const char *te
     else if (text[0] == '\0')
         wrong = "the value is empty";
     else
-        kept = copy_of(text);
+        kept = sg_text(text);
     if (wrong)
         return refuse(why, wrong);
     if (row->type == OPTION_STRING) {

@@ -91,7 +91,4 @@ const char *option_key(const struct option *row);
 /* option_parse_bool takes true, yes, on, 1 and their opposites; false when the text is none of them. */
 bool option_parse_bool(const char *text, bool *out);
 
-/* NULL when the text is a good pattern of names, else a static sentence. */
-const char *option_check_glob(const char *text);
-
 #endif

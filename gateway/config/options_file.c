@@ -4,6 +4,7 @@
 #include "gateway/base/nearest.h"
 #include "gateway/base/text.h"
 #include "gateway/config/option.h"
+#include "gateway/config/option_texts.h"
 #include "gateway/config/yaml_advice.h"
 #include "protocol/base/alloc.h"
 
@@ -21,7 +22,7 @@ enum {
     KEYS_MAX = 1000,
     COMPLAINTS_MAX = 20, /* more are not printed */
     KEY_QUOTED_MAX = 64, /* bytes of a key that is quoted back */
-    OPTIONS_MAX = 64,    /* rows of the option table the schema has room for */
+    OPTIONS_MAX = 128,   /* rows of the option table the schema has room for */
     TOKEN_MIN_BYTES = 1,
     TOKEN_MAX_BYTES = 512,
     TOKEN_NAME_MAX_BYTES = 64
@@ -463,11 +464,6 @@ bool options_file_load(struct options *o, const char *path, FILE *err)
 
 /* --- from the file into the options ----------------------------------------------------------------------- */
 
-static char *copy_of(const char *text)
-{
-    return sg_memdup(text, strlen(text));
-}
-
 static void apply_option(struct reader *r, const struct file *file, size_t i, struct options *o)
 {
     const struct option *row = &option_table[i];
@@ -566,7 +562,7 @@ static void apply_token(struct reader *r, const struct file *file, size_t i, str
                      line_of(value_under(r, entry_of(r, list, j), "token")));
     }
     struct grants *to = &o->tokens[o->tokens_len++];
-    *to = (struct grants){.name = copy_of(from->name), .token = copy_of(from->token)};
+    *to = (struct grants){.name = sg_text(from->name), .token = sg_text(from->token)};
     if (from->admin && !option_parse_bool(from->admin, &to->admin))
         complain_given(r, line_of(value_under(r, holder, "admin")), "admin", "expected true or false", from->admin);
     apply_verbs(r, from, holder, to);
@@ -577,7 +573,7 @@ static void apply_name(struct reader *r, const struct file *file, size_t i, stru
     const struct file_name *from = &file->names[i];
     yaml_node_t *holder = entry_of(r, value_under(r, root_of(r), "names"), i);
     struct name_pattern *to = &o->names[o->names_len++];
-    *to = (struct name_pattern){.glob = copy_of(from->pattern)};
+    *to = (struct name_pattern){.glob = sg_text(from->pattern)};
 
     const char *wrong = option_check_glob(from->pattern);
     if (wrong)

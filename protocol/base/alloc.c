@@ -34,3 +34,8 @@ char *sg_memdup(const void *bytes, size_t len)
     copy[len] = '\0';
     return copy;
 }
+
+char *sg_text(const char *text)
+{
+    return sg_memdup(text, strlen(text));
+}

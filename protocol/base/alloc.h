@@ -12,5 +12,7 @@ void *sg_calloc(size_t count, size_t size);
 void *sg_realloc(void *old, size_t size);
 /* sg_memdup returns a NUL-terminated copy of len bytes. */
 char *sg_memdup(const void *bytes, size_t len);
+/* sg_text returns a copy of a text. */
+char *sg_text(const char *text);
 
 #endif
