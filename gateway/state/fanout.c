@@ -31,12 +31,17 @@ void fanout_wait(struct sub *s)
     metric_add(METRIC_DIRTY, 1);
 }
 
-void fanout_missed(struct sub *s, uint32_t changes)
+static void fanout_due(struct sub *s)
 {
-    metric_add(METRIC_CONFLATED, changes);
     fanout_wait(s);
     if (!s->key.conn->congested)
         socket_want_write(s->key.conn);
+}
+
+void fanout_missed(struct sub *s, uint32_t changes)
+{
+    metric_add(METRIC_CONFLATED, changes);
+    fanout_due(s);
 }
 
 void fanout_forget(struct sub *s)
@@ -56,10 +61,7 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    struct sub *s = arg;
-    fanout_wait(s);
-    if (!s->key.conn->congested)
-        socket_want_write(s->key.conn);
+    fanout_due(arg);
 }
 
 int64_t fanout_interval_ms(const struct sub *s)
@@ -81,13 +83,21 @@ static bool in_time(struct rate *r)
     return false;
 }
 
+/* What waited for its time is due. */
+static void limit_no_more(struct sub *s)
+{
+    bool waits = event_pending(&s->rate->timer, EV_TIMEOUT, NULL);
+    event_del(&s->rate->timer);
+    free(s->rate);
+    s->rate = NULL;
+    if (waits)
+        fanout_due(s);
+}
+
 void fanout_limit(struct sub *s, int64_t interval_ms)
 {
-    if (!interval_ms && s->rate) {
-        event_del(&s->rate->timer);
-        free(s->rate);
-        s->rate = NULL;
-    }
+    if (!interval_ms && s->rate)
+        limit_no_more(s);
     if (!interval_ms)
         return;
     if (!s->rate) {
@@ -119,8 +129,8 @@ void fanout_flush(struct conn *c, size_t limit)
          left > 0 && subscriber_of(c)->dirty.count > 0 && c->out.bytes < limit; left--) {
         struct sub *s = container_of(list_first(&subscriber_of(c)->dirty), struct sub, in_dirty);
         fanout_forget(s);
-        if (s->rate)
-            s->rate->next_ms = clock_exact_ms() + s->rate->interval_ms;
+        if (s->rate && !in_time(s->rate))
+            continue;             /* it became congested behind an update: the newest comes when it is time */
         if (!s->topic->told_void) /* what is true then will be told whole */
             s->topic->ops->flush_sub(s);
     }

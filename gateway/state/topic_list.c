@@ -96,13 +96,6 @@ static void paged_settle(struct paged *p)
 
 /* --- changes --- */
 
-/* A moved item whose value stayed keeps its entry, where one is known, so that only the move is told. */
-static struct entry *moved_entry(const struct paged *p, const struct change *e)
-{
-    struct entry *held = views_held(&p->views, e->from, e->id, e->value);
-    return held ? entry_ref(held) : entry_new(e->id, e->value);
-}
-
 static void apply_insert(struct paged *p, const struct change *e)
 {
     struct entry *n = entry_new(e->id, e->value);
@@ -130,7 +123,7 @@ static void apply_delete(struct paged *p, const struct change *e)
 
 static void apply_move(struct paged *p, const struct change *e)
 {
-    struct entry *n = moved_entry(p, e);
+    struct entry *n = entry_new(e->id, e->value);
     views_move(&p->views, e->from, e->index, n, e->total);
     watch_moved(p, e->id, n);
     entry_unref(n);

@@ -268,8 +268,10 @@ static bool var_serve_request(struct request *q)
         s->pending = false;
         list_append(&v->subs, &s->in_target);
     }
-    if (!q->silent)
+    if (!q->silent) {
+        fanout_forget(s); /* this is the newest, also of what it missed */
         var_answer(q->conn, v);
+    }
     request_free(q);
     return true;
 }

@@ -289,10 +289,14 @@ static void end_all(const struct list *requests, const struct sub *s)
 void topics_unsubscribe(struct sub *s)
 {
     struct topic *t = s->topic;
+    struct conn *c = s->key.conn;
     end_all(&t->requests, s);
-    end_all(&subscriber_of(s->key.conn)->held, s);
+    end_all(&subscriber_of(c)->held, s);
     sub_free(s);
-    t->ops->serve(t); /* what waited for this page to be told need not wait any more */
+    /* What waited for this page to be told need not wait any more: questions, and items. */
+    t->ops->serve(t);
+    if (subscriber_of(c)->dirty.count)
+        conn_wait_for_room(c);
 }
 
 void topics_unsubscribe_all(struct conn *c)

@@ -160,27 +160,33 @@ void views_delete(struct views *vs, int64_t index, int64_t total)
     list_each(&vs->_all, n) window_delete(&in_all(n)->window, index, total);
 }
 
+static bool same_content(const struct entry *a, const struct entry *b)
+{
+    return slice_eq(entry_id(a), entry_id(b)) && slice_eq(entry_value(a), entry_value(b));
+}
+
+/* What this window holds there, if it is the same: then only the move is told. */
+static struct entry *moved_entry(const struct window *w, int64_t from, struct entry *e)
+{
+    int64_t slot = from - w->number * w->size;
+    struct entry *held = slot >= 0 && slot < (int64_t)w->count ? w->slots[slot] : NULL;
+    return held && same_content(held, e) ? held : e;
+}
+
 void views_move(struct views *vs, int64_t from, int64_t to, struct entry *e, int64_t total)
 {
-    list_each(&vs->_all, n) window_move(&in_all(n)->window, from, to, e, total);
+    list_each(&vs->_all, n)
+    {
+        struct window *w = &in_all(n)->window;
+        struct entry *moved = entry_ref(moved_entry(w, from, e));
+        window_move(w, from, to, moved, total);
+        entry_unref(moved);
+    }
 }
 
 void views_reset(struct views *vs, int64_t total)
 {
     list_each(&vs->_all, n) window_reset(&in_all(n)->window, total);
-}
-
-struct entry *views_held(const struct views *vs, int64_t at, struct slice id, struct slice value)
-{
-    list_each(&vs->_all, n)
-    {
-        const struct window *w = &in_all(n)->window;
-        int64_t slot = at - w->number * w->size;
-        struct entry *held = slot >= 0 && slot < (int64_t)w->count ? w->slots[slot] : NULL;
-        if (held && slice_eq(entry_id(held), id) && slice_eq(entry_value(held), value))
-            return held;
-    }
-    return NULL;
 }
 
 void views_rewind(struct views *vs, int64_t rev)
@@ -429,11 +435,6 @@ size_t views_want(struct views *vs, bool whole, struct store_range *ranges, size
         v->asked = true;
     }
     return count;
-}
-
-static bool same_content(const struct entry *a, const struct entry *b)
-{
-    return slice_eq(entry_id(a), entry_id(b)) && slice_eq(entry_value(a), entry_value(b));
 }
 
 /* What this view's subscribers were told about the item already, when that is still all there is to tell: after a loss most

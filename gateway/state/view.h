@@ -45,11 +45,10 @@ void views_trim_crowd(struct views *vs);
 void views_insert(struct views *vs, int64_t index, struct entry *e, int64_t total);
 void views_set(struct views *vs, int64_t index, struct entry *e, int64_t total);
 void views_delete(struct views *vs, int64_t index, int64_t total);
+/* views_move: a view that holds the item with this very value keeps what it holds, so that only the move is told. */
 void views_move(struct views *vs, int64_t from, int64_t to, struct entry *e, int64_t total);
 /* views_reset: nothing is known but the length. */
 void views_reset(struct views *vs, int64_t total);
-/* views_held: the entry that stands at this place of the list with this very id and value, borrowed; NULL when no view knows one. */
-struct entry *views_held(const struct views *vs, int64_t at, struct slice id, struct slice value);
 /* views_rewind: the list is read anew at revision `rev`; what anybody was told counts as older than that. */
 void views_rewind(struct views *vs, int64_t rev);
 /* views_each_sub: whoever follows a page. */

@@ -119,6 +119,14 @@ static void note_newest(int *newest, int value)
     *newest = order_of(value);
 }
 
+/* Nobody is told what it knows, unless it asked: no value is used twice. Not of lists, where an item that left a page and came back in one
+ * conflation is told anew. */
+static void note_news(const struct world_follow *f, int held, int value)
+{
+    if (f->told && !f->asked && value >= 0 && held == value)
+        wrong("told what it knew");
+}
+
 /* --- variables --- */
 
 static void on_var(const struct world_client *c, struct world_held *h, int value)
@@ -128,6 +136,7 @@ static void on_var(const struct world_client *c, struct world_held *h, int value
     if (!h->follow.subscribed)
         return;
     note_newest(&h->newest, value);
+    note_news(&h->follow, h->value, value);
     follow_told(&h->follow);
     h->value = value;
     follow_updated(c, &h->follow, RANK_ONLY);
