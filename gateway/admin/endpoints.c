@@ -1,6 +1,7 @@
 /* What is served, by path. */
 #include "gateway/admin/endpoints.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/admin/actions.h"
@@ -83,6 +84,21 @@ static const struct asset *asset_at(const char *path)
     return NULL;
 }
 
+/* A folder asked for without its last slash: its name with it, since links of a page in there count from the folder. Relative, as a
+ * balancer may have put a path in front. NULL: there is none. */
+static const char *folder_at(const char *path)
+{
+    static char name[64];
+    const char *last = strrchr(path, '/');
+    size_t len = strlen(path);
+    char folder[256];
+    if (!last || len + 2 > sizeof(folder) || strlen(last) + 1 > sizeof(name))
+        return NULL;
+    snprintf(folder, sizeof(folder), "%s/", path);
+    snprintf(name, sizeof(name), "%s/", last + 1);
+    return asset_at(folder) ? name : NULL;
+}
+
 static const struct endpoint *endpoint_at(const char *path, enum http_method method, bool *other_method)
 {
     *other_method = false;
@@ -131,6 +147,9 @@ int endpoints_request(struct gateway *g, struct lws *wsi, const char *path)
     const struct asset *a = asset_at(path);
     if (a && method == HTTP_GET)
         return get_asset(wsi, a);
+    const char *folder = method == HTTP_GET ? folder_at(path) : NULL;
+    if (folder)
+        return http_reply_elsewhere(wsi, folder);
     other_method = other_method || a;
     if (other_method)
         return http_refuse(wsi, 405, method == HTTP_POST ? "GET and HEAD only" : "POST only");

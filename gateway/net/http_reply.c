@@ -81,6 +81,7 @@ static int send_headers(struct lws *wsi, const struct http_answer *page)
         add_header(wsi, "cache-control:", page->etag ? "no-cache" : "no-store", &p, end) ||
         (is_page(page) && add_header(wsi, "content-security-policy:", page_policy, &p, end)) ||
         add_header(wsi, "connection:", "close", &p, end) ||
+        (page->location && add_header(wsi, "location:", page->location, &p, end)) ||
         (page->digest && add_header(wsi, "repr-digest:", page->digest, &p, end)) ||
         (page->shared && add_header(wsi, "access-control-allow-origin:", "*", &p, end)) ||
         (page->shared && add_header(wsi, "cross-origin-resource-policy:", "cross-origin", &p, end)) ||
@@ -275,6 +276,11 @@ int http_reply_fixed(struct lws *wsi, const struct http_answer *fixed)
         page.len = 0;
     }
     return respond(wsi, &page, NULL);
+}
+
+int http_reply_elsewhere(struct lws *wsi, const char *location)
+{
+    return respond(wsi, &(struct http_answer){.status = 308, .type = "text/plain", .location = location}, NULL);
 }
 
 /* --- bodies --- */

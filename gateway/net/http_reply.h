@@ -38,12 +38,15 @@ void http_stream_end(struct http_stream *s);
 struct http_answer {
     unsigned status;
     const char *type;
-    const char *etag;   /* NULL: not to be cached */
-    const char *digest; /* NULL: none */
-    bool shared;        /* any page of any origin may read it */
+    const char *etag;     /* NULL: not to be cached */
+    const char *digest;   /* NULL: none */
+    const char *location; /* NULL: here */
+    bool shared;          /* any page of any origin may read it */
     const unsigned char *bytes;
     size_t len;
 };
+/* http_reply_elsewhere: what is asked for is there, relative to what was asked (RFC 9110, section 10.2.2), for ever. */
+int http_reply_elsewhere(struct lws *wsi, const char *location);
 /* http_reply_fixed answers with it, or says that whoever asks has it already. It needs an etag. */
 int http_reply_fixed(struct lws *wsi, const struct http_answer *fixed);
 
