@@ -30,19 +30,24 @@ enum action_op {
     ACTION_FAULT, /* `error`, `text` and whatever of kind, name, id is set: counted, and told as the dialect's `error` does */
     ACTION_FAULT_IF_KNOWN, /* the same if the name is known, otherwise error 3 */
     ACTION_CLOSE,          /* close the WebSocket: close_code, text */
-    ACTION_SUBSCRIBE,      /* kind, name; list: has_id; silent, wait, interval_ms. Function: this peer executes it */
-    ACTION_UNSUBSCRIBE,    /* kind, name; list: has_id */
+    ACTION_SUBSCRIBE, /* kind, name; list: has_id, or page and page_size as of get; silent, wait, interval_ms. Function: this peer
+                              executes it */
+    ACTION_UNSUBSCRIBE, /* kind, name; list: has_id */
     ACTION_UNSUBSCRIBE_ALL,
     ACTION_GET,         /* kind, name; list: has_id, or page and page_size (0 = the owner's maximum) */
     ACTION_SET,         /* kind, name, value; list: id, or without one index */
     ACTION_SET_ALL,     /* list: name, items_json */
     ACTION_INSERT,      /* list: name, index, value, id; without one the gateway makes one that nobody else gets */
     ACTION_DELETE,      /* list: name, id, or without one index */
+    ACTION_MOVE,        /* list: name, id, index: its final place */
     ACTION_CALL,        /* function: name, id, has_value: args (a JSON object) in `value` */
     ACTION_RETURN,      /* function: name, id, has_value */
     ACTION_CALL_FAILED, /* function: id, error, text_json (the message as JSON string, may be empty) */
     ACTION_OPS
 };
+
+/* An index: the end of the list, whatever its length is when Redis carries it out. For insert and move. */
+enum { ACTION_END = -1 };
 
 /* Slices are borrowed: from the message, or from the dialect's scratch memory, valid until it is asked for anything again. */
 struct action {
@@ -59,7 +64,8 @@ struct action {
     int64_t page;
     int64_t page_size;   /* 0 = not given */
     int64_t interval_ms; /* subscribe: the least time between two updates, 0 = every change */
-    int64_t index; /* of the whole list, not negative; INT64_MAX: out of range, but let Redis look for the id first */
+    int64_t
+        index; /* of the whole list; ACTION_END: behind its last item; INT64_MAX: out of range, but let Redis look for the id first */
     struct slice items_json; /* the array as written */
     enum error_code error;
     const char *text;       /* a static sentence */

@@ -288,6 +288,19 @@ void store_list_insert(struct store *s, struct slice name, int64_t index, struct
     words_send(&w, op);
 }
 
+void store_list_move(struct store *s, struct slice name, struct slice id, int64_t index, store_write_fn *cb, void *arg)
+{
+    struct op *op = op_write(s, cb, arg);
+    struct slice root;
+    struct words w;
+    if (!op_root(op, name, &root))
+        return;
+    words_begin(&w, OP_WRITE, SLICE_LIT("sg_list_move"), root, 2);
+    words_put(&w, id);
+    words_put_i64(&w, index);
+    words_send(&w, op);
+}
+
 void store_list_set(struct store *s, struct slice name, struct slice id, struct slice value, store_write_fn *cb,
                     void *arg)
 {

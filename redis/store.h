@@ -111,6 +111,8 @@ void store_list_insert(struct store *s, struct slice name, int64_t index, struct
 void store_list_set(struct store *s, struct slice name, struct slice id, struct slice value, store_write_fn *cb,
                     void *arg);
 void store_list_delete(struct store *s, struct slice name, struct slice id, store_write_fn *cb, void *arg);
+/* index: where it is to stand in the end. In insert and move -1 is the end of the list. */
+void store_list_move(struct store *s, struct slice name, struct slice id, int64_t index, store_write_fn *cb, void *arg);
 /* The same for the item that stands at this index when Redis carries it out; REFUSAL_ID: there is none. */
 void store_list_set_at(struct store *s, struct slice name, int64_t index, struct slice value, store_write_fn *cb,
                        void *arg);

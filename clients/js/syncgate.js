@@ -202,9 +202,14 @@ class Subscription extends Emitter {
     this._subscribe();
   }
 
+  /* More that its `subscribe` says. */
+  _wish() {
+    return {};
+  }
+
   _subscribe() {
     this._cancelRetry();
-    if (this.client._send(this._message('subscribe', { wait: true }))) this._outstanding.push('subscribe');
+    if (this.client._send(this._message('subscribe', { wait: true, ...this._wish() }))) this._outstanding.push('subscribe');
   }
 
   _lost() {
@@ -324,6 +329,7 @@ export class List extends Subscription {
     this.page = 0;
     this.total = 0; // of the whole list
     this._wanted = { page: 0, pageSize: null };
+    this._begunWith = null; // what was wanted when it was subscribed
     this._ownersSize = null; // the owner's maximum, once seen
     this._asked = 0; // pages asked for that have not come
   }
@@ -362,13 +368,13 @@ export class List extends Subscription {
     if (this.state === 'live') this._get();
   }
 
-  /* The four writes need the grant and return false when not connected. Indexes count from the start of the whole list. */
+  /* The writes need the grant and return false when not connected. Indexes count from the start of the whole list; -1 is its end. */
   insert(index, id, value) {
     return this._write(this._message('insert', { index, id, value }));
   }
 
   append(id, value) {
-    return this.insert(this.total, id, value);
+    return this.insert(-1, id, value);
   }
 
   set(id, value) {
@@ -379,10 +385,9 @@ export class List extends Subscription {
     return this._write(this._message('delete', { id }));
   }
 
-  /** move takes an item of the held page to `index`, its final place. SockSync has no word for it: a delete and an insert. */
+  /** move takes an item, on whatever page, to `index`, its final place. */
   move(id, index) {
-    const item = this.items[this.indexOf(id)];
-    return item !== undefined && this.delete(id) && this.insert(index, id, item.value);
+    return this._write(this._message('move', { id, index }));
   }
 
   /** setAll replaces the whole list with [{ id, value }]. */
@@ -393,6 +398,11 @@ export class List extends Subscription {
   _start() {
     this._asked = 0;
     super._start();
+  }
+
+  _wish() {
+    const { page, pageSize } = (this._begunWith = this._wanted);
+    return { ...(page > 0 && { page }), ...(pageSize !== null && { page_size: pageSize }) };
   }
 
   _get() {
@@ -420,10 +430,9 @@ export class List extends Subscription {
       this.total = message.total_item_count;
       this._asked = Math.max(0, this._asked - 1);
       const first = this.state !== 'live';
-      this._learnSize(first);
+      this._learnSize(first ? this._begunWith : this._wanted);
       this._live();
-      /* The answer to `subscribe` is page 0 at the owner's maximum, whatever was held before. */
-      if (first && (this._wanted.page > 0 || this._wanted.pageSize !== null)) this._get();
+      if (first && this._wanted !== this._begunWith) this._get(); // go() was called meanwhile
       if (!this.loading) this._wanted.page = this.page; // the gateway clamps
       return { kind: 'reset' };
     },
@@ -458,9 +467,9 @@ export class List extends Subscription {
   };
 
   /* A first page that is not as large as asked although the list goes on is as large as its owner allows. */
-  _learnSize(first) {
+  _learnSize(wanted) {
     const held = this.items.length;
-    const asked = first ? Infinity : (this._wanted.pageSize ?? Infinity);
+    const asked = wanted.pageSize ?? Infinity;
     if (this.page === 0 && held < this.total && held < asked) this._ownersSize = held;
     if (this._ownersSize !== null && held > this._ownersSize) this._ownersSize = held;
   }

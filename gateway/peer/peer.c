@@ -299,6 +299,11 @@ static void write_delete(struct conn *c, const struct action *a, struct pending 
         store_list_delete_at(c->gw->store, a->name, a->index, on_written, p);
 }
 
+static void write_move(struct conn *c, const struct action *a, struct pending *p)
+{
+    store_list_move(c->gw->store, a->name, a->id, a->index, on_written, p);
+}
+
 static void write_all(struct conn *c, const struct action *a, struct pending *p)
 {
     store_list_set_all(c->gw->store, a->name, a->items_json, on_written, p);
@@ -307,10 +312,8 @@ static void write_all(struct conn *c, const struct action *a, struct pending *p)
 static void write_state(struct conn *c, const struct action *a)
 {
     static void (*const writes[ACTION_OPS])(struct conn *, const struct action *, struct pending *) = {
-        [ACTION_SET] = write_set,
-        [ACTION_INSERT] = write_insert,
-        [ACTION_DELETE] = write_delete,
-        [ACTION_SET_ALL] = write_all,
+        [ACTION_SET] = write_set,   [ACTION_INSERT] = write_insert, [ACTION_DELETE] = write_delete,
+        [ACTION_MOVE] = write_move, [ACTION_SET_ALL] = write_all,
     };
     writes[a->op](c, a, pending_new(c, a));
 }
@@ -327,7 +330,8 @@ static void subscribe(struct conn *c, const struct action *a)
     if (a->kind == KIND_FUNCTION)
         calls_serve(c, a->name);
     else
-        topics_subscribe(c, a->kind, a->name, id_of(a), &(struct sub_wish){a->interval_ms, a->wait, a->silent});
+        topics_subscribe(c, a->kind, a->name, id_of(a),
+                         &(struct sub_wish){a->interval_ms, a->page, a->page_size, a->wait, a->silent});
 }
 
 static void unsubscribe(struct conn *c, const struct action *a)
@@ -388,6 +392,7 @@ static void (*const effects[ACTION_OPS])(struct conn *, const struct action *) =
     [ACTION_SET_ALL] = write_state,
     [ACTION_INSERT] = write_state,
     [ACTION_DELETE] = write_state,
+    [ACTION_MOVE] = write_state,
     [ACTION_CALL] = calls_call,
     [ACTION_RETURN] = calls_return,
     [ACTION_CALL_FAILED] = calls_failed,

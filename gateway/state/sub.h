@@ -34,22 +34,25 @@ struct sub {
     struct list_node in_target; /* var.subs, view.subs or watch.subs; while pending: topic->waiting, or not linked */
     struct list_node in_dirty;  /* subscriber_of(conn)->dirty: missed updates */
     struct topic *topic;
-    struct watch *watch; /* NULL: of the whole variable or list */
-    struct view *view;   /* list: the window that is followed */
-    struct page *told;   /* list: what the peer holds */
-    int64_t told_rev;    /* list and watch: as of which revision */
-    struct rate *rate;   /* NULL: every change; otherwise how often it may be told (fanout.c) */
-    bool pending;        /* not answered yet: the name may turn out to be unknown */
-    bool wait;           /* then it is kept, pending */
-    bool waiting;        /* that has happened */
-    bool quiet;          /* answered without a word: pending until a page is asked for */
+    struct watch *watch;           /* NULL: of the whole variable or list */
+    struct view *view;             /* list: the window that is followed */
+    struct page *told;             /* list: what the peer holds */
+    int64_t told_rev;              /* list and watch: as of which revision */
+    struct rate *rate;             /* NULL: every change; otherwise how often it may be told (fanout.c) */
+    uint32_t first_page;           /* list, while it waits: the page that is wanted first … */
+    bool pending : 1;              /* not answered yet: the name may turn out to be unknown */
+    bool wait : 1;                 /* then it is kept, pending */
+    bool waiting : 1;              /* that has happened */
+    bool quiet : 1;                /* answered without a word: pending until a page is asked for */
+    uint32_t first_page_size : 28; /* … and its size; 0: as large as there is */
 };
 
 /* How somebody wants to be subscribed. */
 struct sub_wish {
-    int64_t interval_ms; /* the least time between two updates, 0 for every change */
-    bool wait;           /* stay subscribed to a name that is unknown */
-    bool silent;         /* the state is not told before it is asked for */
+    int64_t interval_ms;     /* the least time between two updates, 0 for every change */
+    int64_t page, page_size; /* of a list, as of `get`: what is told first */
+    bool wait;               /* stay subscribed to a name that is unknown */
+    bool silent;             /* the state is not told before it is asked for */
 };
 
 /* sub_new: pending. w: of that list item, NULL for the topic itself. */

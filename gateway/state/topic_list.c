@@ -332,9 +332,31 @@ static void paged_asked(struct topic *t)
     views_trim_crowd(&paged_of(t)->views);
 }
 
-static struct view *first_view(struct topic *t)
+/* The view of the page that somebody asks for. page_size: 0 for as large as there is. */
+static struct view *asked_view(struct topic *t, int64_t page, int64_t page_size)
 {
-    return view_get(paged_of(t), 0, page_size_max(t));
+    struct paged *p = paged_of(t);
+    int64_t max = page_size_max(t);
+    int64_t size = page_size > 0 && page_size < max ? page_size : max;
+    if (page < 0)
+        page = 0;
+    if (page > INT64_MAX / size - 1)
+        page = INT64_MAX / size - 1;
+    if (t->state == TOPIC_READY)
+        page = page_clamp(page, size, p->total);
+    return view_get(p, page, size);
+}
+
+static struct view *first_view(const struct sub *s)
+{
+    return asked_view(s->topic, s->first_page, s->first_page_size);
+}
+
+/* What is beyond the room for it is beyond the end of every list, and the largest page. */
+static void note_first_page(struct sub *s, const struct sub_wish *wish)
+{
+    s->first_page = wish->page < UINT32_MAX ? (uint32_t)wish->page : UINT32_MAX;
+    s->first_page_size = wish->page_size < 1 << 28 ? (uint32_t)wish->page_size & ((1 << 28) - 1) : 0;
 }
 
 static void paged_subscribe(struct conn *c, struct topic *t, const struct slice *id, const struct sub_wish *wish)
@@ -344,27 +366,20 @@ static void paged_subscribe(struct conn *c, struct topic *t, const struct slice 
     if (!s)
         s = w ? watch_subscribe(c, w) : sub_new(c, t, NULL);
     s->wait = wish->wait;
-    paged_request(c, t, true, w ? NULL : first_view(t), w)->silent = wish->silent;
+    note_first_page(s, wish);
+    paged_request(c, t, true, w ? NULL : first_view(s), w)->silent = wish->silent;
     paged_asked(t);
 }
 
 static void paged_ask_again(struct sub *s)
 {
-    paged_request(s->key.conn, s->topic, true, s->watch ? NULL : first_view(s->topic), s->watch);
+    paged_request(s->key.conn, s->topic, true, s->watch ? NULL : first_view(s), s->watch);
 }
 
 static void paged_get(struct conn *c, struct topic *t, const struct slice *id, int64_t page, int64_t page_size)
 {
-    struct paged *p = paged_of(t);
-    int64_t max = page_size_max(t);
-    int64_t size = page_size > 0 && page_size < max ? page_size : max;
-    if (page < 0)
-        page = 0;
-    if (page > INT64_MAX / size - 1)
-        page = INT64_MAX / size - 1;
-    if (!id && t->state == TOPIC_READY)
-        page = page_clamp(page, size, p->total);
-    paged_request(c, t, false, id ? NULL : view_get(p, page, size), id ? watch_get(p, *id) : NULL);
+    struct view *v = id ? NULL : asked_view(t, page, page_size);
+    paged_request(c, t, false, v, id ? watch_get(paged_of(t), *id) : NULL);
     paged_asked(t);
 }
 

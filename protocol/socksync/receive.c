@@ -92,7 +92,8 @@ static const struct row rows[] = {
     {SLICE_LIT("get"), LIST, ACTION_GET, NONE, ID | PAGE | PAGE_SIZE, "subscribe first", false},
     {SLICE_LIT("subscribe"), VAR, ACTION_SUBSCRIBE, NONE, MAX_RATE | WAIT, "not allowed", false},
     {SLICE_LIT("subscribe"), FUNCTION, ACTION_SUBSCRIBE, NONE, NONE, "not allowed", false},
-    {SLICE_LIT("subscribe"), LIST, ACTION_SUBSCRIBE, NONE, ID | MAX_RATE | WAIT, "not allowed", false},
+    {SLICE_LIT("subscribe"), LIST, ACTION_SUBSCRIBE, NONE, ID | PAGE | PAGE_SIZE | MAX_RATE | WAIT, "not allowed",
+     false},
     {SLICE_LIT("unsubscribe"), VAR | FUNCTION, ACTION_UNSUBSCRIBE, NONE, NONE, "not subscribed", false},
     {SLICE_LIT("unsubscribe"), LIST, ACTION_UNSUBSCRIBE, NONE, ID, "not subscribed", false},
     {SLICE_LIT("unsubscribe_all"), 0, ACTION_UNSUBSCRIBE_ALL, NONE, NONE, NULL, false},
@@ -100,6 +101,7 @@ static const struct row rows[] = {
     {SLICE_LIT("return"), FUNCTION, ACTION_RETURN, ID, VALUE, "not subscribed", false},
     {SLICE_LIT("error"), 0, ACTION_CALL_FAILED, NONE, NONE, NULL, false},
     {SLICE_LIT("insert"), LIST, ACTION_INSERT, INDEX | ID | VALUE, NONE, NO_GRANT, false},
+    {SLICE_LIT("move"), LIST, ACTION_MOVE, INDEX | ID, NONE, NO_GRANT, false},
     {SLICE_LIT("delete"), LIST, ACTION_DELETE, ID, NONE, NO_GRANT, false},
     {SLICE_LIT("set_all"), LIST, ACTION_SET_ALL, PAGE | TOTAL | ITEMS, NONE, NO_GRANT, false},
     {SLICE_LIT("set_count"), LIST, ACTION_SET, TOTAL, NONE, "only the gateway sends set_count", true},
@@ -487,7 +489,7 @@ static bool check_ranges(struct message *m)
         return check_items(m);
     if (a->page < 0)
         a->page = 0;
-    if (a->index < 0)
+    if (a->index < 0 && a->index != ACTION_END)
         a->index = INT64_MAX;
     if (present(m, FIELD_PAGE_SIZE) && (m->row->optional & PAGE_SIZE) && a->page_size <= 0)
         return fault(m, ERROR_ARGUMENTS, "page_size must be positive");

@@ -712,7 +712,7 @@ async def test_row_29_escaped_ids_are_equal(granted):
     await unchanged(peer)
 
 
-@pytest.mark.parametrize("index", ["-1", "4", "9223372036854775807", "-9223372036854775808", "9" * 40])
+@pytest.mark.parametrize("index", ["-2", "4", "9223372036854775807", "-9223372036854775808", "9" * 40])
 async def test_row_30_insert_index_out_of_range(granted, index):
     peer = await granted()
     await one_error(peer, f'{{"func":"insert","type":"list","name":"wl","index":{index},"id":"z","value":1}}', 6,
@@ -796,7 +796,7 @@ TWO_FAULTS = [
     ("21 before 22", '{"func":"insert","type":"list","name":"wl","index":"x","value":1}', 5),
     ("21 before 22, set_all", '{"func":"set_all","type":"list","name":"wl","page":"x","items":[]}', 5),
     ("21 before 28", '{"func":"set","type":"list","name":"wl","id":"nowhere"}', 5),
-    ("21 before 30", '{"func":"insert","type":"list","name":"wl","index":-1,"id":"z"}', 5),
+    ("21 before 30", '{"func":"insert","type":"list","name":"wl","index":-2,"id":"z"}', 5),
     ("22 before 28", '{"func":"get","type":"list","name":"wl","page":{},"id":"nowhere"}', 6),
     ("22 before 29", '{"func":"insert","type":"list","name":"wl","index":"0","id":"a","value":1}', 6),
     ("22 before 31", '{"func":"set_all","type":"list","name":"wl","page":{},"total_item_count":1,"items":[{}]}', 6),

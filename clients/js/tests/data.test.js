@@ -263,8 +263,20 @@ test('a page that was clamped is the one that is asked for after a reconnect', (
   gateway.socket.drop();
   client.retry();
   gateway.socket.open();
-  gateway.socket.tell(page(0, 14, 'a'));
-  assert.deepEqual(gateway.socket.take().at(-1), todo('get', { page: 1, page_size: 10 }));
+  assert.deepEqual(gateway.socket.take(), [todo('subscribe', { wait: true, page: 1, page_size: 10 })]);
+});
+
+test('a page that is asked for before the first one came', () => {
+  const { client, gateway } = opened();
+  const list = client.list('todo', { page: 1, pageSize: 2 });
+  list.go(3);
+  assert.deepEqual(gateway.socket.take(), [todo('subscribe', { wait: true, page: 1, page_size: 2 })]);
+  gateway.socket.tell(page(1, 9, 'c', 'd'));
+  assert.deepEqual(gateway.socket.take(), [todo('get', { page: 3, page_size: 2 })]);
+  assert.equal(list.loading, true);
+  gateway.socket.tell(page(3, 9, 'g', 'h'));
+  assert.equal(list.loading, false);
+  assert.deepEqual([list.page, list.start], [3, 6]);
 });
 
 test('a page size above what the owner allows is found out', () => {
@@ -285,14 +297,12 @@ test('writes of a list', () => {
   list.setAll(items('q'));
   assert.deepEqual(socket.take(), [
     todo('insert', { index: 3, id: 'n', value: 1 }),
-    todo('insert', { index: 7, id: 'z', value: 2 }),
+    todo('insert', { index: -1, id: 'z', value: 2 }),
     todo('set', { id: 'a', value: 3 }),
     todo('delete', { id: 'b' }),
-    todo('delete', { id: 'a' }),
-    todo('insert', { index: 5, id: 'a', value: 'va' }),
+    todo('move', { id: 'a', index: 5 }),
     todo('set_all', { page: 0, total_item_count: 1, items: items('q') }),
   ]);
-  assert.equal(list.move('nobody', 0), false);
   assert.deepEqual(ids(list), ['a', 'b']);
 });
 

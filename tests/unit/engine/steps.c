@@ -93,7 +93,10 @@ static void say(int client)
         world_write_var(client, name);
         break;
     case 8:
-        world_write_item(client, name, script_below(WORLD_ITEMS), id);
+        if (script_below(2))
+            world_write_item(client, name, script_below(WORLD_ITEMS), id);
+        else
+            world_write_place(client, name, id, script_below(WORLD_ITEMS) - 1);
         break;
     case 9:
         world_say(client, "{\"func\":\"ping\"}");

@@ -120,6 +120,8 @@ void world_unsubscribe_item(int client, int name, int id);
 void world_get_item(int client, int name, int id);
 void world_write_var(int client, int name);
 void world_write_item(int client, int name, int index, int id);
+/* world_write_place: it moves the item; index -1 is the end. */
+void world_write_place(int client, int name, int id, int index);
 
 /* Functions. world_answer: the client ends one of its jobs, by their number; false: there is none. */
 void world_serve(int client, int name);

@@ -475,6 +475,15 @@ void world_write_item(int client, int name, int index, int id)
     note_write(client, name, before);
 }
 
+void world_write_place(int client, int name, int id, int index)
+{
+    int before = writes_begun;
+    if (!may_write(&held_of(client, true, name)->items[id].follow))
+        return;
+    world_say(client, "{\"func\":\"move\",\"type\":\"list\",\"name\":\"l%d\",\"id\":%d,\"index\":%d}", name, id, index);
+    note_write(client, name, before);
+}
+
 /* --- beginning and end --- */
 
 void clients_begin(void)

@@ -386,6 +386,25 @@ void store_list_delete(struct store *s, struct slice name, struct slice id, stor
     errand_send(e);
 }
 
+static void run_move(struct errand *e)
+{
+    const struct world_list *l = &world_lists[e->name];
+    int64_t to = e->index < 0 ? l->total - 1 : e->index;
+    bool there = place_of(l, e->id) >= 0;
+    e->refusal = !there ? REFUSAL_ID : to >= l->total ? REFUSAL_ARG : REFUSAL_NONE;
+    if (!e->refusal)
+        world_move(e->name, e->id, (int)to);
+}
+
+void store_list_move(struct store *s, struct slice name, struct slice id, int64_t index, store_write_fn *cb, void *arg)
+{
+    writes_begun++;
+    struct errand *e = errand_new(s, run_move, errand_wrote, name, (void *)cb, arg);
+    e->id = as_number(id);
+    e->index = index;
+    errand_send(e);
+}
+
 /* Not asked for by the clients of this world. */
 void store_list_set_at(struct store *s, struct slice name, int64_t index, struct slice value, store_write_fn *cb,
                        void *arg)

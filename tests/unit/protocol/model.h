@@ -50,8 +50,9 @@ struct model_sub {
     struct slice name;
     struct slice id; /* an item; none: the variable or the page */
     struct window window;
-    struct page *told; /* NULL: no page, and no window */
-    bool waiting;      /* for the name */
+    struct page *told;       /* NULL: no page, and no window */
+    bool waiting;            /* for the name … */
+    int64_t page, page_size; /* … and then wants this page */
 };
 
 struct model_serve {
@@ -369,7 +370,7 @@ static void tell_waiting(struct model_sub *s)
     int64_t at = index_of(l, s->id);
     s->waiting = false;
     if (!s->id.len)
-        show(s, 0, 0);
+        show(s, s->page, s->page_size);
     else if (at >= 0)
         dialect->list->item_set(&s->conn->out, s->name, l->items[at]);
     else {
@@ -673,6 +674,8 @@ static void subscribe(struct model_conn *c, const struct action *a)
             s->id = model_keep(a->id);
     }
     s->waiting = unknown;
+    s->page = a->page;
+    s->page_size = a->page_size;
     if (a->silent)
         return;
     if (unknown)
@@ -682,7 +685,7 @@ static void subscribe(struct model_conn *c, const struct action *a)
     else if (a->has_id)
         item_now(c, a);
     else
-        show(s, 0, 0);
+        show(s, a->page, a->page_size);
 }
 
 static void unsubscribe_all(struct model_conn *c)
@@ -752,6 +755,7 @@ static int write_all(const struct action *a)
 
 static int write_state(const struct action *a)
 {
+    int64_t at;
     switch (a->op) {
     case ACTION_SET:
         if (a->kind == KIND_LIST)
@@ -759,7 +763,11 @@ static int write_state(const struct action *a)
         change_var(a->name, a->value);
         return 0;
     case ACTION_INSERT:
-        return list_insert(a->name, a->index, a->has_id ? a->id : fresh_id(), a->value);
+        at = a->index == ACTION_END ? list_of(a->name)->total : a->index;
+        return list_insert(a->name, at, a->has_id ? a->id : fresh_id(), a->value);
+    case ACTION_MOVE:
+        at = a->index == ACTION_END ? list_of(a->name)->total - 1 : a->index;
+        return list_move(a->name, a->id, at);
     case ACTION_DELETE:
         return list_delete(a->name, id_meant(a));
     default:
@@ -813,6 +821,7 @@ static void model_apply(struct model_conn *c, const struct actions *as, const st
     case ACTION_SET_ALL:
     case ACTION_INSERT:
     case ACTION_DELETE:
+    case ACTION_MOVE:
         refusal = write_state(a);
         if (refusal)
             tell_error(c, (enum error_code)refusal, "refused", a);
