@@ -97,7 +97,7 @@ static void require_effect(const struct action *a)
     require(!has_ids || a->op != ACTION_SET || a->kind == KIND_VAR || a->has_id);
     require(a->page >= 0);
     require(a->page_size >= 0);
-    require(a->index >= 0);
+    require(a->index >= 0 || (a->index == ACTION_END && (a->op == ACTION_INSERT || a->op == ACTION_MOVE)));
     if (a->op == ACTION_SET_ALL)
         require_items(a);
 }
