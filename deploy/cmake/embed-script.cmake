@@ -76,7 +76,7 @@ else()
         set(name docs)
         set(FOLDER ${SITE})
         file(GLOB_RECURSE FILES ${SITE}/*)
-        list(FILTER FILES EXCLUDE REGEX "/(404\\.html|sitemap\\.xml.*|[^/]*\\.(eot|ttf|otf|woff)|fonts/[^/]*\\.svg)$") # nobody asks for those
+        list(FILTER FILES EXCLUDE REGEX "/(404\\.html|sitemap\\.xml.*|[^/]*\\.(eot|ttf|otf|woff|map)|fonts/[^/]*\\.svg)$") # nobody asks for those
     endif()
     set(table "")
     set(count 0)
