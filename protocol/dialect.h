@@ -42,6 +42,7 @@ enum action_op {
     ACTION_MOVE,        /* list: name, id, index: its final place */
     ACTION_CALL,        /* function: name, id, has_value: args (a JSON object) in `value` */
     ACTION_RETURN,      /* function: name, id, has_value */
+    ACTION_AUTH,        /* value: the token that it shows from now on, decoded */
     ACTION_CALL_FAILED, /* function: id, error, text_json (the message as JSON string, may be empty) */
     ACTION_OPS
 };
@@ -205,6 +206,8 @@ struct dialect {
                       struct slice id);
     /* closes: the close code with which a fault ends the connection, 0 when it goes on. NULL: it always goes on. */
     int (*closes)(enum error_code code);
+    /* signed_in: the answer to ACTION_AUTH. user.ptr NULL: nobody is named. expires_s: since 1970, 0 for never. */
+    uint32_t (*signed_in)(struct buf *out, struct slice user, int64_t expires_s);
     /* waiting: the name is unknown, and the subscription stays all the same. */
     uint32_t (*waiting)(struct buf *out, struct slice text, enum kind kind, struct slice name, struct slice id);
     /* offered, withdrawn: a name that this peer may write (variable or list) or call (function) from now on, or no longer. */

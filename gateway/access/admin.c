@@ -23,9 +23,10 @@ enum admin_verdict admin_judge(const struct admin_request *r)
 {
     if (!r->grants)
         return ADMIN_UNKNOWN;
-    if (r->grants->token && !r->grants->admin)
+    bool shown = r->grants->token || r->grants->identity;
+    if (shown && !r->grants->admin)
         return ADMIN_FORBIDDEN;
-    if (r->grants->token)
+    if (shown)
         return r->action && !is_of_own_page(r) ? ADMIN_ELSEWHERE : ADMIN_ALLOWED;
     return is_from_here(r) ? ADMIN_ALLOWED : ADMIN_UNKNOWN;
 }

@@ -24,14 +24,15 @@ bool glob_match(const char *glob, struct slice name)
     struct slice retry = SLICE_NONE; /* … and where its run ends so far */
 
     while (name.len > 0) {
+        bool literal = *glob == GLOB_LITERAL;
         if (*glob == '*') {
             star = ++glob;
             retry = name;
         } else if (*glob == '?') {
             glob++;
             name = skip(name, character_len(name));
-        } else if (*glob != '\0' && *glob == name.ptr[0]) {
-            glob++;
+        } else if (glob[literal] != '\0' && glob[literal] == name.ptr[0]) {
+            glob += 1 + literal;
             name = skip(name, 1);
         } else if (star) {
             retry = skip(retry, character_len(retry));
@@ -48,18 +49,22 @@ bool glob_match(const char *glob, struct slice name)
 
 bool glob_is_literal(const char *glob)
 {
-    return strpbrk(glob, "*?") == NULL;
+    return strpbrk(glob, (const char[]){'*', '?', GLOB_LITERAL, '\0'}) == NULL;
 }
 
-bool grants_allow(const struct grants *g, enum grant verb, struct slice name)
+static bool covers(const struct patterns *p, struct slice name)
 {
-    assert(verb < GRANT_COUNT);
-    const struct patterns *p = &g->verbs[verb];
     for (size_t i = 0; i < p->len; i++) {
         if (glob_match(p->globs[i], name))
             return true;
     }
     return false;
+}
+
+bool grants_allow(const struct grants *g, enum grant verb, struct slice name)
+{
+    assert(verb < GRANT_COUNT);
+    return covers(&g->verbs[verb], name) && !covers(&g->deny, name);
 }
 
 void patterns_add(struct patterns *p, const char *glob)
@@ -68,12 +73,17 @@ void patterns_add(struct patterns *p, const char *glob)
     p->globs[p->len++] = sg_text(glob);
 }
 
+static void patterns_deinit(struct patterns *p)
+{
+    for (size_t i = 0; i < p->len; i++)
+        free(p->globs[i]);
+    free(p->globs);
+    *p = (struct patterns){0};
+}
+
 void grants_deinit(struct grants *g)
 {
-    for (size_t verb = 0; verb < GRANT_COUNT; verb++) {
-        for (size_t i = 0; i < g->verbs[verb].len; i++)
-            free(g->verbs[verb].globs[i]);
-        free(g->verbs[verb].globs);
-        g->verbs[verb] = (struct patterns){0};
-    }
+    for (size_t verb = 0; verb < GRANT_COUNT; verb++)
+        patterns_deinit(&g->verbs[verb]);
+    patterns_deinit(&g->deny);
 }

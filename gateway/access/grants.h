@@ -1,4 +1,5 @@
-/* Who may do what: glob patterns per verb (`*` any run of characters, `?` one character), for anonymous peers and per token. */
+/* Who may do what: glob patterns per verb (`*` any run of characters, `?` one character), for anonymous peers, per token, and for each
+ * who shows a signed one. What is denied is denied, whatever grants it. */
 #ifndef SYNCGATE_GATEWAY_ACCESS_GRANTS_H
 #define SYNCGATE_GATEWAY_ACCESS_GRANTS_H
 
@@ -12,14 +13,20 @@ struct patterns {
 };
 
 struct options;
+struct identity;
 
-/* One holder of grants, part of its options; who keeps a pointer holds them (options_hold). */
+/* In a glob: the character behind it stands for itself. No name holds it. */
+enum { GLOB_LITERAL = 1 };
+
+/* One holder of grants, part of its options or with an identity of its own; who keeps a pointer holds them (options_hold). */
 struct grants {
-    struct options *owner; /* NULL in tests */
-    const char *name;      /* "anonymous" or the token's name, for logs */
-    const char *token;     /* NULL for anonymous */
-    bool admin;            /* may use /admin/ */
+    struct options *owner;     /* NULL in tests, and when it has an identity */
+    struct identity *identity; /* NULL: it is part of the options */
+    const char *name;          /* "anonymous" or the token's name, for logs */
+    const char *token;         /* NULL for anonymous */
+    bool admin;                /* may use /admin/ */
     struct patterns verbs[GRANT_COUNT];
+    struct patterns deny; /* of whatever verb */
 };
 
 bool glob_match(const char *glob, struct slice name);

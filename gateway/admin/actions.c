@@ -13,10 +13,13 @@ enum { REASON_BYTES_MAX = 123 /* of a close frame */ };
 
 static void note(const struct http_request *r, const char *what, int64_t conn, struct slice reason)
 {
-    const struct grants *who = http_grants(r->wsi, r->g->opt);
+    const char *why;
+    const struct grants *who = http_grants(r->wsi, r->g->opt, &why);
     struct remote client = http_client(r->wsi, r->g->opt);
     log_info("admin action=%s conn=%lld by=\"%s\" remote=%s reason=%s", what, (long long)conn,
-             who && who->token ? who->name : "local", remote_text(&client), log_value(reason));
+             who && (who->token || who->identity) ? who->name : "local", remote_text(&client), log_value(reason));
+    if (who)
+        options_release(who);
 }
 
 int actions_drain(const struct http_request *r)

@@ -7,6 +7,8 @@ enum { FILES_MAX = 1 << 20 }; /* of a process, see main.c */
 
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const formats[] = {"logfmt", "json", NULL};
+static const char *const jwt_algorithms[] = {"off", "HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA", NULL};
+static const char *const expiries[] = {"close", "anonymous", NULL};
 static const char *const switches[] = {"off", "on", NULL};
 static const char *const index_modes[] = {"page", "absolute", NULL};
 
@@ -81,6 +83,23 @@ const struct option option_table[] = {
      .help = "whether the index of an insert counts from the page's start or from the list's"},
     {"deflate", OPTION_WORD, "MODE", "off", .words = switches, MEMBER(deflate), .fixed = true,
      .help = "whether messages are compressed for clients that offer permessage-deflate"},
+    {"jwt-algorithm", OPTION_WORD, "NAME", "off", .words = jwt_algorithms, MEMBER(jwt_algorithm),
+     .help = "how signed tokens (JWT) are signed: the one algorithm of all keys, whatever a token says of itself"},
+    {"jwt-key-files", OPTION_LIST, "FILE", NULL, .flag = "jwt-key-file", MEMBER(jwt_key_files),
+     .len_offset = offsetof(struct options, jwt_key_files_len),
+     .help =
+         "a secret of at least 32 bytes (HS...) or a public key (PEM); each of several counts; read again by a reload"},
+    {"jwt-issuer", OPTION_STRING, "TEXT", NULL, MEMBER(jwt_issuer), .help = "the `iss` that a signed token must have"},
+    {"jwt-audience", OPTION_STRING, "TEXT", NULL, MEMBER(jwt_audience),
+     .help = "what `aud` of a signed token must be, or hold"},
+    {"jwt-leeway", OPTION_DURATION, "TIME", "10s", 0, 10 * MINUTE, MEMBER(jwt_leeway_ms),
+     .help = "how far the clock of who signs may be off"},
+    {"jwt-max-age", OPTION_DURATION, "TIME", "0", 0, 24 * HOUR, MEMBER(jwt_max_age_ms),
+     .help = "how old a signed token may become, by its `iat`; 0: as it says itself, and one without `exp` is refused"},
+    {"token-grace", OPTION_DURATION, "TIME", "10s", 0, 10 * MINUTE, MEMBER(token_grace_ms),
+     .help = "how long a connection outlives its token, so that it can show a new one"},
+    {"token-expiry", OPTION_WORD, "WHAT", "close", .words = expiries, MEMBER(token_expiry_anonymous),
+     .help = "what becomes of a connection whose token has expired: closed with 4401, or anonymous"},
     {"dev", OPTION_BOOL, NULL, "false", MEMBER(dev),
      .help = "anonymous clients may do everything, and the page has something to show; for development only"},
 };

@@ -1,6 +1,7 @@
 /* Texts that have a form of their own. */
 #include "gateway/config/option_texts.h"
 #include "gateway/access/forwarded.h"
+#include "gateway/access/identity.h"
 #include "gateway/access/origin.h"
 #include "gateway/base/text.h"
 #include "protocol/base/alloc.h"
@@ -121,11 +122,21 @@ const char *option_take_origin(const char *text, char **kept)
     return why;
 }
 
-const char *option_check_glob(const char *text)
+static const char *check_pattern(const char *text)
 {
     if (text[0] == '\0' || strlen(text) > 512)
         return "a pattern has 1 to 512 bytes, as a name has";
-    if (strpbrk(text, "{}"))
-        return "a pattern holds no braces, no name does";
     return text_is_printable(slice_str(text)) ? NULL : "a pattern holds no control characters";
+}
+
+const char *option_check_glob(const char *text)
+{
+    const char *why = check_pattern(text);
+    return why || !strpbrk(text, "{}") ? why : "a pattern holds no braces, no name does";
+}
+
+const char *option_check_user_glob(const char *text)
+{
+    const char *why = check_pattern(text);
+    return why ? why : identity_check_places(text);
 }

@@ -11,5 +11,7 @@ const char *option_take_origin(const char *text, char **kept);
 
 /* NULL when the text is a good pattern of names, else a static sentence. */
 const char *option_check_glob(const char *text);
+/* Likewise of one with places for the words of whoever is known: `orders:{user}`. */
+const char *option_check_user_glob(const char *text);
 
 #endif

@@ -1,5 +1,6 @@
 /* Gathers the options from their four sources, weakest first, and answers what sessions ask of them. */
 #include "gateway/config/options.h"
+#include "gateway/access/identity.h"
 #include "gateway/config/option.h"
 #include "gateway/config/options_file.h"
 #include "gateway/config/options_man.h"
@@ -9,6 +10,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <sched.h>
+#include <time.h>
 
 enum { WORKERS_MAX = 256 };
 
@@ -32,6 +34,12 @@ struct load {
 static void complain(struct load *l, const char *where, const char *what)
 {
     fprintf(l->err, "%s: %s\n", where, what);
+    l->failed = true;
+}
+
+static void complain_of(struct load *l, const char *where, const char *given, const char *what)
+{
+    fprintf(l->err, "%s: %s: %s\n", where, given, what);
     l->failed = true;
 }
 
@@ -331,6 +339,29 @@ static void check_listen(struct load *l)
     }
 }
 
+/* Whoever has no token is somebody else's business from here on, unless the file says what they may. */
+static void read_jwt(struct load *l)
+{
+    struct options *o = l->o;
+    const char *why;
+    size_t file;
+    if (o->jwt_algorithm == JWT_OFF) {
+        if (o->jwt_key_files_len)
+            complain(l, "jwt-key-file", "needs jwt-algorithm beside it");
+        return;
+    }
+    if (!o->jwt_key_files_len) {
+        complain(l, "jwt-algorithm", "needs jwt-key-file beside it");
+        return;
+    }
+    o->jwt = jwt_keys_read(o->jwt_algorithm, o->jwt_key_files, o->jwt_key_files_len, &file, &why);
+    if (!o->jwt)
+        complain_of(l, "jwt-key-file", o->jwt_key_files[file], why);
+    if (o->anonymous_default)
+        grants_deinit(&o->anonymous);
+    o->anonymous_default = false;
+}
+
 static void resolve(struct load *l)
 {
     if (l->o->workers == 0)
@@ -342,6 +373,8 @@ static void resolve(struct load *l)
     }
     if (!l->failed)
         check_listen(l);
+    if (!l->failed)
+        read_jwt(l);
 }
 
 static enum options_result finish(struct load *l)
@@ -388,6 +421,8 @@ void options_deinit(struct options *o)
     for (size_t i = 0; i < option_count; i++)
         option_clear(o, &option_table[i]);
     grants_deinit(&o->anonymous);
+    grants_deinit(&o->users);
+    jwt_keys_free(o->jwt);
     for (size_t i = 0; i < o->tokens_len; i++) {
         grants_deinit(&o->tokens[i]);
         free((char *)(uintptr_t)o->tokens[i].name);
@@ -437,14 +472,18 @@ void options_retire(struct options *o)
 
 const struct grants *options_hold(const struct grants *g)
 {
-    if (g->owner)
+    if (g->identity)
+        identity_hold(g->identity);
+    else if (g->owner)
         g->owner->holders++;
     return g;
 }
 
 void options_release(const struct grants *g)
 {
-    if (g->owner)
+    if (g->identity)
+        identity_release(g->identity);
+    else if (g->owner)
         drop_holder(g->owner);
 }
 
@@ -497,6 +536,42 @@ const struct grants *options_token(const struct options *o, struct slice token)
             found = &o->tokens[i];
     }
     return found;
+}
+
+static const struct grants *present_signed(const struct options *o, struct slice token, const char **why)
+{
+    const struct jwt_rules rules = {.issuer = o->jwt_issuer,
+                                    .audience = o->jwt_audience,
+                                    .leeway_s = o->jwt_leeway_ms / 1000,
+                                    .max_age_s = o->jwt_max_age_ms / 1000};
+    struct jwt_claims claims;
+    *why = jwt_verify(o->jwt, &rules, token, (int64_t)time(NULL), &claims);
+    if (*why)
+        return NULL;
+    const struct identity *i = identity_new(&o->users, &claims, why);
+    return i ? &i->grants : NULL;
+}
+
+const struct grants *options_present(const struct options *o, struct slice token, const char **why)
+{
+    const struct grants *known = options_token(o, token);
+    *why = "unknown token";
+    if (known)
+        return options_hold(known);
+    return o->jwt && jwt_is(token) ? present_signed(o, token, why) : NULL;
+}
+
+const struct grants *options_renew(const struct options *o, const struct grants *old)
+{
+    const char *why;
+    if (!old->identity) {
+        const struct grants *g = old->token ? options_token(o, slice_str(old->token)) : &o->anonymous;
+        return g ? options_hold(g) : NULL;
+    }
+    if (!jwt_keys_hold(o->jwt, old->identity->claims.key))
+        return NULL;
+    const struct identity *i = identity_new(&o->users, &old->identity->claims, &why);
+    return i ? &i->grants : NULL;
 }
 
 size_t options_placeholders(const struct options *o)

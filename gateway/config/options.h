@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include "gateway/access/grants.h"
+#include "gateway/access/jwt.h"
 #include "gateway/observe/log.h"
 #include "protocol/dialect.h"
 
@@ -72,7 +73,16 @@ struct options {
     enum options_action action;
     const char *url; /* of the action that asks a gateway; NULL: the first listen address. Borrowed */
     bool full, once; /* --check-config=full, --once */
+    enum jwt_algorithm jwt_algorithm;
+    char **jwt_key_files;
+    size_t jwt_key_files_len;
+    char *jwt_issuer, *jwt_audience; /* NULL: any */
+    int64_t jwt_leeway_ms, jwt_max_age_ms;
+    int64_t token_grace_ms;
+    bool token_expiry_anonymous; /* --token-expiry close|anonymous */
+    struct jwt_keys *jwt;        /* read from the files; NULL: JWT_OFF */
     struct grants anonymous;
+    struct grants users;    /* what everybody who is known may do, with {places} */
     bool anonymous_default; /* neither a file nor --dev said what anonymous peers may do */
     struct grants *tokens;
     size_t tokens_len;
@@ -101,6 +111,11 @@ const char *options_version(void);
 
 /* options_token finds the grants of a token in constant time per token; NULL when there is none. An empty token is anonymous. */
 const struct grants *options_token(const struct options *o, struct slice token);
+/* options_present: the grants of who shows this token, or none (empty): held, to be released. NULL: then *why is a static sentence for
+ * whoever showed it. */
+const struct grants *options_present(const struct options *o, struct slice token, const char **why);
+/* options_renew: the same holder's grants by these options, held. NULL when they do not know that token, or the key that signed it. */
+const struct grants *options_renew(const struct options *o, const struct grants *old);
 /* options_placeholders: how many tokens are `<…>`, which nobody can present. */
 size_t options_placeholders(const struct options *o);
 /* options_name finds the first pattern of that kind which covers the name, NULL when none does. */

@@ -38,8 +38,8 @@ struct file_list {
 struct file_grants {
     char *token; /* NULL for anonymous */
     char *name;
-    char *admin; /* may be NULL */
-    struct file_list verbs[GRANT_COUNT];
+    char *admin;                             /* may be NULL */
+    struct file_list verbs[GRANT_COUNT + 1]; /* the last one: deny */
 };
 
 struct file_name {
@@ -51,15 +51,19 @@ struct file_name {
 struct file {
     char *values[OPTIONS_MAX]; /* by row of the option table; a list is in `lists` instead */
     struct file_list lists[OPTIONS_MAX];
-    struct file_grants *anonymous;
+    struct file_grants *anonymous, *users;
     struct file_grants *tokens;
     uint32_t tokens_len;
     struct file_name *names;
     uint32_t names_len;
 };
 
-static const char *const verb_keys[GRANT_COUNT] = {
-    [GRANT_SUBSCRIBE] = "subscribe", [GRANT_CALL] = "call", [GRANT_WRITE] = "write", [GRANT_SERVE] = "serve"};
+enum { DENY = GRANT_COUNT };
+static const char *const verb_keys[GRANT_COUNT + 1] = {[GRANT_SUBSCRIBE] = "subscribe",
+                                                       [GRANT_CALL] = "call",
+                                                       [GRANT_WRITE] = "write",
+                                                       [GRANT_SERVE] = "serve",
+                                                       [DENY] = "deny"};
 
 /* --- the schema ------------------------------------------------------------------------------------------- */
 
@@ -87,7 +91,8 @@ static const struct cyaml_schema_value text_schema = {CYAML_VALUE_STRING(NEEDED,
     LIST(key_, offsetof(struct file_grants, verbs) + (verb_) * sizeof(struct file_list), char *, &text_schema,         \
          PATTERNS_MAX)
 #define VERBS                                                                                                          \
-    VERB("subscribe", GRANT_SUBSCRIBE), VERB("call", GRANT_CALL), VERB("write", GRANT_WRITE), VERB("serve", GRANT_SERVE)
+    VERB("subscribe", GRANT_SUBSCRIBE), VERB("call", GRANT_CALL), VERB("write", GRANT_WRITE),                          \
+        VERB("serve", GRANT_SERVE), VERB("deny", DENY)
 
 /* The count stands right behind its array everywhere: LIST relies on it. */
 _Static_assert(offsetof(struct file_list, len) == sizeof(void *), "count behind array");
@@ -109,13 +114,14 @@ static const struct cyaml_schema_value name_schema = {
 
 static const struct cyaml_schema_field section_fields[] = {
     CYAML_FIELD_MAPPING_PTR("anonymous", OPTIONAL, struct file, anonymous, anonymous_fields),
+    CYAML_FIELD_MAPPING_PTR("users", OPTIONAL, struct file, users, anonymous_fields),
     LIST("tokens", offsetof(struct file, tokens), struct file_grants, &token_schema, TOKENS_MAX),
     LIST("names", offsetof(struct file, names), struct file_name, &name_schema, NAMES_MAX), CYAML_FIELD_END};
 
 /* The whole file: one key per option, then the sections. */
 struct schema {
     char keys[OPTIONS_MAX][64];
-    struct cyaml_schema_field fields[OPTIONS_MAX + 4];
+    struct cyaml_schema_field fields[OPTIONS_MAX + sizeof(section_fields) / sizeof(section_fields[0])];
     struct cyaml_schema_value file;
 };
 
@@ -491,24 +497,28 @@ static void complain_given(struct reader *r, size_t line, const char *key, const
         complain(r, line, "%s: %s", key, sentence);
 }
 
-static void apply_patterns(struct reader *r, const struct file_list *from, yaml_node_t *holder, enum grant verb,
-                           struct patterns *to)
+typedef const char *check_fn(const char *pattern);
+
+static void apply_patterns(struct reader *r, const struct file_list *from, yaml_node_t *holder, int verb,
+                           check_fn *check, struct patterns *to)
 {
     if (from->len == 0)
         return;
     yaml_node_t *list = value_under(r, holder, verb_keys[verb]);
     for (size_t i = 0; i < from->len; i++) {
-        const char *wrong = option_check_glob(from->texts[i]);
+        const char *wrong = check(from->texts[i]);
         if (wrong)
             complain_given(r, line_of(entry_of(r, list, i)), verb_keys[verb], wrong, from->texts[i]);
         patterns_add(to, from->texts[i]);
     }
 }
 
-static void apply_verbs(struct reader *r, const struct file_grants *from, yaml_node_t *holder, struct grants *to)
+static void apply_verbs(struct reader *r, const struct file_grants *from, yaml_node_t *holder, check_fn *check,
+                        struct grants *to)
 {
-    for (enum grant verb = 0; verb < GRANT_COUNT; verb++)
-        apply_patterns(r, &from->verbs[verb], holder, verb, &to->verbs[verb]);
+    for (int verb = 0; verb < GRANT_COUNT; verb++)
+        apply_patterns(r, &from->verbs[verb], holder, verb, check, &to->verbs[verb]);
+    apply_patterns(r, &from->verbs[DENY], holder, DENY, check, &to->deny);
 }
 
 /* A given section is the whole truth: what it does not grant is not granted. */
@@ -518,7 +528,13 @@ static void apply_anonymous(struct reader *r, const struct file *file, struct op
         return;
     grants_deinit(&o->anonymous);
     o->anonymous_default = false;
-    apply_verbs(r, file->anonymous, value_under(r, root_of(r), "anonymous"), &o->anonymous);
+    apply_verbs(r, file->anonymous, value_under(r, root_of(r), "anonymous"), option_check_glob, &o->anonymous);
+}
+
+static void apply_users(struct reader *r, const struct file *file, struct options *o)
+{
+    if (file->users)
+        apply_verbs(r, file->users, value_under(r, root_of(r), "users"), option_check_user_glob, &o->users);
 }
 
 bool options_file_is_placeholder(struct slice token)
@@ -565,7 +581,7 @@ static void apply_token(struct reader *r, const struct file *file, size_t i, str
     *to = (struct grants){.name = sg_text(from->name), .token = sg_text(from->token)};
     if (from->admin && !option_parse_bool(from->admin, &to->admin))
         complain_given(r, line_of(value_under(r, holder, "admin")), "admin", "expected true or false", from->admin);
-    apply_verbs(r, from, holder, to);
+    apply_verbs(r, from, holder, option_check_glob, to);
 }
 
 static void apply_name(struct reader *r, const struct file *file, size_t i, struct options *o)
@@ -599,6 +615,7 @@ static void apply(struct reader *r, const struct file *file, struct options *o)
     for (size_t i = 0; i < option_count; i++)
         apply_option(r, file, i, o);
     apply_anonymous(r, file, o);
+    apply_users(r, file, o);
     o->tokens = sg_calloc(file->tokens_len + 1, sizeof(*o->tokens));
     for (size_t i = 0; i < file->tokens_len; i++)
         apply_token(r, file, i, o);

@@ -180,17 +180,23 @@ static void print_option(FILE *to, const struct options *o, const struct option 
     }
 }
 
+static void print_patterns(FILE *to, const char *margin, const char *key, const struct patterns *p)
+{
+    fprintf(to, "%s%s: [", margin, key);
+    for (size_t i = 0; i < p->len; i++) {
+        fputs(i > 0 ? ", " : "", to);
+        print_quoted(to, p->globs[i]);
+    }
+    fputs("]\n", to);
+}
+
 static void print_verbs(FILE *to, const char *margin, const struct grants *g)
 {
     static const char *const keys[GRANT_COUNT] = {"subscribe", "call", "write", "serve"};
-    for (size_t verb = 0; verb < GRANT_COUNT; verb++) {
-        fprintf(to, "%s%s: [", margin, keys[verb]);
-        for (size_t i = 0; i < g->verbs[verb].len; i++) {
-            fputs(i > 0 ? ", " : "", to);
-            print_quoted(to, g->verbs[verb].globs[i]);
-        }
-        fputs("]\n", to);
-    }
+    for (size_t verb = 0; verb < GRANT_COUNT; verb++)
+        print_patterns(to, margin, keys[verb], &g->verbs[verb]);
+    if (g->deny.len)
+        print_patterns(to, margin, "deny", &g->deny);
 }
 
 /* The number keeps redacted tokens different from one another, as tokens must be. */
@@ -219,6 +225,10 @@ void options_print_config(const struct options *o, FILE *to)
     }
     fputs("anonymous:\n", to);
     print_verbs(to, "  ", &o->anonymous);
+    if (o->jwt) {
+        fputs("users:\n", to);
+        print_verbs(to, "  ", &o->users);
+    }
     fputs(o->tokens_len > 0 ? "tokens:\n" : "tokens: []\n", to);
     for (size_t i = 0; i < o->tokens_len; i++)
         print_token(to, &o->tokens[i], i + 1);

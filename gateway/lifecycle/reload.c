@@ -66,8 +66,10 @@ static void regrant(struct gateway *g)
     list_each(&g->conns->open, n)
     {
         struct conn *c = container_of(n, struct conn, node);
-        const char *token = c->grants->token;
-        conn_regrant(c, token ? options_token(g->opt, slice_str(token)) : &g->opt->anonymous);
+        const struct grants *next = options_renew(g->opt, c->grants);
+        conn_regrant(c, next);
+        if (next)
+            options_release(next);
     }
 }
 

@@ -1,5 +1,6 @@
 /* The life of a connection, which ends in one place. */
 #include "gateway/net/conn.h"
+#include "gateway/net/expiry.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -62,6 +63,7 @@ void conn_open(struct conn *c)
 {
     log_debug("connection opened conn=%llu remote=%s user=%s", (unsigned long long)c->id, remote_text(&c->remote),
               log_value(slice_str(c->grants->name)));
+    expiry_watch(c);
     c->gw->conn_events->opened(c);
 }
 
@@ -114,9 +116,11 @@ static enum metric close_metric(const struct close_row *rows, int code)
 static void count_close(const struct conn *c)
 {
     static const struct close_row by_gateway[] = {
-        {1001, METRIC_CLOSES_GATEWAY_1001}, {1002, METRIC_CLOSES_GATEWAY_1002}, {1007, METRIC_CLOSES_GATEWAY_1007},
-        {1008, METRIC_CLOSES_GATEWAY_1008}, {1009, METRIC_CLOSES_GATEWAY_1009}, {1012, METRIC_CLOSES_GATEWAY_1012},
-        {1013, METRIC_CLOSES_GATEWAY_1013}, {0, METRIC_CLOSES_GATEWAY_OTHER}};
+        {1001, METRIC_CLOSES_GATEWAY_1001}, {1002, METRIC_CLOSES_GATEWAY_1002},
+        {1007, METRIC_CLOSES_GATEWAY_1007}, {1008, METRIC_CLOSES_GATEWAY_1008},
+        {1009, METRIC_CLOSES_GATEWAY_1009}, {1012, METRIC_CLOSES_GATEWAY_1012},
+        {1013, METRIC_CLOSES_GATEWAY_1013}, {CONN_CLOSE_TOKEN, METRIC_CLOSES_GATEWAY_4401},
+        {0, METRIC_CLOSES_GATEWAY_OTHER}};
     static const struct close_row by_peer[] = {{1000, METRIC_CLOSES_PEER_1000},
                                                {1001, METRIC_CLOSES_PEER_1001},
                                                {1005, METRIC_CLOSES_PEER_1005},
@@ -185,6 +189,7 @@ void conn_dead(struct conn *c, int library_code)
     conn_forget_received(c);
     metrics_connections(c->dialect, !was_open, -1);
     count_close(c);
+    expiry_forget(c);
     options_release(c->grants);
     free(c);
 }
@@ -200,11 +205,12 @@ void conn_regrant(struct conn *c, const struct grants *grants)
     if (c->state != CONN_OPEN)
         return; /* it keeps the old ones, for the log */
     if (!grants) {
-        conn_close(c, 1008, "token revoked");
+        conn_close(c, c->grants->identity ? CONN_CLOSE_TOKEN : 1008, "token revoked");
         return;
     }
     const struct grants *old = c->grants;
     c->grants = options_hold(grants);
+    expiry_watch(c);
     c->gw->conn_events->regranted(c, old);
     options_release(old);
 }

@@ -12,6 +12,10 @@
 #include "protocol/dialect.h"
 
 struct lws;
+struct expiry;
+
+/* A new token heals it, whatever was wrong with the old one. */
+enum { CONN_CLOSE_TOKEN = 4401 };
 
 enum conn_state {
     CONN_OPEN,
@@ -37,6 +41,7 @@ struct conn {
     uint32_t messages_in; /* since it opened; for the log, as the three below */
     const struct dialect *dialect;
     const struct grants *grants; /* held (options_hold) */
+    struct expiry *expiry;       /* NULL: they do not end */
     struct outq out;
     bool congested;       /* the socket did not take everything: state is conflated until it does */
     bool unshed;          /* congested: what waits was told while there was room, and may be very much */
@@ -219,7 +224,8 @@ void conn_error(struct conn *c, enum error_code code, struct slice text, enum ki
 void conn_close(struct conn *c, int code, const char *why);
 /* conn_close_saying likewise; the peer is told `text` instead of `why`, which is for the log and kept. */
 void conn_close_saying(struct conn *c, int code, const char *why, const char *text);
-/* conn_regrant: from now on these grants count, of newer options; NULL: the token is no longer known, it closes with 1008. */
+/* conn_regrant: from now on these grants count, of newer options; NULL: the token is no longer known, it closes
+ * (1008, or CONN_CLOSE_TOKEN when it was a signed one). */
 void conn_regrant(struct conn *c, const struct grants *grants);
 /* conn_find: the open connection with that id, or NULL. */
 static inline struct conn *conn_find(const struct gateway *g, uint64_t id)

@@ -142,28 +142,29 @@ static bool argument_again(struct lws *wsi, const char *name)
 }
 
 /* One that is there and cannot be read is unknown, not missing: it must not make anybody anonymous. */
-static const struct grants *grants_of(const struct options *opt, const char *token)
+static const struct grants *grants_of(const struct options *opt, const char *token, const char **why)
 {
-    return token[0] ? options_token(opt, slice_str(token)) : NULL;
+    return token[0] ? options_present(opt, slice_str(token), why) : NULL;
 }
 
-const struct grants *http_grants(struct lws *wsi, const struct options *opt)
+const struct grants *http_grants(struct lws *wsi, const struct options *opt, const char **why)
 {
-    char text[1024];
+    char text[JWT_BYTES_MAX + 16];
     static const char bearer[] = "bearer";
     const size_t bearer_len = sizeof(bearer) - 1;
+    *why = "unknown token";
     enum http_argument argument = http_argument(wsi, "token", text, sizeof(text));
     if (argument == HTTP_ARGUMENT_TOO_LONG || argument_again(wsi, "token"))
         return NULL;
     if (argument == HTTP_ARGUMENT_THERE && text[0])
-        return grants_of(opt, text);
+        return grants_of(opt, text, why);
     if (!http_header(wsi, HTTP_AUTHORIZATION, text, sizeof(text)))
-        return &opt->anonymous;
+        return options_hold(&opt->anonymous);
     if (!text[0])
         return NULL;
     if (strcspn(text, " ") != bearer_len || strncasecmp(text, bearer, bearer_len) != 0)
-        return &opt->anonymous; /* another scheme is for somebody else */
-    return grants_of(opt, text[bearer_len] ? text + bearer_len + 1 : "");
+        return options_hold(&opt->anonymous); /* another scheme is for somebody else */
+    return grants_of(opt, text[bearer_len] ? text + bearer_len + 1 : "", why);
 }
 
 static struct remote remote_of(struct lws *wsi)
@@ -215,7 +216,8 @@ enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi)
 {
     char host[256], origin[256], site[32];
     struct remote remote = remote_of(wsi);
-    struct admin_request r = {.grants = http_grants(wsi, g->opt),
+    const char *why;
+    struct admin_request r = {.grants = http_grants(wsi, g->opt, &why),
                               .local = is_local(&remote),
                               .forwarded = is_forwarded(wsi),
                               .action = is_post(wsi),
@@ -224,7 +226,10 @@ enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi)
     r.origin = origin_of(wsi, origin, sizeof(origin));
     if (http_header(wsi, HTTP_SEC_FETCH_SITE, site, sizeof(site)))
         r.fetch_site = site;
-    return admin_judge(&r);
+    enum admin_verdict verdict = admin_judge(&r);
+    if (r.grants)
+        options_release(r.grants);
+    return verdict;
 }
 
 bool http_page_allowed(const struct gateway *g, struct lws *wsi)

@@ -47,9 +47,10 @@ const char *http_size_fault(struct lws *wsi, unsigned *status);
  * a host counts before the Host header (RFC 9112 section 3.2.2). */
 const char *http_path(const char *target);
 void http_host(struct lws *wsi, char *out, size_t size);
-/* http_grants: the grants of whoever asks, by ?token=... or Authorization: Bearer ...; nobody's without one of them. NULL when
- * the token is unknown, or not one: too long, with a NUL, or two. */
-const struct grants *http_grants(struct lws *wsi, const struct options *opt);
+/* http_grants: the grants of whoever asks, by ?token=... or Authorization: Bearer ...; nobody's without one of them. Held, to be
+ * released (options_release). NULL when the token does not count, or is none: too long, with a NUL, or two. Then *why is a static
+ * sentence for whoever showed it. */
+const struct grants *http_grants(struct lws *wsi, const struct options *opt, const char **why);
 /* http_client: where the request comes from, as far as trusted proxies tell. */
 struct remote http_client(struct lws *wsi, const struct options *opt);
 bool http_is_head(struct lws *wsi);

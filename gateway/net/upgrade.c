@@ -198,6 +198,13 @@ static const char *library_fault(const struct upgrade *u, struct lws *wsi)
     return NULL;
 }
 
+void upgrade_forget(struct upgrade *u)
+{
+    if (u->grants)
+        options_release(u->grants);
+    u->grants = NULL;
+}
+
 int upgrade_check(struct gateway *g, struct lws *wsi)
 {
     struct upgrade *u = g->upgrade;
@@ -227,10 +234,11 @@ int upgrade_check(struct gateway *g, struct lws *wsi)
         return refuse(wsi, 426, "Sec-WebSocket-Version must be 13");
     if (!http_page_allowed(g, wsi))
         return http_refuse_page(g, wsi);
-    u->grants = http_grants(wsi, g->opt);
+    upgrade_forget(u);
+    u->grants = http_grants(wsi, g->opt, &fault);
     if (!u->grants) {
         metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);
-        return refuse(wsi, 401, "unknown token");
+        return refuse(wsi, 401, fault);
     }
     if (strlen(u->any) >= 64) /* longer than libwebsockets compares */
         return refuse(wsi, 400, "Sec-WebSocket-Protocol is too long");

@@ -15,8 +15,8 @@ enum { UPGRADE_NAME_BYTES = 128 };
 
 /* From upgrade_check to the established connection, which follow each other in one call: one per process. */
 struct upgrade {
-    struct dialect_match match; /* the room lies in `target` */
-    const struct grants *grants;
+    struct dialect_match match;  /* the room lies in `target` */
+    const struct grants *grants; /* held; NULL: nobody's yet */
     struct remote remote;
     struct deflate_offer offer;
     bool deflate; /* the extension is active */
@@ -26,6 +26,8 @@ struct upgrade {
     char target[512];
 };
 
+/* upgrade_forget lets the grants go that the last handshake left. */
+void upgrade_forget(struct upgrade *u);
 /* upgrade_check answers a request that is no good with its refusal. Returns what the callback of libwebsockets must return. */
 int upgrade_check(struct gateway *g, struct lws *wsi);
 

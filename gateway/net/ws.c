@@ -62,6 +62,7 @@ static void established(struct ws *w, struct lws *wsi)
 {
     struct upgrade *u = &w->upgrade;
     struct conn *c = conn_new(w->g, wsi, u->match.dialect, u->grants, u->match.room);
+    upgrade_forget(u);
     c->deflate = u->deflate;
     if (lws_is_ssl(wsi))
         c->piece_max = TLS_RECORD_BYTES;
@@ -370,6 +371,7 @@ void ws_free(struct ws *w)
     deflate_free(w->g->deflate);
     unpacker_free(w->g->unpacker);
     w->g->deflate = NULL;
+    upgrade_forget(&w->upgrade);
     free(w);
 }
 

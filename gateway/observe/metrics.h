@@ -44,6 +44,7 @@
     X(CLOSES_GATEWAY_1009, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1009\"", "")                     \
     X(CLOSES_GATEWAY_1012, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1012\"", "")                     \
     X(CLOSES_GATEWAY_1013, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"1013\"", "")                     \
+    X(CLOSES_GATEWAY_4401, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"4401\"", "")                     \
     X(CLOSES_GATEWAY_OTHER, "counter", "syncgate_closes_total", "by=\"gateway\",code=\"other\"", "")                   \
     X(CLOSES_PEER_1000, "counter", "syncgate_closes_total", "by=\"peer\",code=\"1000\"", "")                           \
     X(CLOSES_PEER_1001, "counter", "syncgate_closes_total", "by=\"peer\",code=\"1001\"", "")                           \

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "gateway/access/identity.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/timer.h"
 #include "gateway/calls/calls.h"
@@ -372,6 +373,27 @@ static void close_conn(struct conn *c, const struct action *a)
     conn_close(c, a->close_code, a->text);
 }
 
+/* A token that does not count leaves everything as it was. */
+static void auth(struct conn *c, const struct action *a)
+{
+    char text[128];
+    const char *why;
+    struct buf *out = &c->gw->scratch;
+    const struct grants *g = a->value.len ? options_present(c->gw->opt, a->value, &why) : NULL;
+    if (!g) {
+        metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);
+        snprintf(text, sizeof(text), "auth: %s", a->value.len ? why : "the token is empty");
+        conn_error(c, ERROR_ARGUMENTS, slice_str(text), KIND_NONE, SLICE_NONE, SLICE_NONE);
+        return;
+    }
+    conn_regrant(c, g);
+    const struct jwt_claims *claims = g->identity ? &g->identity->claims : NULL;
+    buf_reset(out);
+    uint32_t messages = c->dialect->signed_in(out, claims ? claims->user : SLICE_NONE, claims ? claims->expires_s : 0);
+    options_release(g);
+    conn_answer_scratch(c, messages);
+}
+
 static void nothing(struct conn *c, const struct action *a)
 {
     (void)c;
@@ -395,6 +417,7 @@ static void (*const effects[ACTION_OPS])(struct conn *, const struct action *) =
     [ACTION_MOVE] = write_state,
     [ACTION_CALL] = calls_call,
     [ACTION_RETURN] = calls_return,
+    [ACTION_AUTH] = auth,
     [ACTION_CALL_FAILED] = calls_failed,
 };
 

@@ -178,3 +178,18 @@ uint32_t encode_pong(struct buf *out, struct slice id)
         message_put(out, message_key("id"), id);
     return message_end(out, mark);
 }
+
+uint32_t encode_auth(struct buf *out, struct slice user, int64_t expires_s)
+{
+    size_t mark = frame_begin(out);
+    buf_put_lit(out, "{\"func\":\"auth\"");
+    if (user.ptr)
+        message_put_text(out, message_key("user"), user);
+    else
+        message_put(out, message_key("user"), SLICE_LIT("null"));
+    if (expires_s)
+        message_put_number(out, message_key("expires"), expires_s);
+    else
+        message_put(out, message_key("expires"), SLICE_LIT("null"));
+    return message_end(out, mark);
+}

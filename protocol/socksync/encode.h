@@ -21,5 +21,6 @@ uint32_t encode_unsubscribe(struct buf *out, enum kind kind, struct slice name);
 uint32_t encode_call(struct buf *out, struct slice name, struct slice id, struct slice args);
 uint32_t encode_return(struct buf *out, struct slice name, struct slice id, struct slice value);
 uint32_t encode_pong(struct buf *out, struct slice id);
+uint32_t encode_auth(struct buf *out, struct slice user, int64_t expires_s);
 
 #endif

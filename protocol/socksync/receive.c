@@ -29,6 +29,7 @@ enum field {
     FIELD_TOTAL,
     FIELD_MAX_RATE,
     FIELD_WAIT,
+    FIELD_TOKEN,
     FIELD_ERROR_CODE,
     FIELD_MESSAGE,
     FIELDS
@@ -48,6 +49,7 @@ static const struct slice keys[FIELDS] = {
     [FIELD_TOTAL] = SLICE_LIT("total_item_count"),
     [FIELD_MAX_RATE] = SLICE_LIT("max_rate"),
     [FIELD_WAIT] = SLICE_LIT("wait"),
+    [FIELD_TOKEN] = SLICE_LIT("token"),
     [FIELD_ERROR_CODE] = SLICE_LIT("error_code"),
     [FIELD_MESSAGE] = SLICE_LIT("message"),
 };
@@ -67,7 +69,8 @@ enum {
     INDEX = BIT(FIELD_INDEX),
     TOTAL = BIT(FIELD_TOTAL),
     MAX_RATE = BIT(FIELD_MAX_RATE),
-    WAIT = BIT(FIELD_WAIT)
+    WAIT = BIT(FIELD_WAIT),
+    TOKEN = BIT(FIELD_TOKEN)
 };
 
 /* What a func may be said of, and with which fields. A func without a type has no kinds.
@@ -105,6 +108,7 @@ static const struct row rows[] = {
     {SLICE_LIT("delete"), LIST, ACTION_DELETE, ID, NONE, NO_GRANT, false},
     {SLICE_LIT("set_all"), LIST, ACTION_SET_ALL, PAGE | TOTAL | ITEMS, NONE, NO_GRANT, false},
     {SLICE_LIT("set_count"), LIST, ACTION_SET, TOTAL, NONE, "only the gateway sends set_count", true},
+    {SLICE_LIT("auth"), 0, ACTION_AUTH, TOKEN, NONE, NULL, false},
     {SLICE_LIT("ping"), 0, ACTION_REPLY, NONE, ID, NULL, false},
 };
 
@@ -124,7 +128,8 @@ struct message {
 
 /* Memory behind the slices of the last action. Names and ids fit the fixed part, so it never moves. */
 enum {
-    WORD_MAX = 32, /* longer than any func or type */
+    WORD_MAX = 32,    /* longer than any func or type */
+    TOKEN_MAX = 8192, /* bytes of a token */
     SCRATCH = MESSAGE_NAME_MAX + 6 * SOCKSYNC_ITEM_ID_MAX + 2 + 2 * WORD_MAX,
     ITEMS_KEPT = 1024 /* elements whose memory stays for the next message */
 };
@@ -352,6 +357,17 @@ static bool take_wait(struct message *m, const struct json_value *v)
     return v->type == JSON_BOOL || fault(m, ERROR_ARGUMENTS, "wait must be true or false");
 }
 
+static bool take_token(struct message *m, const struct json_value *v)
+{
+    static struct buf token = {.max = TOKEN_MAX};
+    buf_reset(&token);
+    if (v->type != JSON_STRING)
+        return fault(m, ERROR_ARGUMENTS, "token must be a string");
+    m->a->has_value = true;
+    return json_string(v->text, TOKEN_MAX, &token, &m->a->value) ||
+           fault(m, ERROR_ARGUMENTS, "auth: the token is too long");
+}
+
 /* The fields that a row may ask for: how each is read, and what is said when it is not there. */
 static const struct {
     bool (*take)(struct message *m, const struct json_value *v);
@@ -367,6 +383,7 @@ static const struct {
     [FIELD_TOTAL] = {take_total, "total_item_count is missing"},
     [FIELD_MAX_RATE] = {take_max_rate, NULL},
     [FIELD_WAIT] = {take_wait, NULL},
+    [FIELD_TOKEN] = {take_token, "token is missing"},
 };
 
 /* read_fields: rows 21 to 23. Everything that is missing comes before anything that is wrong. */

@@ -25,6 +25,7 @@ const struct dialect socksync_dialect = {
     .call = &call,
     .about = message_about,
     .error = encode_error,
+    .signed_in = encode_auth,
     .waiting = encode_waiting,
     .offered = encode_subscribe,
     .withdrawn = encode_unsubscribe,

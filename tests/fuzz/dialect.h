@@ -122,7 +122,7 @@ static void require_action(const struct action *a, struct slice message)
     require(a->has_id == (a->id.len > 0));
     require(!a->has_id || json_id_canonical(a->id, SOCKSYNC_ITEM_ID_MAX));
     require(json_utf8(a->name));
-    if (a->has_value)
+    if (a->has_value && a->op != ACTION_AUTH)
         require_value(a->value, message);
     switch (a->op) {
     case ACTION_NONE:
@@ -139,6 +139,9 @@ static void require_action(const struct action *a, struct slice message)
     case ACTION_FAULT:
     case ACTION_FAULT_IF_KNOWN:
         require_answer(a);
+        return;
+    case ACTION_AUTH:
+        require(a->has_value && a->value.len <= 8192 && a->kind == KIND_NONE);
         return;
     case ACTION_CALL_FAILED:
         require(a->has_id);

@@ -19,12 +19,12 @@ PROGRAM = os.environ.get("SYNCGATE_BIN", str(ROOT / "build/release/syncgate"))
 OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "tls-cert", "tls-key", "prefix", "log-level",
            "log-format", "trusted-proxy", "allowed-origin", "max-message", "max-depth", "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
            "sweep-interval", "probe-interval", "queue-budget", "stall-timeout", "errors-per-minute", "max-connections", "memory-budget", "drain-delay", "drain-seconds", "linger", "index-mode", "deflate",
-           "dev"]
+           "jwt-algorithm", "jwt-key-file", "jwt-issuer", "jwt-audience", "jwt-leeway", "jwt-max-age", "token-grace", "token-expiry", "dev"]
 
 
 def key_of(option):
     """The flag of a list may be its singular."""
-    return {"allowed-origin": "allowed_origins"}.get(option, option.replace("-", "_"))
+    return {"allowed-origin": "allowed_origins", "jwt-key-file": "jwt_key_files"}.get(option, option.replace("-", "_"))
 
 
 CONFIG = """\
@@ -289,14 +289,14 @@ def test_lists_replace_one_another(config):
     assert printed("--listen", "*:4", cwd=folder, **environment)["listen"] == ["0.0.0.0:4"]
 
 
-@pytest.mark.parametrize("option", [name for name in OPTIONS if name not in ("config", "listen", "redis", "dev")])
+@pytest.mark.parametrize("option", [name for name in OPTIONS if name not in ("config", "listen", "redis", "dev", "jwt-algorithm", "jwt-key-file")])
 def test_each_option_from_each_place(config, option):
     key = key_of(option)
     value = {"data-dir": "elsewhere", "tls-cert": "chain.pem", "tls-key": "key.pem", "prefix": "acme:", "log-level": "debug",
              "log-format": "json", "trusted-proxy": ["10.0.0.0/8", "unix"],
              "allowed-origin": ["same-host", "https://*.example.com"], "max-message": "4KiB",
              "queue-budget": "8KiB", "index-mode": "absolute", "workers": 3, "max-depth": 9, "max-page-size": 9,
-             "calls-per-connection": 9, "errors-per-minute": 9, "drain-seconds": 9, "max-connections": 9, "memory-budget": "64MiB", "deflate": True}.get(option, "700ms")
+             "calls-per-connection": 9, "errors-per-minute": 9, "drain-seconds": 9, "max-connections": 9, "memory-budget": "64MiB", "deflate": True, "token-expiry": "anonymous"}.get(option, "700ms")
     texts = value if isinstance(value, list) else ["on" if value is True else str(value)]  # `on` is a truth in YAML
     text = ",".join(texts)
     folder = config(f"{key}: {json.dumps(value if isinstance(value, list) else text)}\n")

@@ -89,6 +89,11 @@ static const struct {
                 {"linger", "10s"},
                 {"index-mode", "page"},
                 {"deflate", "off"},
+                {"jwt-algorithm", "off"},
+                {"jwt-leeway", "10s"},
+                {"jwt-max-age", "0"},
+                {"token-grace", "10s"},
+                {"token-expiry", "close"},
                 {"dev", "false"}};
 
 static void expect_printed(const struct options *o, const char *name, const char *expected)
@@ -114,7 +119,7 @@ static void test_defaults(void)
     CU_ASSERT_PTR_NULL(r.o.tls_cert);
     CU_ASSERT_EQUAL(r.o.trusted_proxy_len, 0);
     CU_ASSERT_PTR_NULL(r.o.tls_key);
-    CU_ASSERT_EQUAL(option_count, sizeof(defaults) / sizeof(defaults[0]) + 5);
+    CU_ASSERT_EQUAL(option_count, sizeof(defaults) / sizeof(defaults[0]) + 8);
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
         expect_printed(&r.o, defaults[i].option, defaults[i].printed);
     CU_ASSERT_EQUAL(r.o.max_message, 1 << 20);
