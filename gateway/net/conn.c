@@ -59,11 +59,19 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     return c;
 }
 
+static void on_expired(struct conn *c)
+{
+    if (c->gw->opt->token_expiry_anonymous)
+        conn_regrant(c, &c->gw->opt->anonymous);
+    else
+        conn_close(c, CONN_CLOSE_TOKEN, "the token has expired");
+}
+
 void conn_open(struct conn *c)
 {
     log_debug("connection opened conn=%llu remote=%s user=%s", (unsigned long long)c->id, remote_text(&c->remote),
               log_value(slice_str(c->grants->name)));
-    expiry_watch(c);
+    expiry_watch(c, on_expired);
     c->gw->conn_events->opened(c);
 }
 
@@ -210,7 +218,7 @@ void conn_regrant(struct conn *c, const struct grants *grants)
     }
     const struct grants *old = c->grants;
     c->grants = options_hold(grants);
-    expiry_watch(c);
+    expiry_watch(c, on_expired);
     c->gw->conn_events->regranted(c, old);
     options_release(old);
 }

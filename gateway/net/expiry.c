@@ -16,6 +16,7 @@ enum { LONGEST_MS = 24 * 3600 * 1000 }; /* of one wait */
 
 struct expiry {
     struct event timer;
+    expired_fn *on_expired;
 };
 
 static void wait_for_it(struct conn *c)
@@ -33,10 +34,8 @@ static void on_time(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (c->grants->identity->claims.expires_s + c->gw->opt->token_grace_ms / 1000 > (int64_t)time(NULL))
         wait_for_it(c);
-    else if (c->gw->opt->token_expiry_anonymous)
-        conn_regrant(c, &c->gw->opt->anonymous);
     else
-        conn_close(c, CONN_CLOSE_TOKEN, "the token has expired");
+        c->expiry->on_expired(c);
 }
 
 void expiry_forget(struct conn *c)
@@ -48,7 +47,7 @@ void expiry_forget(struct conn *c)
     c->expiry = NULL;
 }
 
-void expiry_watch(struct conn *c)
+void expiry_watch(struct conn *c, expired_fn *on_expired)
 {
     if (!c->grants->identity) {
         expiry_forget(c);
@@ -56,6 +55,7 @@ void expiry_watch(struct conn *c)
     }
     if (!c->expiry) {
         c->expiry = sg_calloc(1, sizeof(*c->expiry));
+        c->expiry->on_expired = on_expired;
         evtimer_assign(&c->expiry->timer, c->gw->base, on_time, c);
     }
     wait_for_it(c);

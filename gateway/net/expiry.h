@@ -1,11 +1,13 @@
-/* The end of a connection's token: what happens then, and when. Costs nothing where tokens do not end. */
+/* When a connection's token ends. Costs nothing where tokens do not end. */
 #ifndef SYNCGATE_GATEWAY_NET_EXPIRY_H
 #define SYNCGATE_GATEWAY_NET_EXPIRY_H
 
 struct conn;
 
-/* expiry_watch: the connection's grants are new. expiry_forget: it goes. */
-void expiry_watch(struct conn *c);
+typedef void expired_fn(struct conn *c);
+/* expiry_watch: the connection's grants are new; `on_expired` is called when their token has ended and the grace is over. expiry_forget:
+ * it goes. */
+void expiry_watch(struct conn *c, expired_fn *on_expired);
 void expiry_forget(struct conn *c);
 
 #endif
