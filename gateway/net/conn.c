@@ -39,7 +39,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     struct conn *c = sg_calloc(1, size + room.len);
     if (room.len)
         memcpy((char *)c + size, room.ptr, room.len);
-    c->room_len = (uint16_t)room.len;
+    c->room_len = (unsigned)room.len & 0x3FF;
     c->gw = g;
     c->wsi = wsi;
     c->id = ++g->conns->ids;
@@ -47,7 +47,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     c->grants = options_hold(grants);
     c->piece_max = CONN_PIECE_BYTES;
     c->opened_ms = clock_now_ms();
-    c->errors_since_ms = c->opened_ms;
+    c->errors_since_ms = (uint32_t)c->opened_ms;
     c->by_id.key = slice_of((const char *)&c->id, sizeof(c->id));
     map_insert(&g->conns->by_id, &c->by_id);
     list_append(&g->conns->open, &c->node);
