@@ -22,6 +22,12 @@ struct grants {
     struct patterns verbs[GRANT_COUNT];
 };
 
+/* grants_who: the user, by whom connections and calls are counted; NULL: nobody in particular. */
+static inline const char *grants_who(const struct grants *g)
+{
+    return g->token ? g->name : NULL;
+}
+
 bool glob_match(const char *glob, struct slice name);
 bool glob_is_literal(const char *glob);
 bool grants_allow(const struct grants *g, enum grant verb, struct slice name);

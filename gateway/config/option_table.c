@@ -74,7 +74,7 @@ const struct option option_table[] = {
     {"names-per-second", OPTION_INT, "N", "1000", 0, 1000000, MEMBER(names_per_second),
      .help = "questions to Redis that one client may cause in a second, for what nobody here holds; five times as many "
              "at once, then it is read from so much more slowly; 0 is no limit"},
-    {"messages-per-second", OPTION_INT, "N", "20000", 0, 10000000, MEMBER(messages_per_second),
+    {"messages-per-second", OPTION_INT, "N", "100000", 0, 10000000, MEMBER(messages_per_second),
      .help = "messages of one client in a second, likewise"},
     {"bytes-per-second", OPTION_SIZE, "SIZE", "64MiB", 0, 64 * GIB, MEMBER(bytes_per_second),
      .help = "bytes of the messages of one client in a second, likewise"},
@@ -84,6 +84,16 @@ const struct option option_table[] = {
      .help = "a client that is over one of these rates for so long is closed with 1008; 0 is never"},
     {"max-connections", OPTION_INT, "N", "0", 0, FILES_MAX, MEMBER(max_connections),
      .help = "most WebSockets of one process (each worker counts its own); more get 503; 0 is no limit"},
+    {"connections-per-address", OPTION_INT, "N", "0", 0, FILES_MAX, MEMBER(connections_per_address),
+     .help =
+         "most WebSockets from one address (IPv6: one /64) to one process; more get 429; loopback, unix sockets and "
+         "trusted proxies do not count; 0 is no limit"},
+    {"handshakes-per-address", OPTION_INT, "N", "0", 0, 1000000, MEMBER(handshakes_per_address),
+     .help = "WebSocket handshakes from one address to one process in a second, five times as many at once, likewise"},
+    {"connections-per-user", OPTION_INT, "N", "0", 0, FILES_MAX, MEMBER(connections_per_user),
+     .help = "most WebSockets with one token at one process; more get 429; 0 is no limit"},
+    {"calls-per-user", OPTION_INT, "N", "0", 0, 1000000, MEMBER(calls_per_user),
+     .help = "most calls of clients with one token at one process that wait for their answer; 0 is no limit"},
     {"memory-budget", OPTION_SIZE, "SIZE", "0", 0, 1024 * GIB, MEMBER(memory_budget),
      .help = "resident memory of one process over which new WebSockets get 503; 0 is no limit"},
     {"drain-delay", OPTION_DURATION, "TIME", "0", 0, 10 * MINUTE, MEMBER(drain_delay_ms),

@@ -5,10 +5,12 @@
 #include <stdio.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/net/addresses.h"
 #include "gateway/net/deflate.h"
 #include "gateway/net/pace.h"
 #include "gateway/net/socket.h"
 #include "gateway/net/unpacker.h"
+#include "gateway/net/users.h"
 #include "gateway/observe/kernel.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
@@ -185,6 +187,8 @@ void conn_dead(struct conn *c, int library_code)
     conn_forget_received(c);
     metrics_connections(c->dialect, !was_open, -1);
     count_close(c);
+    addresses_leave(c);
+    users_leave(c);
     options_release(c->grants);
     free(c);
 }
@@ -204,7 +208,9 @@ void conn_regrant(struct conn *c, const struct grants *grants)
         return;
     }
     const struct grants *old = c->grants;
+    users_leave(c);
     c->grants = options_hold(grants);
+    users_enter(c);
     c->gw->conn_events->regranted(c, old);
     options_release(old);
 }

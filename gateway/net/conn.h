@@ -13,6 +13,7 @@
 #include "protocol/dialect.h"
 
 struct lws;
+struct user;
 
 enum conn_state {
     CONN_OPEN,
@@ -38,6 +39,7 @@ struct conn {
     uint32_t messages_in; /* since it opened; for the log, as the three below */
     const struct dialect *dialect;
     const struct grants *grants; /* held (options_hold) */
+    struct user *user;           /* users.c; NULL: it does not count */
     struct outq out;
     bool congested;       /* the socket did not take everything: state is conflated until it does */
     bool unshed;          /* congested: what waits was told while there was room, and may be very much */
@@ -80,6 +82,7 @@ struct conn {
     bool rx_binary : 1;
     bool rx_deflated : 1;       /* the message that arrives is compressed */
     bool rx_continued : 1;      /* its first frame is over */
+    bool counted : 1;           /* addresses.c */
     unsigned over : ALLOWANCES; /* allowance.c: those that it is over */
     uint8_t wheel_slot;
     uint8_t missed_pongs;

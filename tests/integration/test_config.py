@@ -21,7 +21,8 @@ OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "tls-cert", "tls-
            "sweep-interval", "probe-interval", "queue-budget", "stall-timeout", "errors-per-minute",
            "subscriptions-per-connection", "items-per-connection", "names-per-second", "messages-per-second", "bytes-per-second",
            "answer-bytes-per-second", "rate-patience",
-           "max-connections", "memory-budget", "drain-delay", "drain-seconds", "linger", "index-mode", "deflate",
+           "max-connections", "connections-per-address", "handshakes-per-address",
+           "connections-per-user", "calls-per-user", "memory-budget", "drain-delay", "drain-seconds", "linger", "index-mode", "deflate",
            "dev"]
 
 
@@ -300,6 +301,7 @@ def test_each_option_from_each_place(config, option):
              "allowed-origin": ["same-host", "https://*.example.com"], "max-message": "4KiB",
              "queue-budget": "8KiB", "index-mode": "absolute", "workers": 3, "max-depth": 9, "max-page-size": 9,
              "subscriptions-per-connection": 9, "items-per-connection": 9, "names-per-second": 9, "messages-per-second": 9,
+             "connections-per-address": 9, "handshakes-per-address": 9, "connections-per-user": 9, "calls-per-user": 9,
              "bytes-per-second": "9KiB", "answer-bytes-per-second": "9KiB",
              "calls-per-connection": 9, "errors-per-minute": 9, "drain-seconds": 9, "max-connections": 9, "memory-budget": "64MiB", "deflate": True}.get(option, "700ms")
     texts = value if isinstance(value, list) else ["on" if value is True else str(value)]  # `on` is a truth in YAML

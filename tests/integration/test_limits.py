@@ -1,4 +1,4 @@
-"""Each limit of one client: it is met, the client is told the remedy or waits, it is counted, and nobody else notices.
+"""Each limit of one client, one address, one user: it is met, the client is told the remedy or waits, it is counted, and nobody else notices.
 
 Clients are sent as fast as the gateway reads, so that what it does not read is seen."""
 import asyncio
@@ -6,10 +6,13 @@ import json
 
 import pytest
 
+from conftest import write_config
 from gateway import until
 from peer import Closed
 from resp import fcall
 from test_bounds import greedy, subscribe, unsubscribe, until_metric  # noqa: F401
+from test_admission import refused_total
+from test_endpoints import upgrade_text
 from test_inspect import see
 
 
@@ -169,3 +172,128 @@ async def test_a_message_in_pieces_counts_by_frames(gateways, peers, db, name):
     sending = asyncio.ensure_future(peer.write(first + more * 20000))
     assert await peer.close_code() == 1008
     sending.cancel()
+
+
+# --- addresses ---
+
+TRUST = ("--trusted-proxy", "127.0.0.1")
+
+
+async def knock(peers, gateway, **headers):
+    """(status, the answer's headers, what it says); a proxy says for whom it asks."""
+    peer = await peers.open(gateway.address)
+    status = await peer.request(upgrade_text(**headers))
+    return status, peer
+
+
+async def test_connections_of_one_address(gateways, peers):
+    gateway = gateways.start("--connections-per-address", "2", *TRUST)
+    inside = [await knock(peers, gateway, X_Forwarded_For="192.0.2.1") for _ in range(2)]
+    assert [status for status, _ in inside] == [101, 101]
+    status, peer = await knock(peers, gateway, X_Forwarded_For="192.0.2.1")
+    assert status == 429 and 1 <= int(peer.headers["retry-after"]) <= 10
+    assert refused_total(gateway, "connections_per_address") == 1
+    for other in "192.0.2.2", "2001:db8:1:2::1", "2001:db8:1:2::2", "2001:db8:1:3::1":
+        assert (await knock(peers, gateway, X_Forwarded_For=other))[0] == 101
+    assert (await knock(peers, gateway, X_Forwarded_For="2001:db8:1:2:3::4"))[0] == 429
+    refused = (await see(gateway, "/admin/refusals"))["refusals"]
+    assert refused[0]["remote"] == "2001:db8:1:2:3::4" and "connections_per_address" in refused[0]["why"]
+
+    inside[0][1].close()
+
+    async def is_taken():
+        return (await knock(peers, gateway, X_Forwarded_For="192.0.2.1"))[0] == 101
+    await until(is_taken, "one has left")
+    assert (await knock(peers, gateway, X_Forwarded_For="192.0.2.1"))[0] == 429
+
+
+async def test_handshakes_of_one_address(gateways, peers):
+    """Refused for whatever reason, they count; those that are refused for this do not, so it gets in again."""
+    gateway = gateways.start("--handshakes-per-address", "1", *TRUST)
+    statuses = []
+    while 429 not in statuses:
+        statuses.append((await knock(peers, gateway, X_Forwarded_For="192.0.2.1", Sec_WebSocket_Key="short"))[0])
+    assert statuses[:5] == [400] * 5
+    assert refused_total(gateway, "handshakes_per_address") == 1
+    assert (await knock(peers, gateway, X_Forwarded_For="192.0.2.2"))[0] == 101
+
+    async def is_taken():
+        return (await knock(peers, gateway, X_Forwarded_For="192.0.2.1"))[0] == 101
+    await until(is_taken, "a second has passed")
+
+
+@pytest.mark.parametrize("flags", [(), TRUST], ids=str)
+async def test_what_stands_for_many_is_not_counted(gateways, peers, flags):
+    """This machine, and a proxy that does not say for whom it asks."""
+    gateway = gateways.start("--connections-per-address", "1", "--handshakes-per-address", "1", *flags)
+    assert [(await knock(peers, gateway))[0] for _ in range(20)] == [101] * 20
+
+
+async def test_a_reload_counts_who_is_there(gateways, peers, tmp_path):
+    path = tmp_path / "c.yaml"
+    gateway = gateways.start("--config", write_config(path, ""), *TRUST)
+    inside = [await knock(peers, gateway, X_Forwarded_For="192.0.2.1") for _ in range(2)]
+    for limit, status in (2, 429), (3, 101), (0, 101), (3, 429):
+        write_config(path, f"connections_per_address: {limit}\n")
+        reloads = await gateway.metric("syncgate_reloads_total")
+        gateway.signal(1)
+        await until_metric(gateway, "syncgate_reloads_total", lambda n, before=reloads: n == before + 1)
+        got, peer = await knock(peers, gateway, X_Forwarded_For="192.0.2.1")
+        assert got == status, limit
+        if limit == 0:
+            peer.close()
+            await until_metric(gateway, "syncgate_connections", lambda n: n == 3)
+        inside.append((got, peer))
+
+
+# --- users ---
+
+TOKENS = """
+anonymous: {{ subscribe: ["*"], call: ["*"] }}
+tokens:
+  - {{ token: "a", name: alice, subscribe: ["*"], call: ["*"] }}
+  - {{ token: "b", name: bob, subscribe: ["*"], call: ["*"] }}
+  - {{ token: "w", name: worker, serve: ["*"] }}
+{limit}
+"""
+
+
+async def test_connections_of_one_user(gateways, peers, tmp_path):
+    config = write_config(tmp_path / "c.yaml", TOKENS.format(limit="connections_per_user: 2"))
+    gateway = gateways.start("--config", config, dev=False)
+    inside = [await knock(peers, gateway, Authorization="Bearer a") for _ in range(2)]
+    assert [status for status, _ in inside] == [101, 101]
+    status, peer = await knock(peers, gateway, Authorization="Bearer a")
+    assert status == 429 and "retry-after" in peer.headers
+    assert refused_total(gateway, "connections_per_user") == 1
+    assert (await knock(peers, gateway, Authorization="Bearer b"))[0] == 101
+    assert [(await knock(peers, gateway))[0] for _ in range(5)] == [101] * 5, "nobody in particular"
+    inside[1][1].close()
+
+    async def is_taken():
+        return (await knock(peers, gateway, Authorization="Bearer a"))[0] == 101
+    await until(is_taken, "one has left")
+
+
+async def test_calls_of_one_user(gateways, peers, tmp_path, name):
+    """Of all its connections together; those that end make room."""
+    config = write_config(tmp_path / "c.yaml", TOKENS.format(limit="calls_per_user: 3"))
+    gateway = gateways.start("--config", config, dev=False)
+    worker = await peers(gateway, token="w")
+    await worker.subscribe("function", name)
+    callers = [await peers(gateway, token=token) for token in "aab"]
+    for caller in callers:
+        await caller.until(lambda caller=caller: name in caller.state.callable, "the function is offered")
+        caller.frames.clear()
+    for number, caller in enumerate([callers[0], callers[1], callers[0]]):
+        await caller.send(func="call", type="function", name=name, id=number)
+    await worker.until(lambda: len(worker.state.executing) == 3, "three run")
+    await callers[1].send(func="call", type="function", name=name, id="over")
+    frame = await callers[1].expect_error(8, type="function", name=name)
+    assert frame["message"] == "too many calls of this user: wait for some (calls_per_user)"
+    assert await limited(gateway, "calls_per_user") == 1
+    await callers[2].send(func="call", type="function", name=name, id="bob's")
+    await worker.until(lambda: len(worker.state.executing) == 4, "another user's runs")
+    await callers[0].close()  # two of the three
+    await callers[1].send(func="call", type="function", name=name, id="again")
+    await worker.until(lambda: len(worker.state.executing) == 5, "there is room")
