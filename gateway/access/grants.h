@@ -24,10 +24,17 @@ struct grants {
     struct identity *identity; /* NULL: it is part of the options */
     const char *name;          /* "anonymous" or the token's name, for logs */
     const char *token;         /* NULL for anonymous */
+    bool person;               /* name is somebody's who is known */
     bool admin;                /* may use /admin/ */
     struct patterns verbs[GRANT_COUNT];
     struct patterns deny; /* of whatever verb */
 };
+
+/* grants_who: the user, by whom connections and calls are counted; NULL: nobody in particular. */
+static inline const char *grants_who(const struct grants *g)
+{
+    return g->token || g->person ? g->name : NULL;
+}
 
 bool glob_match(const char *glob, struct slice name);
 bool glob_is_literal(const char *glob);

@@ -186,6 +186,7 @@ static void keep_claims(struct identity *i, const struct jwt_claims *c)
     char *at = i->memory = sg_malloc(user.len + 1 + c->user.len + c->session.len + c->token_id.len + c->tenant.len +
                                      c->info.len + c->grants.len);
     i->grants.name = at;
+    i->grants.person = c->user.len > 0;
     (void)slice_put(&at, user);
     *at++ = '\0';
     i->claims = (struct jwt_claims){.user = kept(&at, c->user),

@@ -62,6 +62,23 @@ bool remote_parse(struct slice s, struct remote *out)
     return true;
 }
 
+size_t remote_network(const struct remote *r, unsigned char key[REMOTE_NETWORK_BYTES])
+{
+    size_t len = r->family == AF_INET ? 4 : r->family == AF_INET6 ? 8 : 0;
+    key[0] = r->family;
+    memcpy(key + 1, r->address, len);
+    return len + 1;
+}
+
+bool remote_is_local(const struct remote *r)
+{
+    if (r->family == AF_INET)
+        return r->address[0] == 127;
+    if (r->family == AF_INET6)
+        return memcmp(r->address, &in6addr_loopback, sizeof(r->address)) == 0;
+    return r->family == AF_UNIX;
+}
+
 const char *remote_text(const struct remote *r)
 {
     static char text[INET6_ADDRSTRLEN];

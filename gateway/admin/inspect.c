@@ -142,8 +142,9 @@ static void write_why(struct jsonw *w, const struct conn *c)
         say(w, "not read from: its compressed messages become too large for its share");
     if (c->reading_held & HOLD_REQUESTS)
         say(w, "not read from: too many requests of it wait for Redis");
-    if (c->reading_held & HOLD_ASKS)
-        say(w, "not read from: it asks for too much in a second that is not known here");
+    for (int what = 0; what < ALLOWANCES && c->reading_held & HOLD_RATE; what++)
+        if (allowance_over(c, (enum allowance)what))
+            say(w, "not read from: it is over %s", allowance_key((enum allowance)what));
     if (c->reading_held & HOLD_REDIS)
         say(w, "not read from: Redis has too much to do for all clients together");
     size_t asked = subscriber_of(c)->requests.count - subscriber_of(c)->held.count;

@@ -22,6 +22,7 @@
 #include "gateway/calls/outcome.h"
 #include "gateway/calls/results.h"
 #include "gateway/net/pace.h"
+#include "gateway/net/users.h"
 #include "gateway/observe/garbage.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
@@ -54,6 +55,7 @@ struct call {
     struct list_node node; /* struct caller */
     struct map_node by_corr;
     struct conn *conn; /* its close forgets the call before it goes */
+    struct user *user; /* users.c */
     struct event deadline;
     int64_t began_us;
     uint64_t number;
@@ -86,6 +88,7 @@ static struct call *call_new(struct conn *c, struct slice name, struct slice id)
     call->name = slice_put(&at, name);
     call->id = slice_put(&at, id);
     call->conn = c;
+    call->user = users_call_begins(c);
     call->began_us = turn_now_us();
     call->number = ++k->corrs;
     call->corr = decimal_of(call->number);
@@ -111,6 +114,7 @@ static void call_unlink(struct call *call)
     event_del(&call->deadline);
     map_remove(&k->by_corr, &call->by_corr);
     list_remove(&caller_of(call->conn)->calls, &call->node);
+    users_call_ends(call->conn->gw, call->user);
     metric_add(METRIC_CALLS_IN_FLIGHT, -1);
 }
 
@@ -233,7 +237,14 @@ void calls_call(struct conn *c, const struct action *a)
         return;
     }
     if (caller_of(c)->calls.count >= (size_t)c->gw->opt->calls_per_connection) {
-        conn_error(c, ERROR_OTHER, SLICE_LIT("too many calls"), KIND_FUNCTION, a->name, a->id);
+        metric_add(METRIC_LIMITED_CALLS, 1);
+        conn_error(c, ERROR_OTHER, SLICE_LIT("too many calls: wait for some (calls_per_connection)"), KIND_FUNCTION,
+                   a->name, a->id);
+        return;
+    }
+    if (users_calls_full(c)) {
+        conn_error(c, ERROR_OTHER, SLICE_LIT("too many calls of this user: wait for some (calls_per_user)"),
+                   KIND_FUNCTION, a->name, a->id);
         return;
     }
     call_send(c, call_new(c, a->name, a->id)->corr, a);

@@ -60,8 +60,19 @@ struct options {
     int64_t queue_budget; /* bytes per connection: answers and errors that wait */
     int64_t stall_timeout_ms;
     int64_t errors_per_minute;
-    int64_t max_connections; /* of one process; 0: no limit */
-    int64_t memory_budget;   /* bytes resident of one process; 0: none */
+    int64_t subscriptions_per_connection;
+    int64_t items_per_connection; /* item subscriptions among them */
+    int64_t names_per_second;     /* allowance.h, as the next three; 0: no limit */
+    int64_t messages_per_second;
+    int64_t bytes_per_second;
+    int64_t answer_bytes_per_second;
+    int64_t rate_patience_ms;        /* 0: without end */
+    int64_t max_connections;         /* of one process; 0: no limit */
+    int64_t connections_per_address; /* addresses.h, as the next; of one process; 0: no limit */
+    int64_t handshakes_per_address;
+    int64_t connections_per_user; /* users.h, as the next */
+    int64_t calls_per_user;
+    int64_t memory_budget; /* bytes resident of one process; 0: none */
     int64_t drain_delay_ms;
     int64_t drain_seconds;
     int64_t linger_ms;   /* --linger 10s: how long a name without subscribers stays subscribed in Redis */

@@ -11,6 +11,8 @@
 
 struct event_base;
 struct ws;
+struct addresses;
+struct users;
 struct evlib;
 struct peers;
 struct upgrade;
@@ -59,6 +61,8 @@ struct gateway {
     struct taps *taps;
     struct conns *conns;
     struct pace *pace;
+    struct addresses *addresses;
+    struct users *users;
     const struct conn_events *conn_events;   /* what a connection means */
     size_t caller_at;                        /* where what calls/ keeps of a connection lies in it */
     const struct conn_watcher *conn_watcher; /* NULL: nobody looks at what passes */

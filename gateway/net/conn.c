@@ -6,10 +6,12 @@
 #include <stdio.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/net/addresses.h"
 #include "gateway/net/deflate.h"
 #include "gateway/net/pace.h"
 #include "gateway/net/socket.h"
 #include "gateway/net/unpacker.h"
+#include "gateway/net/users.h"
 #include "gateway/observe/kernel.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
@@ -40,7 +42,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     struct conn *c = sg_calloc(1, size + room.len);
     if (room.len)
         memcpy((char *)c + size, room.ptr, room.len);
-    c->room_len = (uint16_t)room.len;
+    c->room_len = (unsigned)room.len & 0x3FF;
     c->gw = g;
     c->wsi = wsi;
     c->id = ++g->conns->ids;
@@ -48,7 +50,7 @@ struct conn *conn_new(struct gateway *g, struct lws *wsi, const struct dialect *
     c->grants = options_hold(grants);
     c->piece_max = CONN_PIECE_BYTES;
     c->opened_ms = clock_now_ms();
-    c->errors_since_ms = c->opened_ms;
+    c->errors_since_ms = (uint32_t)c->opened_ms;
     c->by_id.key = slice_of((const char *)&c->id, sizeof(c->id));
     map_insert(&g->conns->by_id, &c->by_id);
     list_append(&g->conns->open, &c->node);
@@ -198,6 +200,8 @@ void conn_dead(struct conn *c, int library_code)
     metrics_connections(c->dialect, !was_open, -1);
     count_close(c);
     expiry_forget(c);
+    addresses_leave(c);
+    users_leave(c);
     options_release(c->grants);
     free(c);
 }
@@ -217,8 +221,10 @@ void conn_regrant(struct conn *c, const struct grants *grants)
         return;
     }
     const struct grants *old = c->grants;
+    users_leave(c);
     c->grants = options_hold(grants);
     expiry_watch(c, on_expired);
+    users_enter(c);
     c->gw->conn_events->regranted(c, old);
     options_release(old);
 }

@@ -5,6 +5,7 @@
 
 #include "gateway/access/remote.h"
 #include "gateway/core/core.h"
+#include "gateway/net/allowance.h"
 #include "gateway/net/conns.h"
 #include "gateway/net/hold.h"
 #include "gateway/net/outq.h"
@@ -12,6 +13,7 @@
 #include "protocol/dialect.h"
 
 struct lws;
+struct user;
 struct expiry;
 
 /* A new token heals it, whatever was wrong with the old one. */
@@ -42,6 +44,7 @@ struct conn {
     const struct dialect *dialect;
     const struct grants *grants; /* held (options_hold) */
     struct expiry *expiry;       /* NULL: they do not end */
+    struct user *user;           /* users.c; NULL: it does not count */
     struct outq out;
     bool congested;       /* the socket did not take everything: state is conflated until it does */
     bool unshed;          /* congested: what waits was told while there was room, and may be very much */
@@ -55,15 +58,16 @@ struct conn {
     uint32_t piece_max; /* bytes of one write; what the socket does not take of more is copied */
     struct buf *rx;     /* the fragments of a message until it is whole, or what waits there; NULL: nothing */
 
-    struct list_node paced; /* pace.c: slowed or queued */
-    int64_t asks_until_us;  /* pace.c */
+    struct list_node paced;          /* pace.c: slowed or queued */
+    int64_t empty_at_ns[ALLOWANCES]; /* allowance.c: its buckets, by enum allowance */
     uint32_t writes_in_flight;
     uint32_t write_bytes_in_flight;
 
     /* errors-per-minute window */
     uint32_t errors;
-    uint32_t owed; /* bytes that requests take which wait for room */
-    int64_t errors_since_ms;
+    uint32_t owed;            /* bytes that requests take which wait for room */
+    uint32_t errors_since_ms; /* the low bits of clock_now_ms() */
+    uint32_t over_since_ms;   /* likewise, while `over` */
 
     /* life */
     struct list_node wheel;      /* a slot of conns->wheel: when to ping */
@@ -81,11 +85,14 @@ struct conn {
     bool detached;        /* its subscriptions and calls have ended */
     bool peer_closed;     /* the peer sent its close frame */
     bool rx_binary : 1;
-    bool rx_deflated : 1;  /* the message that arrives is compressed */
-    bool rx_continued : 1; /* its first frame is over */
+    bool rx_deflated : 1;       /* the message that arrives is compressed */
+    bool rx_continued : 1;      /* its first frame is over */
+    bool counted : 1;           /* addresses.c */
+    unsigned over : ALLOWANCES; /* allowance.c: those that it is over */
     uint8_t wheel_slot;
     uint8_t missed_pongs;
-    uint16_t room_len; /* of what lies behind the peer */
+    unsigned room_len : 10;   /* of what lies behind the peer */
+    unsigned slowed_slot : 6; /* allowance.c, while HOLD_RATE */
 };
 
 /* What a connection means is told to whoever is handed in here (core.h, conn_events). */

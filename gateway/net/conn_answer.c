@@ -3,6 +3,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/net/deflate.h"
+#include "gateway/net/pace.h"
 #include "gateway/observe/metrics.h"
 
 enum { ERROR_WINDOW_MS = 60 * 1000 };
@@ -19,6 +20,7 @@ void conn_answer_frame(struct conn *c, struct frame *f)
         return;
     }
     conn_queue(c, f, OUTQ_ANSWER);
+    pace_answer(c, f->len);
     if (c->congested)
         conn_weigh(c);
 }
@@ -36,8 +38,8 @@ static bool errs_too_often(struct conn *c, enum error_code code)
     int64_t now = clock_now_ms();
     if (code == ERROR_OTHER)
         return false;
-    if (now - c->errors_since_ms >= ERROR_WINDOW_MS) {
-        c->errors_since_ms = now;
+    if ((uint32_t)now - c->errors_since_ms >= ERROR_WINDOW_MS) {
+        c->errors_since_ms = (uint32_t)now;
         c->errors = 0;
     }
     return (int64_t)++c->errors > c->gw->opt->errors_per_minute;

@@ -2,6 +2,7 @@
 #include "gateway/net/conn.h"
 
 #include "gateway/net/deflate.h"
+#include "gateway/net/pace.h"
 #include "gateway/net/unpacker.h"
 #include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
@@ -122,6 +123,8 @@ void conn_receive(struct conn *c, struct slice bytes, struct conn_fragment f)
     size_t max = rx_max(c, c->rx_deflated);
     if (too_big(c, bytes.len + f.remaining, max))
         return;
+    if (!f.remaining)
+        pace_received(c, f.final ? bytes.len + (c->rx ? c->rx->len : 0) : 0);
     if (f.first && f.final && (!c->rx_deflated || unpacker_admits(c->gw->unpacker, c))) {
         whole_message(c, bytes);
         return;

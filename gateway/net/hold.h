@@ -11,7 +11,7 @@ enum hold {
     HOLD_ANSWERS = 2,   /* it does not take what it asked for */
     HOLD_UNPACKING = 4, /* its compressed message waits (unpacker.c) */
     HOLD_REQUESTS = 8,  /* too many of its requests wait for Redis (pace.c, as those below) */
-    HOLD_ASKS = 16,     /* it asks for what is not known here too often */
+    HOLD_RATE = 16,     /* it is over one of its rates (allowance.c) */
     HOLD_REDIS = 32,    /* Redis has too much to do for all */
     HOLD_ALL = 63
 };

@@ -181,16 +181,6 @@ struct remote http_client(struct lws *wsi, const struct options *opt)
     return forwarded_client((const char *const *)opt->trusted_proxy, opt->trusted_proxy_len, peer, slice_str(text));
 }
 
-static bool is_local(const struct remote *r)
-{
-    const struct in6_addr *v6 = (const void *)r->address;
-    if (r->family == AF_INET)
-        return r->address[0] == 127;
-    if (r->family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
-    return r->family == AF_UNIX;
-}
-
 static bool is_forwarded(struct lws *wsi)
 {
     static const enum http_header proxies[] = {HTTP_FORWARDED, HTTP_X_FORWARDED_FOR, HTTP_X_REAL_IP};
@@ -218,7 +208,7 @@ enum admin_verdict http_admin(const struct gateway *g, struct lws *wsi)
     struct remote remote = remote_of(wsi);
     const char *why;
     struct admin_request r = {.grants = http_grants(wsi, g->opt, &why),
-                              .local = is_local(&remote),
+                              .local = remote_is_local(&remote),
                               .forwarded = is_forwarded(wsi),
                               .action = is_post(wsi),
                               .host = host};

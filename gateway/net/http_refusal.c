@@ -31,11 +31,17 @@ static const char *reason_phrase(unsigned status)
     static const struct {
         unsigned status;
         const char *phrase;
-    } phrases[] = {{400, "Bad Request"},        {401, "Unauthorized"},
-                   {403, "Forbidden"},          {404, "Not Found"},
-                   {405, "Method Not Allowed"}, {408, "Request Timeout"},
-                   {411, "Length Required"},    {413, "Content Too Large"},
-                   {426, "Upgrade Required"},   {431, "Request Header Fields Too Large"},
+    } phrases[] = {{400, "Bad Request"},
+                   {401, "Unauthorized"},
+                   {403, "Forbidden"},
+                   {404, "Not Found"},
+                   {405, "Method Not Allowed"},
+                   {408, "Request Timeout"},
+                   {411, "Length Required"},
+                   {413, "Content Too Large"},
+                   {426, "Upgrade Required"},
+                   {429, "Too Many Requests"},
+                   {431, "Request Header Fields Too Large"},
                    {503, "Service Unavailable"}};
     for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
         if (phrases[i].status == status)
@@ -51,7 +57,7 @@ static size_t refusal_text(unsigned status, const char *why, char *text, size_t 
         snprintf(extra, sizeof(extra), "sec-websocket-version: 13\r\n");
     else if (status == 401)
         snprintf(extra, sizeof(extra), "www-authenticate: Bearer\r\n");
-    else if (status == 503) /* not the same for all who were refused in the same moment */
+    else if (status == 503 || status == 429) /* not the same for all who were refused in the same moment */
         snprintf(extra, sizeof(extra), "retry-after: %ld\r\n",
                  RETRY_MIN_S + random() % (RETRY_MAX_S - RETRY_MIN_S + 1));
     int n = snprintf(text, size,

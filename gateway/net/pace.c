@@ -1,5 +1,5 @@
-/* Two lists, in order of arrival: who asked too often has to wait until its bucket has room again; who asked while all together had
- * too much under way has to wait until Redis took half of it. A connection is in one of them at most. */
+/* Who did too much in a second waits in a wheel (allowance.c) until its bucket has room again; who asked while all together had too much
+ * under way waits in a list, in order of arrival, until Redis took half of it. A connection is in one of them at most. */
 #include "gateway/net/pace.h"
 
 #include "gateway/base/clock.h"
@@ -8,9 +8,6 @@
 /* What one connection may have under way. Its requests are a subscription or a page each, and end with --subscribe-timeout. A page has a
  * slot of 8 bytes for each of its items. */
 enum { WRITES_MAX = 1024, WRITE_BYTES_MAX = 4 * 1024 * 1024, REQUESTS_MAX = 4096, SLOTS_MAX = 100 * REQUESTS_MAX };
-
-/* How often one connection may ask: a crowd of names at once, as after a reconnect, and then so many a second. */
-enum { ASKS_PER_SECOND = 1000, ASKS_AT_ONCE = 5000, ASK_US = 1000 * 1000 / ASKS_PER_SECOND };
 
 /* What all may have under way. A request with a name that nobody else asked for takes about 1.2 kB; the link takes 64 MiB and 100 000
  * commands, and whoever is over that is refused. */
@@ -25,8 +22,8 @@ enum {
 enum { RESUMED_PER_TURN = 16 };
 
 struct pace {
-    struct list slowed;        /* struct conn that asked too often … */
-    struct list queued;        /* … or asked while Redis had too much to do for all */
+    struct slowed slowed;      /* those that did too much in a second … */
+    struct list queued;        /* … struct conn that asked while Redis had too much to do for all */
     size_t asked, asked_bytes; /* of Redis, by all, and not answered yet: writes, calls, questions */
     size_t requests, slots;    /* that wait for Redis, and the room of their windows */
 };
@@ -34,7 +31,7 @@ struct pace {
 struct pace *pace_new(void)
 {
     struct pace *p = sg_calloc(1, sizeof(*p));
-    list_init(&p->slowed);
+    slowed_init(&p->slowed);
     list_init(&p->queued);
     return p;
 }
@@ -44,30 +41,43 @@ void pace_free(struct pace *p)
     free(p);
 }
 
-static void wait_in(struct list *l, struct conn *c, enum hold why)
-{
-    if (c->state != CONN_OPEN || list_linked(&c->paced))
-        return;
-    list_append(l, &c->paced);
-    hold_reading(c, why, true);
-}
-
-static void resume(struct list *l, struct conn *c, enum hold why)
-{
-    list_remove(l, &c->paced);
-    hold_reading(c, why, false);
-}
-
-static struct conn *first(const struct list *l)
-{
-    struct list_node *n = list_first(l);
-    return n ? container_of(n, struct conn, paced) : NULL;
-}
-
 void pace_forget(struct conn *c)
 {
-    if (list_linked(&c->paced))
-        list_remove(c->reading_held & HOLD_ASKS ? &c->gw->pace->slowed : &c->gw->pace->queued, &c->paced);
+    if (!list_linked(&c->paced))
+        return;
+    if (c->reading_held & HOLD_RATE)
+        slowed_forget(&c->gw->pace->slowed, c);
+    else
+        list_remove(&c->gw->pace->queued, &c->paced);
+}
+
+/* --- in a second --- */
+
+void pace_received(struct conn *c, size_t bytes)
+{
+    int64_t now = clock_now_ms();
+    bool over = allowance_take(c, ALLOWANCE_MESSAGES, now, 1);
+    if (allowance_take(c, ALLOWANCE_BYTES, now, (int64_t)bytes) || over)
+        allowance_slow(&c->gw->pace->slowed, c, now);
+}
+
+void pace_answer(struct conn *c, size_t bytes)
+{
+    int64_t now = clock_now_ms();
+    if (allowance_take(c, ALLOWANCE_ANSWERS, now, (int64_t)bytes))
+        allowance_slow(&c->gw->pace->slowed, c, now);
+}
+
+static void take_name(struct conn *c)
+{
+    int64_t now = clock_now_ms();
+    if (allowance_take(c, ALLOWANCE_NAMES, now, 1))
+        allowance_slow(&c->gw->pace->slowed, c, now);
+}
+
+void pace_tick(struct gateway *g)
+{
+    slowed_tick(&g->pace->slowed);
 }
 
 /* --- all together --- */
@@ -81,15 +91,19 @@ static bool all_below(const struct gateway *g, size_t divisor)
 
 static void weigh_all(struct conn *c)
 {
-    if (!all_below(c->gw, 1))
-        wait_in(&c->gw->pace->queued, c, HOLD_REDIS);
+    if (all_below(c->gw, 1) || c->state != CONN_OPEN || list_linked(&c->paced))
+        return;
+    list_append(&c->gw->pace->queued, &c->paced);
+    hold_reading(c, HOLD_REDIS, true);
 }
 
 void pace_end_turn(struct gateway *g)
 {
-    struct conn *c;
-    for (int n = 0; n < RESUMED_PER_TURN && (c = first(&g->pace->queued)) && all_below(g, 2); n++)
-        resume(&g->pace->queued, c, HOLD_REDIS);
+    struct list_node *first;
+    for (int n = 0; n < RESUMED_PER_TURN && (first = list_first(&g->pace->queued)) && all_below(g, 2); n++) {
+        list_remove(&g->pace->queued, first);
+        hold_reading(container_of(first, struct conn, paced), HOLD_REDIS, false);
+    }
 }
 
 /* --- writes and the like --- */
@@ -126,15 +140,6 @@ void pace_ends(struct gateway *g, uint64_t conn, size_t bytes)
 
 /* --- requests --- */
 
-/* A bucket that empties with time, kept as the time at which it is empty. */
-static void take_room(struct conn *c)
-{
-    int64_t now_us = clock_now_ms() * 1000;
-    c->asks_until_us = (c->asks_until_us > now_us ? c->asks_until_us : now_us) + ASK_US;
-    if (c->asks_until_us - now_us > (int64_t)ASKS_AT_ONCE * ASK_US)
-        wait_in(&c->gw->pace->slowed, c, HOLD_ASKS);
-}
-
 void pace_waits(struct conn *c, uint32_t slots)
 {
     c->gw->pace->requests++;
@@ -149,7 +154,7 @@ void pace_waits_no_more(struct conn *c, uint32_t slots)
 
 void pace_asked(struct conn *c, size_t requests, size_t slots)
 {
-    take_room(c);
+    take_name(c);
     if (c->state == CONN_OPEN && (requests >= REQUESTS_MAX || slots >= SLOTS_MAX))
         hold_reading(c, HOLD_REQUESTS, true);
     weigh_all(c);
@@ -160,14 +165,4 @@ void pace_answered(struct conn *c, size_t requests, size_t slots)
     if ((c->reading_held & HOLD_REQUESTS) && c->state == CONN_OPEN && requests <= REQUESTS_MAX / 2 &&
         slots <= SLOTS_MAX / 2)
         hold_reading(c, HOLD_REQUESTS, false);
-}
-
-/* Who came first is over by about as much as who came later. */
-void pace_tick(struct gateway *g)
-{
-    int64_t now_us = clock_now_ms() * 1000;
-    int64_t allowed_us = (int64_t)(ASKS_AT_ONCE - ASKS_PER_SECOND * PACE_TICK_MS / 1000) * ASK_US;
-    struct conn *c;
-    while ((c = first(&g->pace->slowed)) && c->asks_until_us - now_us <= allowed_us)
-        resume(&g->pace->slowed, c, HOLD_ASKS);
 }

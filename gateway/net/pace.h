@@ -1,6 +1,6 @@
-/* How fast peers may make this gateway ask Redis, and how much of it may be under way: for one connection, and for all together.
- * Over a bound the connection that asked is not read from until it is less, so nothing that was read is refused for it. What one
- * read of the socket brought is dealt with still. */
+/* How fast peers may send and ask, and how much of what Redis is asked may be under way: for one connection, and for all together. Over a
+ * bound the connection is not read from until it is less, so nothing that was read is refused for it. What one read of the socket
+ * brought is dealt with still. */
 #ifndef SYNCGATE_GATEWAY_NET_PACE_H
 #define SYNCGATE_GATEWAY_NET_PACE_H
 
@@ -8,6 +8,11 @@
 
 struct pace *pace_new(void);
 void pace_free(struct pace *p); /* connections must be gone; NULL is allowed */
+
+/* pace_received: a frame came, or the last one of a message of so many bytes; pace_answer: it is answered so many bytes. Both count in a
+ * second only (allowance.h). */
+void pace_received(struct conn *c, size_t bytes);
+void pace_answer(struct conn *c, size_t bytes);
 
 /* pace_begins: Redis is sent something that has to be answered: a write, a call, a question. bytes: of what goes with it. */
 void pace_begins(struct conn *c, size_t bytes);
@@ -25,8 +30,7 @@ void pace_answered(struct conn *c, size_t requests, size_t slots);
 
 /* pace_forget: the connection ends; why it was not read from makes no difference any more. */
 void pace_forget(struct conn *c);
-/* pace_tick: call every PACE_TICK_MS; pace_end_turn: after each turn. They read on from who waited. */
-enum { PACE_TICK_MS = 100 };
+/* pace_tick: call every ALLOWANCE_TICK_MS; pace_end_turn: after each turn. They read on from who waited. */
 void pace_tick(struct gateway *g);
 void pace_end_turn(struct gateway *g);
 

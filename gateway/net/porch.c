@@ -39,7 +39,7 @@ enum state { WAITING, READY, INSIDE, ANSWERING, LEAVING, STATES, STAYING = STATE
 
 struct address {
     struct map_node node;
-    unsigned char key[17]; /* family, IPv4 address or IPv6 /64 */
+    unsigned char key[REMOTE_NETWORK_BYTES];
     size_t visitors, inside;
     bool crowd;
     struct list waiting;   /* struct visitor by kin */
@@ -83,18 +83,10 @@ static char seen[HEAD_BYTES_MAX + 1]; /* what look() looked at */
 
 /* --- addresses --- */
 
-static size_t key_of(const struct remote *r, unsigned char key[17])
-{
-    size_t len = r->family == AF_INET ? 4 : r->family == AF_INET6 ? 8 : 0;
-    key[0] = r->family;
-    memcpy(key + 1, r->address, len);
-    return len + 1;
-}
-
 static struct address *address_at(struct porch *p, const struct remote *r)
 {
-    unsigned char key[17];
-    struct slice text = slice_of((const char *)key, key_of(r, key));
+    unsigned char key[REMOTE_NETWORK_BYTES];
+    struct slice text = slice_of((const char *)key, remote_network(r, key));
     struct map_node *node = map_find(&p->addresses, text);
     if (node)
         return container_of(node, struct address, node);

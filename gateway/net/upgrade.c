@@ -6,10 +6,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gateway/net/addresses.h"
 #include "gateway/net/admission.h"
 #include "gateway/net/evlib.h"
 #include "gateway/net/http_refusal.h"
 #include "gateway/net/porch.h"
+#include "gateway/net/users.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
 
@@ -215,6 +217,9 @@ int upgrade_check(struct gateway *g, struct lws *wsi)
     const char *refusal = admission_refusal(g->admission, lws_get_socket_fd(wsi));
     if (refusal)
         return refuse(wsi, 503, refusal);
+    refusal = addresses_refusal(g->addresses, g->opt, &u->remote);
+    if (refusal)
+        return refuse(wsi, 429, refusal);
     const char *fault = http_fault(wsi);
     if (fault)
         return refuse(wsi, 400, fault);
@@ -240,6 +245,9 @@ int upgrade_check(struct gateway *g, struct lws *wsi)
         metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);
         return refuse(wsi, 401, fault);
     }
+    refusal = users_refusal(g->users, g->opt, u->grants);
+    if (refusal)
+        return refuse(wsi, 429, refusal);
     if (strlen(u->any) >= 64) /* longer than libwebsockets compares */
         return refuse(wsi, 400, "Sec-WebSocket-Protocol is too long");
     read_offer(g, wsi);

@@ -8,6 +8,7 @@
 
 #include "gateway/access/forwarded.h"
 #include "gateway/net/address.h"
+#include "gateway/net/addresses.h"
 #include "gateway/net/conn.h"
 #include "gateway/net/deflate.h"
 #include "gateway/net/descriptors.h"
@@ -19,6 +20,7 @@
 #include "gateway/net/porch.h"
 #include "gateway/net/unpacker.h"
 #include "gateway/net/upgrade.h"
+#include "gateway/net/users.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
 #include "protocol/base/alloc.h"
@@ -68,6 +70,8 @@ static void established(struct ws *w, struct lws *wsi)
         c->piece_max = TLS_RECORD_BYTES;
     u->deflate = false;
     c->remote = u->remote;
+    addresses_enter(c);
+    users_enter(c);
     lws_set_opaque_user_data(wsi, c);
     evlib_set_optimistic(w->g->evlib, wsi, true);
     porch_leave(evlib_take_visitor(w->g->evlib, lws_get_socket_fd(wsi)));

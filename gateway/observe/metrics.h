@@ -33,6 +33,18 @@
     X(REFUSED_TOO_LARGE, "counter", "syncgate_refused_total", "reason=\"too_large\"", "")                              \
     X(REFUSED_TOO_LATE, "counter", "syncgate_refused_total", "reason=\"too_late\"", "")                                \
     X(REFUSED_CROWDED, "counter", "syncgate_refused_total", "reason=\"crowded\"", "")                                  \
+    X(REFUSED_ADDRESS_CONNECTIONS, "counter", "syncgate_refused_total", "reason=\"connections_per_address\"", "")      \
+    X(REFUSED_ADDRESS_HANDSHAKES, "counter", "syncgate_refused_total", "reason=\"handshakes_per_address\"", "")        \
+    X(REFUSED_USER_CONNECTIONS, "counter", "syncgate_refused_total", "reason=\"connections_per_user\"", "")            \
+    X(LIMITED_NAMES, "counter", "syncgate_limited_total", "limit=\"names_per_second\"",                                \
+      "Times a client was refused something, or not read from for a while, over a limit of one client; by option.")    \
+    X(LIMITED_MESSAGES, "counter", "syncgate_limited_total", "limit=\"messages_per_second\"", "")                      \
+    X(LIMITED_BYTES, "counter", "syncgate_limited_total", "limit=\"bytes_per_second\"", "")                            \
+    X(LIMITED_ANSWERS, "counter", "syncgate_limited_total", "limit=\"answer_bytes_per_second\"", "")                   \
+    X(LIMITED_SUBSCRIPTIONS, "counter", "syncgate_limited_total", "limit=\"subscriptions_per_connection\"", "")        \
+    X(LIMITED_ITEMS, "counter", "syncgate_limited_total", "limit=\"items_per_connection\"", "")                        \
+    X(LIMITED_CALLS, "counter", "syncgate_limited_total", "limit=\"calls_per_connection\"", "")                        \
+    X(LIMITED_USER_CALLS, "counter", "syncgate_limited_total", "limit=\"calls_per_user\"", "")                         \
     X(HANDSHAKES_WAITING, "gauge", "syncgate_handshakes", "state=\"waiting\"",                                         \
       "Connections that are no WebSocket (yet): those whose request has not come, those in the server.")               \
     X(HANDSHAKES_INSIDE, "gauge", "syncgate_handshakes", "state=\"inside\"", "")                                       \

@@ -22,9 +22,11 @@
 #include "gateway/lifecycle/notify.h"
 #include "gateway/lifecycle/probe.h"
 #include "gateway/lifecycle/reload.h"
+#include "gateway/net/addresses.h"
 #include "gateway/net/admission.h"
 #include "gateway/net/conn.h"
 #include "gateway/net/pace.h"
+#include "gateway/net/users.h"
 #include "gateway/net/ws.h"
 #include "gateway/observe/history.h"
 #include "gateway/observe/metrics.h"
@@ -267,6 +269,7 @@ static void on_new_grants(void *arg)
 {
     struct run *r = arg;
     topics_wake_declared(r->g.topics);
+    addresses_recount(&r->g);
 }
 
 static const struct reload_events reloading = {.changed = on_new_options, .regranted = on_new_grants};
@@ -301,6 +304,8 @@ static bool start(struct run *r, const char *redis_url)
     g->conn_events = &peer_events;
     g->peers = peers_new(g);
     g->pace = pace_new();
+    g->addresses = addresses_new();
+    g->users = users_new();
     g->taps = taps_new(g);
     buf_init(&g->scratch, SCRATCH_BYTES_MAX);
     if (!g->base || !new_link(r, redis_url))
@@ -395,6 +400,8 @@ static void stop(struct run *r)
     conns_free(g->conns);
     peers_free(g->peers);
     pace_free(g->pace);
+    addresses_free(g->addresses);
+    users_free(g->users);
     taps_free(g->taps);
     buf_deinit(&g->scratch);
     free(g->redis_url);

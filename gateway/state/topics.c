@@ -19,7 +19,6 @@
 
 enum {
     NAME_BYTES_MAX = 512,
-    SUBS_PER_CONN_MAX = 10000,
     IDLE_MAX = 20000, /* names that live without users, and bytes of them: over it the longest idle ones go early */
     IDLE_BYTES_MAX = 64 * 1024 * 1024,
     SWEEPS_MAX = 1000, /* per tick, and in flight */
@@ -237,17 +236,32 @@ static size_t asked_of_redis(const struct conn *c)
     return subscriber_of(c)->requests.count - subscriber_of(c)->held.count;
 }
 
+/* One subscription more is too many. */
+static bool may_not_follow(struct conn *c, enum kind kind, struct slice name, const struct slice *item_id)
+{
+    const struct options *opt = c->gw->opt;
+    struct slice why;
+    if (subscriber_of(c)->subs.count >= (size_t)opt->subscriptions_per_connection) {
+        metric_add(METRIC_LIMITED_SUBSCRIPTIONS, 1);
+        why = SLICE_LIT("too many subscriptions: end some (subscriptions_per_connection)");
+    } else if (item_id && subscriber_of(c)->watching >= (size_t)opt->items_per_connection) {
+        metric_add(METRIC_LIMITED_ITEMS, 1);
+        why = SLICE_LIT("too many items: end some, or follow a page (items_per_connection)");
+    } else {
+        return false;
+    }
+    conn_error(c, ERROR_OTHER, why, kind, name, item_id ? *item_id : SLICE_NONE);
+    return true;
+}
+
 void topics_subscribe(struct conn *c, enum kind kind, struct slice name, const struct slice *id,
                       const struct sub_wish *wish)
 {
     const struct slice *item_id = kind == KIND_LIST ? id : NULL;
     size_t asked = asked_of_redis(c);
-    if (subscriber_of(c)->subs.count >= SUBS_PER_CONN_MAX && !topics_find_sub(c, kind, name, item_id)) {
-        struct slice told = item_id ? *item_id : SLICE_NONE;
-        conn_error(c, ERROR_OTHER, SLICE_LIT("too many subscriptions"), kind, name, told);
-        return;
-    }
     struct sub *s = topics_find_sub(c, kind, name, item_id);
+    if (!s && may_not_follow(c, kind, name, item_id))
+        return;
     if (s)
         sub_wait_no_more(s); /* it is asked anew */
     struct topic *t = topics_find_or_create(c->gw->topics, kind, name);

@@ -89,7 +89,7 @@ async def test_subscriptions_are_bounded(gateways, greedy, db, name):
     assert {frame["func"] for frame in told} == {"set"}
     peer.send(*map(subscribe, names[SUBSCRIPTIONS:]))
     for one, frame in zip(names[SUBSCRIPTIONS:], await peer.answers(extra)):
-        assert frame == {"func": "error", "type": "var", "name": one, "error_code": 8, "message": "too many subscriptions"}
+        assert frame == {"func": "error", "type": "var", "name": one, "error_code": 8, "message": "too many subscriptions: end some (subscriptions_per_connection)"}
     peer.send(subscribe(names[0]), {"func": "get", "type": "var", "name": names[1]})
     assert [(frame["func"], frame["name"]) for frame in await peer.answers(2)] == [("set", names[0]), ("set", names[1])]
     peer.send(unsubscribe(names[0]), subscribe(names[-1]), subscribe(names[0]))
@@ -112,7 +112,7 @@ async def test_names_that_are_made_up_come_at_a_rate(gateways, greedy, peers, db
         peer.send(subscribe(f"{name}.{n}"), unsubscribe(f"{name}.{n}"))
     await until_metric(gateway, "syncgate_connections_unread", lambda n: n == 1)
     looked = (await see(gateway, "/admin/connections"))["connections"]
-    assert any("not read from: it asks for too much" in why for conn in looked for why in conn["why"]), looked
+    assert any("not read from: it is over names_per_second" in why for conn in looked for why in conn["why"]), looked
     await other.subscribe("var", name)
     await other.expect(f'{{"func":"set","type":"var","name":"{name}","value":1}}')
     told = await peer.ping()  # all of it was read in the end, but sometimes an answer was quicker than what undoes the question

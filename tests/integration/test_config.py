@@ -18,7 +18,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("SYNCGATE_BIN", str(ROOT / "build/release/syncgate"))
 OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "tls-cert", "tls-key", "prefix", "log-level",
            "log-format", "trusted-proxy", "allowed-origin", "max-message", "max-depth", "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
-           "sweep-interval", "probe-interval", "queue-budget", "stall-timeout", "errors-per-minute", "max-connections", "memory-budget", "drain-delay", "drain-seconds", "linger", "index-mode", "deflate",
+           "sweep-interval", "probe-interval", "queue-budget", "stall-timeout", "errors-per-minute",
+           "subscriptions-per-connection", "items-per-connection", "names-per-second", "messages-per-second", "bytes-per-second",
+           "answer-bytes-per-second", "rate-patience",
+           "max-connections", "connections-per-address", "handshakes-per-address",
+           "connections-per-user", "calls-per-user", "memory-budget", "drain-delay", "drain-seconds", "linger", "index-mode", "deflate",
            "jwt-algorithm", "jwt-key-file", "jwt-issuer", "jwt-audience", "jwt-leeway", "jwt-max-age", "token-grace", "token-expiry", "dev"]
 
 
@@ -296,6 +300,9 @@ def test_each_option_from_each_place(config, option):
              "log-format": "json", "trusted-proxy": ["10.0.0.0/8", "unix"],
              "allowed-origin": ["same-host", "https://*.example.com"], "max-message": "4KiB",
              "queue-budget": "8KiB", "index-mode": "absolute", "workers": 3, "max-depth": 9, "max-page-size": 9,
+             "subscriptions-per-connection": 9, "items-per-connection": 9, "names-per-second": 9, "messages-per-second": 9,
+             "connections-per-address": 9, "handshakes-per-address": 9, "connections-per-user": 9, "calls-per-user": 9,
+             "bytes-per-second": "9KiB", "answer-bytes-per-second": "9KiB",
              "calls-per-connection": 9, "errors-per-minute": 9, "drain-seconds": 9, "max-connections": 9, "memory-budget": "64MiB", "deflate": True, "token-expiry": "anonymous"}.get(option, "700ms")
     texts = value if isinstance(value, list) else ["on" if value is True else str(value)]  # `on` is a truth in YAML
     text = ",".join(texts)

@@ -146,6 +146,9 @@ void world_begin(void)
                                .queue_budget = 64 * 1024,
                                .stall_timeout_ms = 1000 * 1000,
                                .errors_per_minute = 1000 * 1000,
+                               .subscriptions_per_connection = 10000,
+                               .items_per_connection = 10000,
+                               .names_per_second = 1000,
                                .linger_ms = 1000,
                                .drain_delay_ms = 500,
                                .drain_seconds = 2};

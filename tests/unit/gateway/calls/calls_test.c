@@ -764,7 +764,7 @@ static void test_limits_of_a_caller(void)
     CU_ASSERT_STRING_EQUAL(told(c), "error 4 call id in flight sub 1; ");
     call(c, "add", "\"1\"", NULL);
     call(c, "add", "2", NULL);
-    CU_ASSERT_STRING_EQUAL(told(c), "error 8 too many calls add 2; ");
+    CU_ASSERT_STRING_EQUAL(told(c), "error 8 too many calls: wait for some (calls_per_connection) add 2; ");
     call(c, "add", "1", NULL); /* looked at first */
     CU_ASSERT_STRING_EQUAL(told(c), "error 4 call id in flight add 1; ");
     call(other, "add", "1", NULL);
