@@ -19,6 +19,7 @@ struct grants {
     const char *name;      /* "anonymous" or the token's name, for logs */
     const char *token;     /* NULL for anonymous */
     bool admin;            /* may use /admin/ */
+    bool metrics;          /* may read /metrics from wherever it is */
     struct patterns verbs[GRANT_COUNT];
 };
 

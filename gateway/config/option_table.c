@@ -39,6 +39,17 @@ const struct option option_table[] = {
      .len_offset = offsetof(struct options, trusted_proxy_len),
      .help = "whose X-Forwarded-For says who the client is: a network, an address, or unix for unix sockets; "
              "may be given several times"},
+    {"admin-from", OPTION_LIST, "CIDR", NULL, .take = option_take_proxy, MEMBER(admin_from),
+     .len_offset = offsetof(struct options, admin_from_len),
+     .help = "from where /admin/ may be used, by those who may: a network, an address, or unix; may be given several "
+             "times; without it from everywhere"},
+    {"metrics-from", OPTION_LIST, "CIDR", NULL, .take = option_take_proxy, MEMBER(metrics_from),
+     .len_offset = offsetof(struct options, metrics_from_len),
+     .help = "from where /metrics may be read without a token of an entry with metrics: true, likewise"},
+    {"page-from", OPTION_LIST, "CIDR", NULL, .take = option_take_proxy, MEMBER(page_from),
+     .len_offset = offsetof(struct options, page_from_len),
+     .help = "from where the page at / and the documents may be seen, likewise; pages of others may import the client "
+             "all the same"},
     {"allowed-origins", OPTION_LIST, "ORIGIN", "same-host", .flag = "allowed-origin", .take = option_take_origin,
      MEMBER(allowed_origins), .len_offset = offsetof(struct options, allowed_origins_len),
      .help = "whose web pages may connect: same-host, https://example.com, https://*.example.com, null or *; "

@@ -45,6 +45,12 @@ struct options {
     enum log_format log_format;
     char **trusted_proxy; /* networks, see forwarded.h */
     size_t trusted_proxy_len;
+    char **admin_from; /* networks, as the next two; none: as far as grants say */
+    size_t admin_from_len;
+    char **metrics_from;
+    size_t metrics_from_len;
+    char **page_from;
+    size_t page_from_len;
     char **allowed_origins; /* see origin.h */
     size_t allowed_origins_len;
     int64_t max_message; /* bytes */
