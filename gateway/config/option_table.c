@@ -56,6 +56,13 @@ const struct option option_table[] = {
              "may be given several times"},
     {"max-message", OPTION_SIZE, "SIZE", "1MiB", KIB, 64 * MIB, MEMBER(max_message),
      .help = "largest message of a client; a larger one closes with 1009"},
+    {"max-value", OPTION_SIZE, "SIZE", "0", 0, 64 * MIB, MEMBER(max_value),
+     .help =
+         "largest value that a client may write, of a variable or an item; larger ones end in error 6; 0 is as large "
+         "as its message"},
+    {"max-cache", OPTION_SIZE, "SIZE", "0", 0, 1024 * GIB, MEMBER(max_cache),
+     .help = "state that one process holds, over which names without users go at once and names that it does not hold "
+             "end in error 8; 0 is no limit"},
     {"max-depth", OPTION_INT, "N", "64", 8, 64, MEMBER(max_depth),
      .help = "how deep a message may nest, the message itself included"},
     {"max-page-size", OPTION_INT, "N", "100", 1, OPTION_PAGE_SIZE_MAX, MEMBER(max_page_size),

@@ -73,6 +73,8 @@ struct options {
     int64_t answer_bytes_per_second;
     int64_t rate_patience_ms;        /* 0: without end */
     int64_t max_connections;         /* of one process; 0: no limit */
+    int64_t max_value;               /* bytes of one value that a client writes; 0: as its message */
+    int64_t max_cache;               /* bytes of state of one process; 0: no limit */
     int64_t connections_per_address; /* addresses.h, as the next; of one process; 0: no limit */
     int64_t handshakes_per_address;
     int64_t connections_per_user; /* users.h, as the next */

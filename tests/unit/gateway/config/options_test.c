@@ -71,6 +71,8 @@ static const struct {
                 {"log-format", "logfmt"},
                 {"allowed-origin", "same-host"},
                 {"max-message", "1MiB"},
+                {"max-value", "0"},
+                {"max-cache", "0"},
                 {"max-depth", "64"},
                 {"max-page-size", "100"},
                 {"call-timeout", "30s"},
