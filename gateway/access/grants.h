@@ -26,6 +26,7 @@ struct grants {
     const char *token;         /* NULL for anonymous */
     bool person;               /* name is somebody's who is known */
     bool admin;                /* may use /admin/ */
+    bool metrics;              /* may read /metrics from wherever it is */
     struct patterns verbs[GRANT_COUNT];
     struct patterns deny; /* of whatever verb */
 };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/access/forwarded.h"
 #include "gateway/admin/actions.h"
 #include "gateway/admin/assets.h"
 #include "gateway/admin/fleet.h"
@@ -122,6 +123,52 @@ static int refuse_stranger(const struct gateway *g, struct lws *wsi, enum admin_
                                       : http_refuse_client(wsi, &client, 401, "for admins only");
 }
 
+/* --- from where --- */
+
+/* A list of networks; an empty one is everywhere. */
+static bool comes_from(const struct gateway *g, struct lws *wsi, char **networks, size_t len)
+{
+    struct remote client = http_client(wsi, g->opt);
+    return len == 0 || forwarded_trusts((const char *const *)networks, len, &client);
+}
+
+/* The same words for all, so that nobody learns what is there. */
+static int refuse_place(const struct gateway *g, struct lws *wsi, unsigned status, const char *why)
+{
+    struct remote client = http_client(wsi, g->opt);
+    metric_add(METRIC_REFUSED_UNAUTHORIZED, 1);
+    return http_refuse_client(wsi, &client, status, why);
+}
+
+static bool may_read_metrics(const struct gateway *g, struct lws *wsi)
+{
+    if (comes_from(g, wsi, g->opt->metrics_from, g->opt->metrics_from_len))
+        return true;
+    const char *why;
+    const struct grants *who = http_grants(wsi, g->opt, &why);
+    bool may = who && who->token && (who->metrics || who->admin);
+    if (who)
+        options_release(who);
+    return may;
+}
+
+/* Whether it may ask at all, whatever it asks for. 0, or the answer's result. */
+static int refused_area(const struct gateway *g, struct lws *wsi, const char *path)
+{
+    if (strncmp(path, ADMIN_AREA, sizeof(ADMIN_AREA) - 1) == 0) {
+        if (!comes_from(g, wsi, g->opt->admin_from, g->opt->admin_from_len))
+            return refuse_place(g, wsi, 403, "not from this address (admin_from)");
+        enum admin_verdict verdict = http_admin(g, wsi);
+        return verdict == ADMIN_ALLOWED ? 0 : refuse_stranger(g, wsi, verdict);
+    }
+    if (strcmp(path, "/metrics") == 0 && !may_read_metrics(g, wsi))
+        return refuse_place(g, wsi, 401, "not from this address without a token for it (metrics_from)");
+    const struct asset *a = asset_at(path);
+    if (a && !a->shared && !comes_from(g, wsi, g->opt->page_from, g->opt->page_from_len))
+        return refuse_place(g, wsi, 403, "not from this address (page_from)");
+    return 0;
+}
+
 int endpoints_request(struct gateway *g, struct lws *wsi, const char *path)
 {
     enum http_method method;
@@ -135,11 +182,9 @@ int endpoints_request(struct gateway *g, struct lws *wsi, const char *path)
         return http_refuse(wsi, status, fault);
     if (!http_method(wsi, &method))
         return http_refuse(wsi, 405, "GET, HEAD and POST only");
-    if (strncmp(path, ADMIN_AREA, sizeof(ADMIN_AREA) - 1) == 0) {
-        enum admin_verdict verdict = http_admin(g, wsi);
-        if (verdict != ADMIN_ALLOWED)
-            return refuse_stranger(g, wsi, verdict);
-    }
+    int refused = refused_area(g, wsi, path);
+    if (refused)
+        return refused;
     const struct endpoint *e = endpoint_at(path, method, &other_method);
     if (e)
         return method == HTTP_POST ? http_take_body(wsi, e->path, e->answer)

@@ -67,6 +67,20 @@ static void put_unprintable(struct buf *out, char c)
     }
 }
 
+/* By its number: what is written is what it was, and is seen. */
+static size_t put_disguise(struct buf *out, struct slice text)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint32_t code;
+    size_t len = text_disguise(text, &code);
+    if (!len)
+        return 0;
+    buf_put_lit(out, "\\u");
+    for (int shift = 12; shift >= 0; shift -= 4)
+        buf_put_char(out, digits[code >> shift & 15]);
+    return len;
+}
+
 void jsonw_text(struct jsonw *w, const char *key, struct slice text)
 {
     begin(w, key);
@@ -77,7 +91,7 @@ void jsonw_text(struct jsonw *w, const char *key, struct slice text)
             buf_put(w->out, text.ptr, len);
         else if (len == 1)
             put_escaped(w->out, text.ptr[0]);
-        else
+        else if (!(len = put_disguise(w->out, text)))
             put_unprintable(w->out, text.ptr[0]);
         len = len ? len : 1;
         text = slice_of(text.ptr + len, text.len - len);

@@ -3,6 +3,27 @@
 
 #include <assert.h>
 
+/* Marks of direction make what stands beside them read as something else, separators of lines and paragraphs end a line for some. */
+static bool is_disguise(uint32_t code)
+{
+    return code == 0x061C || code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
+/* Of two or three bytes, all of them. */
+size_t text_disguise(struct slice s, uint32_t *code)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    size_t len = s.len >= 2 && p[0] == 0xD8 ? 2 : s.len >= 3 && p[0] == 0xE2 ? 3 : 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    *code = len == 2 ? (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu)
+            : len    ? (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu)
+                     : 0;
+    return is_disguise(*code) ? len : 0;
+}
+
 size_t text_char_len(struct slice s)
 {
     assert(s.len > 0);
@@ -20,7 +41,7 @@ size_t text_char_len(struct slice s)
     }
     static const uint32_t least[] = {0, 0, 0xA0, 0x800, 0x10000}; /* from U+00A0 on: no C1 controls */
     bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-    return code >= least[len] && code <= 0x10FFFF && !surrogate ? len : 0;
+    return code >= least[len] && code <= 0x10FFFF && !surrogate && !is_disguise(code) ? len : 0;
 }
 
 bool text_is_printable(struct slice s)

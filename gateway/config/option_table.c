@@ -41,12 +41,30 @@ const struct option option_table[] = {
      .len_offset = offsetof(struct options, trusted_proxy_len),
      .help = "whose X-Forwarded-For says who the client is: a network, an address, or unix for unix sockets; "
              "may be given several times"},
+    {"admin-from", OPTION_LIST, "CIDR", NULL, .take = option_take_proxy, MEMBER(admin_from),
+     .len_offset = offsetof(struct options, admin_from_len),
+     .help = "from where /admin/ may be used, by those who may: a network, an address, or unix; may be given several "
+             "times; without it from everywhere"},
+    {"metrics-from", OPTION_LIST, "CIDR", NULL, .take = option_take_proxy, MEMBER(metrics_from),
+     .len_offset = offsetof(struct options, metrics_from_len),
+     .help = "from where /metrics may be read without a token of an entry with metrics: true, likewise"},
+    {"page-from", OPTION_LIST, "CIDR", NULL, .take = option_take_proxy, MEMBER(page_from),
+     .len_offset = offsetof(struct options, page_from_len),
+     .help = "from where the page at / and the documents may be seen, likewise; pages of others may import the client "
+             "all the same"},
     {"allowed-origins", OPTION_LIST, "ORIGIN", "same-host", .flag = "allowed-origin", .take = option_take_origin,
      MEMBER(allowed_origins), .len_offset = offsetof(struct options, allowed_origins_len),
      .help = "whose web pages may connect: same-host, https://example.com, https://*.example.com, null or *; "
              "may be given several times"},
     {"max-message", OPTION_SIZE, "SIZE", "1MiB", KIB, 64 * MIB, MEMBER(max_message),
      .help = "largest message of a client; a larger one closes with 1009"},
+    {"max-value", OPTION_SIZE, "SIZE", "0", 0, 64 * MIB, MEMBER(max_value),
+     .help =
+         "largest value that a client may write, of a variable or an item; larger ones end in error 6; 0 is as large "
+         "as its message"},
+    {"max-cache", OPTION_SIZE, "SIZE", "0", 0, 1024 * GIB, MEMBER(max_cache),
+     .help = "state that one process holds, over which names without users go at once and names that it does not hold "
+             "end in error 8; 0 is no limit"},
     {"max-depth", OPTION_INT, "N", "64", 8, 64, MEMBER(max_depth),
      .help = "how deep a message may nest, the message itself included"},
     {"max-page-size", OPTION_INT, "N", "100", 1, OPTION_PAGE_SIZE_MAX, MEMBER(max_page_size),

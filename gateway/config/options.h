@@ -46,6 +46,12 @@ struct options {
     enum log_format log_format;
     char **trusted_proxy; /* networks, see forwarded.h */
     size_t trusted_proxy_len;
+    char **admin_from; /* networks, as the next two; none: as far as grants say */
+    size_t admin_from_len;
+    char **metrics_from;
+    size_t metrics_from_len;
+    char **page_from;
+    size_t page_from_len;
     char **allowed_origins; /* see origin.h */
     size_t allowed_origins_len;
     int64_t max_message; /* bytes */
@@ -68,6 +74,8 @@ struct options {
     int64_t answer_bytes_per_second;
     int64_t rate_patience_ms;        /* 0: without end */
     int64_t max_connections;         /* of one process; 0: no limit */
+    int64_t max_value;               /* bytes of one value that a client writes; 0: as its message */
+    int64_t max_cache;               /* bytes of state of one process; 0: no limit */
     int64_t connections_per_address; /* addresses.h, as the next; of one process; 0: no limit */
     int64_t handshakes_per_address;
     int64_t connections_per_user; /* users.h, as the next */

@@ -38,7 +38,7 @@ struct file_list {
 struct file_grants {
     char *token; /* NULL for anonymous */
     char *name;
-    char *admin;                             /* may be NULL */
+    char *admin, *metrics;                   /* may be NULL */
     struct file_list verbs[GRANT_COUNT + 1]; /* the last one: deny */
 };
 
@@ -100,9 +100,12 @@ _Static_assert(offsetof(struct file, tokens_len) == offsetof(struct file, tokens
 _Static_assert(offsetof(struct file, names_len) == offsetof(struct file, names) + sizeof(void *), "likewise");
 
 static const struct cyaml_schema_field anonymous_fields[] = {VERBS, CYAML_FIELD_END};
-static const struct cyaml_schema_field token_fields[] = {
-    TEXT("token", NEEDED, struct file_grants, token), TEXT("name", NEEDED, struct file_grants, name),
-    TEXT("admin", OPTIONAL, struct file_grants, admin), VERBS, CYAML_FIELD_END};
+static const struct cyaml_schema_field token_fields[] = {TEXT("token", NEEDED, struct file_grants, token),
+                                                         TEXT("name", NEEDED, struct file_grants, name),
+                                                         TEXT("admin", OPTIONAL, struct file_grants, admin),
+                                                         TEXT("metrics", OPTIONAL, struct file_grants, metrics),
+                                                         VERBS,
+                                                         CYAML_FIELD_END};
 static const struct cyaml_schema_field name_fields[] = {
     TEXT("pattern", NEEDED, struct file_name, pattern), TEXT("type", NEEDED, struct file_name, type),
     TEXT("max_page_size", OPTIONAL, struct file_name, max_page_size), CYAML_FIELD_END};
@@ -581,6 +584,9 @@ static void apply_token(struct reader *r, const struct file *file, size_t i, str
     *to = (struct grants){.name = sg_text(from->name), .token = sg_text(from->token)};
     if (from->admin && !option_parse_bool(from->admin, &to->admin))
         complain_given(r, line_of(value_under(r, holder, "admin")), "admin", "expected true or false", from->admin);
+    if (from->metrics && !option_parse_bool(from->metrics, &to->metrics))
+        complain_given(r, line_of(value_under(r, holder, "metrics")), "metrics", "expected true or false",
+                       from->metrics);
     apply_verbs(r, from, holder, option_check_glob, to);
 }
 

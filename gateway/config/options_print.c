@@ -204,7 +204,7 @@ static void print_token(FILE *to, const struct grants *g, size_t number)
 {
     fprintf(to, "  - token: \"<redacted-%zu>\"\n    name: ", number);
     print_quoted(to, g->name);
-    fprintf(to, "\n    admin: %s\n", g->admin ? "true" : "false");
+    fprintf(to, "\n    admin: %s\n    metrics: %s\n", g->admin ? "true" : "false", g->metrics ? "true" : "false");
     print_verbs(to, "    ", g);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/net/http_policy.h"
 #include "gateway/observe/log.h"
 #include "gateway/observe/metrics.h"
 #include "gateway/observe/rejects.h"
@@ -60,10 +61,11 @@ static size_t refusal_text(unsigned status, const char *why, char *text, size_t 
     else if (status == 503 || status == 429) /* not the same for all who were refused in the same moment */
         snprintf(extra, sizeof(extra), "retry-after: %ld\r\n",
                  RETRY_MIN_S + random() % (RETRY_MAX_S - RETRY_MIN_S + 1));
-    int n = snprintf(text, size,
-                     "HTTP/1.1 %u %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\n%s"
-                     "connection: close\r\n\r\n%s\n",
-                     status, reason_phrase(status), strlen(why) + 1, extra, why);
+    int n = snprintf(
+        text, size,
+        "HTTP/1.1 %u %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\n%s" HTTP_POLICY_TEXT
+        "connection: close\r\n\r\n%s\n",
+        status, reason_phrase(status), strlen(why) + 1, extra, why);
     assert(n > 0 && (size_t)n < size);
     return (size_t)n;
 }

@@ -8,6 +8,7 @@
 
 #include "gateway/net/evlib.h"
 #include "gateway/net/head.h"
+#include "gateway/net/http_policy.h"
 #include "gateway/net/http_refusal.h"
 #include "gateway/net/porch.h"
 #include "protocol/base/alloc.h"
@@ -61,26 +62,26 @@ static int add_header(struct lws *wsi, const char *name, const char *value, unsi
                                        (int)strlen(value), p, end);
 }
 
-/* The page takes everything from here. Only WebSockets may go elsewhere: it can show a second gateway beside its own. */
-static const char page_policy[] =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-    "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'";
-
-static bool is_page(const struct http_answer *page)
+static bool begins(const char *type, const char *with)
 {
-    return strncmp(page->type, "text/html", 9) == 0;
+    return strncmp(type, with, strlen(with)) == 0;
+}
+
+/* What all answers have; kept: it may be kept by whoever asks whether it is new. */
+static bool add_policy(struct lws *wsi, const char *type, bool kept, unsigned char **p, unsigned char *end)
+{
+    bool page = begins(type, "text/html") || begins(type, "text/javascript");
+    return !add_header(wsi, "x-content-type-options:", HTTP_POLICY_SNIFF, p, end) &&
+           !add_header(wsi, "referrer-policy:", HTTP_POLICY_REFERRER, p, end) &&
+           !add_header(wsi, "cache-control:", kept ? "no-cache" : "no-store", p, end) &&
+           !add_header(wsi, "content-security-policy:", page ? HTTP_POLICY_PAGE : HTTP_POLICY_CONTENT, p, end);
 }
 
 static int send_headers(struct lws *wsi, const struct http_answer *page)
 {
     unsigned char head[LWS_PRE + 1024], *start = head + LWS_PRE, *p = start, *end = head + sizeof(head) - 1;
     if (lws_add_http_common_headers(wsi, page->status, page->type, page->len, &p, end) ||
-        add_header(wsi, "x-content-type-options:", "nosniff", &p, end) ||
-        add_header(wsi, "referrer-policy:", "no-referrer", &p, end) ||
-        add_header(wsi, "cache-control:", page->etag ? "no-cache" : "no-store", &p, end) ||
-        (is_page(page) && add_header(wsi, "content-security-policy:", page_policy, &p, end)) ||
-        add_header(wsi, "connection:", "close", &p, end) ||
+        !add_policy(wsi, page->type, page->etag, &p, end) || add_header(wsi, "connection:", "close", &p, end) ||
         (page->location && add_header(wsi, "location:", page->location, &p, end)) ||
         (page->digest && add_header(wsi, "repr-digest:", page->digest, &p, end)) ||
         (page->shared && add_header(wsi, "access-control-allow-origin:", "*", &p, end)) ||
@@ -166,8 +167,7 @@ static int stream_headers(struct lws *wsi, const char *type)
     unsigned char head[LWS_PRE + 1024], *start = head + LWS_PRE, *p = start, *end = head + sizeof(head) - 1;
     /* Without a length it ends with the connection, which libwebsockets says in the header. */
     if (lws_add_http_common_headers(wsi, 200, type, LWS_ILLEGAL_HTTP_CONTENT_LEN, &p, end) ||
-        add_header(wsi, "x-content-type-options:", "nosniff", &p, end) ||
-        add_header(wsi, "x-accel-buffering:", "no", &p, end) || add_header(wsi, "cache-control:", "no-store", &p, end))
+        !add_policy(wsi, type, false, &p, end) || add_header(wsi, "x-accel-buffering:", "no", &p, end))
         return 1;
     return lws_finalize_write_http_header(wsi, start, &p, end);
 }

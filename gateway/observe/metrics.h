@@ -44,6 +44,8 @@
     X(LIMITED_SUBSCRIPTIONS, "counter", "syncgate_limited_total", "limit=\"subscriptions_per_connection\"", "")        \
     X(LIMITED_ITEMS, "counter", "syncgate_limited_total", "limit=\"items_per_connection\"", "")                        \
     X(LIMITED_CALLS, "counter", "syncgate_limited_total", "limit=\"calls_per_connection\"", "")                        \
+    X(LIMITED_VALUE, "counter", "syncgate_limited_total", "limit=\"max_value\"", "")                                   \
+    X(LIMITED_CACHE, "counter", "syncgate_limited_total", "limit=\"max_cache\"", "")                                   \
     X(LIMITED_USER_CALLS, "counter", "syncgate_limited_total", "limit=\"calls_per_user\"", "")                         \
     X(HANDSHAKES_WAITING, "gauge", "syncgate_handshakes", "state=\"waiting\"",                                         \
       "Connections that are no WebSocket (yet): those whose request has not come, those in the server.")               \

@@ -20,6 +20,7 @@
 #include "gateway/state/topic.h"
 #include "gateway/state/topics.h"
 #include "protocol/base/alloc.h"
+#include "protocol/json.h"
 
 enum { REPLIES_BYTES_MAX = 16 * 1024 * 1024 }; /* of one message */
 
@@ -310,13 +311,42 @@ static void write_all(struct conn *c, const struct action *a, struct pending *p)
     store_list_set_all(c->gw->store, a->name, a->items_json, on_written, p);
 }
 
+static bool has_large_item(struct slice items, size_t max)
+{
+    static const struct slice keys[] = {SLICE_LIT("value")};
+    struct json_value value[1];
+    while (json_next(&items, keys, 1, value) != JSON_ABSENT)
+        if (value[0].type != JSON_ABSENT && value[0].text.len > max)
+            return true;
+    return false;
+}
+
+static bool is_too_large(const struct conn *c, const struct action *a)
+{
+    size_t max = (size_t)c->gw->opt->max_value;
+    return max && (a->value.len > max || (a->items_json.len > max && has_large_item(a->items_json, max)));
+}
+
+static void refuse_large(struct conn *c, const struct action *a)
+{
+    static const char why[] = "value too large (max_value)";
+    metric_add(METRIC_LIMITED_VALUE, 1);
+    if (a->tag)
+        tell_outcome(c->gw, c->id, &(struct answer){ANSWER_REFUSED, a->tag, 0, ERROR_ARGUMENTS, why});
+    else
+        conn_error(c, ERROR_ARGUMENTS, slice_str(why), a->kind, a->name, a->has_id ? a->id : SLICE_NONE);
+}
+
 static void write_state(struct conn *c, const struct action *a)
 {
     static void (*const writes[ACTION_OPS])(struct conn *, const struct action *, struct pending *) = {
         [ACTION_SET] = write_set,   [ACTION_INSERT] = write_insert, [ACTION_DELETE] = write_delete,
         [ACTION_MOVE] = write_move, [ACTION_SET_ALL] = write_all,
     };
-    writes[a->op](c, a, pending_new(c, a));
+    if (is_too_large(c, a))
+        refuse_large(c, a);
+    else
+        writes[a->op](c, a, pending_new(c, a));
 }
 
 /* --- actions --- */

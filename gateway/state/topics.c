@@ -236,7 +236,14 @@ static size_t asked_of_redis(const struct conn *c)
     return subscriber_of(c)->requests.count - subscriber_of(c)->held.count;
 }
 
-/* One subscription more is too many. */
+/* What variables and items of lists hold. */
+static bool cache_is_full(const struct gateway *g)
+{
+    int64_t max = g->opt->max_cache;
+    return max && metrics[METRIC_MEMORY_VARIABLES] + (int64_t)entry_bytes_live() > max;
+}
+
+/* One subscription more is too many, or one name. What is held already costs nothing more. */
 static bool may_not_follow(struct conn *c, enum kind kind, struct slice name, const struct slice *item_id)
 {
     const struct options *opt = c->gw->opt;
@@ -247,6 +254,9 @@ static bool may_not_follow(struct conn *c, enum kind kind, struct slice name, co
     } else if (item_id && subscriber_of(c)->watching >= (size_t)opt->items_per_connection) {
         metric_add(METRIC_LIMITED_ITEMS, 1);
         why = SLICE_LIT("too many items: end some, or follow a page (items_per_connection)");
+    } else if (cache_is_full(c->gw) && !topics_find(c->gw->topics, kind, name)) {
+        metric_add(METRIC_LIMITED_CACHE, 1);
+        why = SLICE_LIT("busy: this gateway holds as much as it may, try another or later (max_cache)");
     } else {
         return false;
     }
@@ -382,7 +392,7 @@ static void free_idle(struct topics *r, int64_t now)
     list_each(&r->idle, n)
     {
         struct topic *t = container_of(n, struct topic, idle);
-        bool crowded = r->idle.count > IDLE_MAX || bytes > IDLE_BYTES_MAX;
+        bool crowded = r->idle.count > IDLE_MAX || bytes > IDLE_BYTES_MAX || cache_is_full(r->g);
         if (t->reading || t->sweeping || t->barred || (!crowded && worth_keeping(t, now)))
             continue;
         bytes -= t->read.expect;

@@ -17,7 +17,8 @@ from gateway import children_of, free_port, poll
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("SYNCGATE_BIN", str(ROOT / "build/release/syncgate"))
 OPTIONS = ["listen", "redis", "data-dir", "workers", "config", "tls-cert", "tls-key", "prefix", "log-level",
-           "log-format", "trusted-proxy", "allowed-origin", "max-message", "max-depth", "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
+           "log-format", "trusted-proxy", "admin-from", "metrics-from", "page-from",
+           "allowed-origin", "max-message", "max-value", "max-cache", "max-depth", "max-page-size", "call-timeout", "calls-per-connection", "ping-interval", "subscribe-timeout",
            "sweep-interval", "probe-interval", "queue-budget", "stall-timeout", "errors-per-minute",
            "subscriptions-per-connection", "items-per-connection", "names-per-second", "messages-per-second", "bytes-per-second",
            "answer-bytes-per-second", "rate-patience",
@@ -297,9 +298,10 @@ def test_lists_replace_one_another(config):
 def test_each_option_from_each_place(config, option):
     key = key_of(option)
     value = {"data-dir": "elsewhere", "tls-cert": "chain.pem", "tls-key": "key.pem", "prefix": "acme:", "log-level": "debug",
-             "log-format": "json", "trusted-proxy": ["10.0.0.0/8", "unix"],
+             "log-format": "json", "trusted-proxy": ["10.0.0.0/8", "unix"], "admin-from": ["10.0.0.0/8", "unix"], "metrics-from": ["::1"],
+             "page-from": ["192.0.2.1"],
              "allowed-origin": ["same-host", "https://*.example.com"], "max-message": "4KiB",
-             "queue-budget": "8KiB", "index-mode": "absolute", "workers": 3, "max-depth": 9, "max-page-size": 9,
+             "max-value": "9KiB", "max-cache": "9KiB", "queue-budget": "8KiB", "index-mode": "absolute", "workers": 3, "max-depth": 9, "max-page-size": 9,
              "subscriptions-per-connection": 9, "items-per-connection": 9, "names-per-second": 9, "messages-per-second": 9,
              "connections-per-address": 9, "handshakes-per-address": 9, "connections-per-user": 9, "calls-per-user": 9,
              "bytes-per-second": "9KiB", "answer-bytes-per-second": "9KiB",

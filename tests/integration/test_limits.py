@@ -174,6 +174,57 @@ async def test_a_message_in_pieces_counts_by_frames(gateways, peers, db, name):
     sending.cancel()
 
 
+# --- sizes ---
+
+
+async def test_a_value_that_a_client_writes(gateways, greedy, db, name):  # noqa: F811
+    """To the byte, as written; what others write past the gateway is told all the same."""
+    gateway = gateways.start("--max-value", "100")
+    await db.fcall("sg_list_insert", name, -1, 1, 1)
+    peer = await greedy(gateway)
+    peer.send({"func": "subscribe", "type": "list", "name": name}, subscribe(f"{name}.var"))
+    await peer.answers(2)
+    good, large = "v" * 98, "v" * 99
+    writes = [{"func": "set", "type": "var", "name": f"{name}.new"}, {"func": "set", "type": "list", "name": name, "id": 1},
+              {"func": "insert", "type": "list", "name": name, "index": 0, "id": 2}]
+    for write in writes:
+        peer.send({**write, "value": large})
+        told = await peer.recv()
+        assert told["func"] == "error" and told["error_code"] == 6 and told["message"] == "value too large (max_value)", told
+        assert (told["type"], told["name"], told.get("id")) == (write["type"], write["name"], write.get("id"))
+    whole = {"func": "set_all", "type": "list", "name": name, "page": 0, "total_item_count": 3}
+    peer.send({**whole, "items": [{"id": n, "value": [good, large, good][n]} for n in range(3)]})
+    assert (await peer.recv())["error_code"] == 6
+    assert await limited(gateway, "max_value") == 4
+    peer.send({**whole, "items": [{"id": n, "value": good} for n in range(3)]})
+    assert (await peer.recv())["total_item_count"] == 3
+    await db.fcall("sg_list_set", name, 1, json.dumps(large))
+    assert (await peer.recv())["value"] == large
+    peer.send({"func": "set", "type": "list", "name": name, "id": 0, "value": good + ""})
+    assert (await peer.recv())["value"] == good
+
+
+async def test_the_state_that_is_held(gateways, greedy, db, name):  # noqa: F811
+    """Over it names that nobody uses go at once, and new ones are refused; what is held is served, and when it is less all is well."""
+    gateway = gateways.start("--max-cache", "100KiB", "--linger", "1h")
+    names = [f"{name}.{n}" for n in range(12)]
+    await db.pipeline([fcall("sg_var_set", one, json.dumps("v" * 10000)) for one in names])
+    peer, other = await greedy(gateway), await greedy(gateway)
+    for one in names[:11]:
+        peer.send(subscribe(one))
+        assert (await peer.recv())["name"] == one
+    peer.send(subscribe(names[11]))
+    told = await peer.recv()
+    assert (told["error_code"], told["name"]) == (8, names[11]) and told["message"].startswith("busy") and "max_cache" in told["message"]
+    assert await limited(gateway, "max_cache") == 1
+    other.send(subscribe(names[0]))
+    assert (await other.recv())["func"] == "set", "it is there"
+    peer.send(unsubscribe(names[1]))
+    await until_metric(gateway, "syncgate_names", lambda n: n == 10)
+    peer.send(subscribe(names[11]))
+    assert (await peer.recv())["func"] == "set"
+
+
 # --- addresses ---
 
 TRUST = ("--trusted-proxy", "127.0.0.1")

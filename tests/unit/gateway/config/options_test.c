@@ -71,6 +71,8 @@ static const struct {
                 {"log-format", "logfmt"},
                 {"allowed-origin", "same-host"},
                 {"max-message", "1MiB"},
+                {"max-value", "0"},
+                {"max-cache", "0"},
                 {"max-depth", "64"},
                 {"max-page-size", "100"},
                 {"call-timeout", "30s"},
@@ -565,6 +567,8 @@ static const struct {
      "c.yaml:4: token: the same as that of line 2\n"},
     {"admin that is neither", "tokens:\n  - token: abcdefgh\n    name: a\n    admin: maybe\n",
      "c.yaml:4: admin: expected true or false; given is `maybe`\n"},
+    {"metrics that is neither", "tokens:\n  - token: abcdefgh\n    name: a\n    metrics: maybe\n",
+     "c.yaml:4: metrics: expected true or false; given is `maybe`\n"},
     {"admin of the anonymous", "anonymous: {admin: true}\n", "c.yaml:1: unknown key `admin`\n"},
     {"unknown key in a token", "tokens:\n  - token: abcdefgh\n    name: a\n    wriet: []\n",
      "c.yaml:4: unknown key `wriet`, did you mean `write`?\n"},
@@ -600,7 +604,7 @@ static const char full[] =
     "log_level: warn\n"
     "anonymous: {subscribe: ['public.*', '?']}\n"
     "tokens:\n"
-    "  - {token: backend-secret, name: backend, admin: yes, write: ['*'], serve: ['job.*', 'x\\y']}\n"
+    "  - {token: backend-secret, name: backend, admin: yes, metrics: on, write: ['*'], serve: ['job.*', 'x\\y']}\n"
     "  - {token: viewer-secret, name: \"vie\\\"wer\", subscribe: ['*']}\n"
     "names:\n"
     "  - {pattern: 'order:*', type: var}\n"
@@ -618,8 +622,9 @@ static void test_sections(void)
     CU_ASSERT_STRING_EQUAL(o->anonymous.name, "anonymous");
 
     const struct grants *backend = options_token(o, SLICE_LIT("backend-secret"));
-    CU_ASSERT_TRUE(backend && backend->admin);
+    CU_ASSERT_TRUE(backend && backend->admin && backend->metrics);
     CU_ASSERT_FALSE(options_token(o, SLICE_LIT("viewer-secret"))->admin);
+    CU_ASSERT_FALSE(options_token(o, SLICE_LIT("viewer-secret"))->metrics);
     CU_ASSERT_TRUE_FATAL(backend && strcmp(backend->name, "backend") == 0);
     CU_ASSERT_TRUE(grants_allow(backend, GRANT_SERVE, SLICE_LIT("job.x")));
     CU_ASSERT_FALSE(grants_allow(backend, GRANT_SUBSCRIBE, SLICE_LIT("job.x")));
@@ -682,6 +687,7 @@ static void test_print_config(void)
     CU_ASSERT_EQUAL_FATAL(third.result, OPTIONS_RUN);
     CU_ASSERT_EQUAL_FATAL(third.o.tokens_len, 2);
     CU_ASSERT_TRUE(third.o.tokens[0].admin);
+    CU_ASSERT_TRUE(third.o.tokens[0].metrics);
     CU_ASSERT_FALSE(third.o.tokens[1].admin);
     CU_ASSERT_EQUAL(options_placeholders(&third.o), 2);
     CU_ASSERT_PTR_NULL(options_token(&third.o, slice_str(third.o.tokens[0].token)));
