@@ -149,7 +149,7 @@ static const char *flood(const struct conn *c, int64_t now_ms)
     return NULL;
 }
 
-void slowed_tick(struct slowed *s)
+void slowed_tick(struct slowed *s, slowed_close_fn *close)
 {
     int64_t now = clock_now_ms();
     s->at = (s->at + 1) % SLOWED_SLOTS;
@@ -158,7 +158,7 @@ void slowed_tick(struct slowed *s)
         struct conn *c = conn_at(list_first(due));
         const char *why = flood(c, now);
         if (why) {
-            conn_close(c, 1008, why); /* takes it out */
+            close(c, 1008, why);
             continue;
         }
         list_remove(due, &c->paced);

@@ -29,8 +29,10 @@ struct slowed {
 void slowed_init(struct slowed *s);
 /* slowed_forget: it is in there, and is not to be any more. */
 void slowed_forget(struct slowed *s, struct conn *c);
-/* slowed_tick, every ALLOWANCE_TICK_MS: reads on from those that are not over any more, closes those that are over too long. */
-void slowed_tick(struct slowed *s);
+/* slowed_tick, every ALLOWANCE_TICK_MS: reads on from those that are not over any more; those that are over too long are handed to
+ * `close` (conn_close), which takes them out. */
+typedef void slowed_close_fn(struct conn *c, int code, const char *why);
+void slowed_tick(struct slowed *s, slowed_close_fn *close);
 
 /* allowance_take: so much more of it was used. True: that is too much; allowance_slow then stops reading until it is not, unless the
  * connection waits for something else in pace.c. */

@@ -75,9 +75,9 @@ static void take_name(struct conn *c)
         allowance_slow(&c->gw->pace->slowed, c, now);
 }
 
-void pace_tick(struct gateway *g)
+void pace_tick(struct gateway *g, slowed_close_fn *close)
 {
-    slowed_tick(&g->pace->slowed);
+    slowed_tick(&g->pace->slowed, close);
 }
 
 /* --- all together --- */

@@ -105,7 +105,7 @@ static void on_tick_topics(evutil_socket_t fd, short what, void *arg)
     struct run *r = arg;
     topics_tick(r->g.topics);
     conn_tick_stalled(&r->g);
-    pace_tick(&r->g);
+    pace_tick(&r->g, conn_close);
 }
 
 static void on_tick_conns(evutil_socket_t fd, short what, void *arg)

@@ -99,7 +99,7 @@ static void tick(struct host *h)
 {
     topics_tick(h->g.topics);
     conn_tick_stalled(&h->g);
-    pace_tick(&h->g);
+    pace_tick(&h->g, conn_close);
     drain_tick(h);
 }
 
