@@ -158,7 +158,7 @@ void slowed_tick(struct slowed *s, slowed_close_fn *close)
         struct conn *c = conn_at(list_first(due));
         const char *why = flood(c, now);
         if (why) {
-            close(c, 1008, why); /* takes it out */
+            close(c, 1008, why);
             continue;
         }
         list_remove(due, &c->paced);

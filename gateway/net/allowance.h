@@ -29,8 +29,8 @@ struct slowed {
 void slowed_init(struct slowed *s);
 /* slowed_forget: it is in there, and is not to be any more. */
 void slowed_forget(struct slowed *s, struct conn *c);
-/* slowed_tick, every ALLOWANCE_TICK_MS: reads on from those that are not over any more, closes those that are over too long. close: conn_close,
- * which itself uses this file. */
+/* slowed_tick, every ALLOWANCE_TICK_MS: reads on from those that are not over any more; those that are over too long are handed to
+ * `close` (conn_close), which takes them out. */
 typedef void slowed_close_fn(struct conn *c, int code, const char *why);
 void slowed_tick(struct slowed *s, slowed_close_fn *close);
 

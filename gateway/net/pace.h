@@ -30,8 +30,8 @@ void pace_answered(struct conn *c, size_t requests, size_t slots);
 
 /* pace_forget: the connection ends; why it was not read from makes no difference any more. */
 void pace_forget(struct conn *c);
-/* pace_tick: call every ALLOWANCE_TICK_MS; pace_end_turn: after each turn. They read on from who waited. close: conn_close, which
- * itself uses this file. */
+/* pace_tick: call every ALLOWANCE_TICK_MS; pace_end_turn: after each turn. They read on from who waited; who is
+ * over a rate for too long is handed to `close`, which is conn_close. */
 void pace_tick(struct gateway *g, slowed_close_fn *close);
 void pace_end_turn(struct gateway *g);
 

@@ -132,7 +132,7 @@ static void test_defaults(void)
     CU_ASSERT_PTR_NULL(r.o.tls_cert);
     CU_ASSERT_EQUAL(r.o.trusted_proxy_len, 0);
     CU_ASSERT_PTR_NULL(r.o.tls_key);
-    CU_ASSERT_EQUAL(option_count, sizeof(defaults) / sizeof(defaults[0]) + 8);
+    CU_ASSERT_EQUAL(option_count, sizeof(defaults) / sizeof(defaults[0]) + 11);
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
         expect_printed(&r.o, defaults[i].option, defaults[i].printed);
     CU_ASSERT_EQUAL(r.o.max_message, 1 << 20);
