@@ -370,7 +370,7 @@ test('the frames log shows, filters, pauses and clears', async () => {
   await shows([a], { ids: ['a'] });
   for (const name of ['text', 'slider', 'clock']) await eventually(async () => assert.notEqual(await value(a, `demo:${name}`).textContent(), '–'));
   const shown = (direction) => a.locator(`#frames-log li:not([hidden])${direction ? `[data-direction=${direction}]` : ''}`);
-  await contains(a.locator('#frames-log'), '{"func":"subscribe","type":"list","name":"demo:todo","wait":true}');
+  await contains(a.locator('#frames-log'), '{"func":"subscribe","type":"list","name":"demo:todo","wait":true,"page_size":');
   await shown('in').filter({ hasText: '"func":"set_all"' }).first().waitFor();
 
   await a.locator('#frames-direction').selectOption('out');
