@@ -586,7 +586,7 @@ test('every control has a name, and moving an item keeps the focus on its button
   assert.equal(await a.evaluate(() => document.activeElement.getAttribute('aria-label')), 'Move down item a');
   await a.keyboard.press('Enter');
   await shows([a], { ids: ['b', 'c', 'a'] });
-  await contains(a.locator('#announcer'), 'item a at index 2');
+  await contains(a.locator('#announcer'), 'Moved item a to index 2');
   await button(a, 'b', 'delete').focus();
   await a.keyboard.press('Enter');
   await shows([a], { ids: ['c', 'a'] });

@@ -188,6 +188,7 @@ export class ListCard {
   #other = null; // the second gateway's Pane
   #badge = new EqualBadge($('list-equal'));
   #announced = null;
+  #moved = null; // { words, until }: what was moved here, of which two frames will tell in their own way
 
   constructor(gate, host) {
     this.#list = gate.list(NAME, { pageSize: Number($('page-size').value) });
@@ -260,6 +261,7 @@ export class ListCard {
     const to = Math.min(Math.max(0, from + by), this.#list.total - 1);
     if (to === from || this.#list.indexOf(item.id) < 0) return;
     this.#pane.refocus = { key: keyOf(item.id), action: document.activeElement?.dataset.action };
+    this.#moved = { words: `Moved ${brief(asText(item.value))} to index ${to}`, until: performance.now() + 3000 };
     this.#wrote(this.#list.move(item.id, to));
   }
 
@@ -299,7 +301,8 @@ export class ListCard {
       delete: () => `Item ${asText(id)} left the page`,
       set: () => `Item ${asText(id)} changed to ${brief(asText(this.#list.items[index]?.value ?? ''))}`,
     }[kind];
-    if (words) this.#announce(words());
+    const moved = kind !== 'set' && this.#moved?.until > performance.now() ? this.#moved.words : null;
+    if (words) this.#announce(moved ?? words());
   }
 
   /* A burst is announced by its last change, a second later. */
